@@ -1,0 +1,19 @@
+# OpenCV's core, imgproc and imgcodecs, found without OpenCVConfig.cmake: that file comes only with
+# libopencv-dev, which pulls in every module. Defines prs::opencv.
+include(FindPackageHandleStandardArgs)
+find_path(PrsOpenCV_INCLUDE_DIR opencv2/imgcodecs.hpp PATH_SUFFIXES opencv4)
+set(PrsOpenCV_LIBRARIES "")
+set(required PrsOpenCV_INCLUDE_DIR)
+foreach(module core imgproc imgcodecs)
+  find_library(PrsOpenCV_${module}_LIBRARY opencv_${module})
+  list(APPEND PrsOpenCV_LIBRARIES ${PrsOpenCV_${module}_LIBRARY})
+  list(APPEND required PrsOpenCV_${module}_LIBRARY)
+endforeach()
+find_package_handle_standard_args(PrsOpenCV
+  REASON_FAILURE_MESSAGE "install Debian's libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev"
+  REQUIRED_VARS ${required})
+if(PrsOpenCV_FOUND AND NOT TARGET prs::opencv)
+  add_library(prs::opencv INTERFACE IMPORTED)
+  target_include_directories(prs::opencv SYSTEM INTERFACE ${PrsOpenCV_INCLUDE_DIR})
+  target_link_libraries(prs::opencv INTERFACE ${PrsOpenCV_LIBRARIES})
+endif()

@@ -1,0 +1,58 @@
+# What every target of the project shares: language level, warnings, sanitizers, ccache, and the
+# function that compiles a source once per instruction-set level.
+
+add_library(prs_options INTERFACE)
+target_compile_features(prs_options INTERFACE cxx_std_20)
+target_compile_options(prs_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${PRS_WERROR}>>:-Werror>)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 warns wrongly about libstdc++'s own strings and vectors when it inlines deeply.
+  target_compile_options(prs_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
+      -Wno-maybe-uninitialized -Wno-dangling-reference>)
+endif()
+if(PRS_SANITIZE)
+  target_compile_options(prs_options INTERFACE -fsanitize=${PRS_SANITIZE}
+    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(prs_options INTERFACE -fsanitize=${PRS_SANITIZE})
+endif()
+if(PRS_FUZZ)
+  # Coverage instrumentation everywhere; the fuzz targets themselves link libFuzzer's main.
+  target_compile_options(prs_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+find_program(PRS_CCACHE ccache)
+if(PRS_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PRS_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${PRS_CCACHE})
+endif()
+
+# prs_add_isa_sources(TARGET SOURCE...): adds each source to TARGET once per instruction-set level.
+function(prs_add_isa_sources target)
+  set(levels portable)
+  if(NOT PRS_PORTABLE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND levels avx2 avx512)
+    target_compile_definitions(${target} PRIVATE PRS_ISA_X86_LEVELS)
+  endif()
+  set(flags_portable "")
+  set(flags_avx2 -mavx2 -mfma)
+  set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
+  foreach(level IN LISTS levels)
+    set(object ${target}_isa_${level})
+    add_library(${object} OBJECT ${ARGN})
+    target_link_libraries(${object} PRIVATE prs_options Eigen3::Eigen)
+    target_include_directories(${object} PRIVATE ${PROJECT_SOURCE_DIR}/core
+      ${PROJECT_SOURCE_DIR}/core/include)
+    target_compile_definitions(${object} PRIVATE PRS_ISA=${level})
+    # Optimised in every build type: without inlining, the standard library's inline functions
+    # would be shared between the levels.
+    target_compile_options(${object} PRIVATE -O3 ${flags_${level}})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${object}>)
+  endforeach()
+endfunction()

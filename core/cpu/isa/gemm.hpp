@@ -1,0 +1,5 @@
+// PLACEHOLDER
+#pragma once
+namespace prs::cpu {
+struct GemmKernels { int unused; };
+}

@@ -1,0 +1,56 @@
+// Runs one operator call through the reference and through the CPU backend's kernels on every
+// instruction-set level of this machine, and compares.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ops/op.hpp"
+
+namespace prs::test {
+
+/// One operator call with its operands. An absent optional input is an empty Tensor.
+struct OpCase {
+  OpKind kind;
+  Params params;
+  std::vector<Tensor> inputs;
+  std::size_t output_count = 1;
+  /// Inputs whose contents the compiler knows; the table's value inputs always count as known.
+  std::vector<std::size_t> constant_inputs = {};
+};
+
+/// |got - want| <= atol + rtol * |want| element by element; both 0 demands equality.
+struct Tolerance {
+  double rtol = 0.0;
+  double atol = 0.0;
+};
+
+/// The output types by the operator's shape rule.
+std::vector<TensorType> infer_types(const OpCase& test);
+
+/// The reference's results.
+std::vector<Tensor> run_reference(const OpCase& test);
+
+/// Plans and runs the CPU kernel of the named level ("portable", "avx2", "avx512"). Output buffers
+/// and scratch are filled with NaN patterns first; runs twice and demands equal bytes.
+std::vector<Tensor> run_cpu(const OpCase& test, std::string_view isa);
+
+/// Compares the CPU kernels of all levels with the reference, as a GoogleTest expectation: reports
+/// the worst element with its index and both values. NaN equals NaN only.
+void expect_parity(const OpCase& test, Tolerance tolerance);
+
+/// The same for two tensors.
+void expect_close(const Tensor& got, const Tensor& want, Tolerance tolerance,
+                  const std::string& label);
+
+/// Uniform values in [low, high) (integers: rounded down; bool: odd or even).
+Tensor random_tensor(DType dtype, const Shape& shape, std::mt19937_64& random, double low = -1.0,
+                     double high = 1.0);
+
+/// A tensor from literal values: tensor<float>({2, 2}, {1, 2, 3, 4}).
+template <typename T>
+Tensor tensor(const Shape& shape, const std::vector<T>& values);
+
+}  // namespace prs::test
