@@ -25,8 +25,8 @@ struct Activation {
 
 enum class AutoPad { kNotSet, kSameUpper, kSameLower, kValid };
 
-/// Conv. Empty vectors mean ONNX's defaults (kernel_shape from the weights, strides and dilations 1,
-/// pads 0). pads = all begins, then all ends.
+/// Conv. Empty vectors mean ONNX's defaults (kernel_shape from the weights, strides and dilations
+/// 1, pads 0). pads = all begins, then all ends.
 struct ConvParams {
   std::vector<std::int64_t> kernel_shape;
   std::vector<std::int64_t> strides;
@@ -45,8 +45,8 @@ struct PoolParams {
   std::vector<std::int64_t> pads;
   AutoPad auto_pad = AutoPad::kNotSet;
   bool ceil_mode = false;
-  bool count_include_pad = false;     ///< AveragePool only.
-  std::int64_t storage_order = 0;     ///< MaxPool's Indices: 0 row-major, 1 column-major.
+  bool count_include_pad = false;  ///< AveragePool only.
+  std::int64_t storage_order = 0;  ///< MaxPool's Indices: 0 row-major, 1 column-major.
 };
 
 /// Gemm: activation(alpha * A' * B' + beta * C). MatMul with a fused bias becomes a Gemm.
@@ -171,11 +171,10 @@ struct NormalizeParams {
   std::int64_t channel_axis = 1;
 };
 
-using Params =
-    std::variant<std::monostate, ConvParams, PoolParams, GemmParams, BinaryParams, UnaryParams,
-                 ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams, FlattenParams, AxesParams,
-                 ReduceParams, TransposeParams, ConcatParams, ConstantParams, ConstantOfShapeParams,
-                 ShapeParams, GatherParams, SliceParams, CastParams, PadParams, ArgMaxParams,
-                 NormalizeParams>;
+using Params = std::variant<std::monostate, ConvParams, PoolParams, GemmParams, BinaryParams,
+                            UnaryParams, ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams,
+                            FlattenParams, AxesParams, ReduceParams, TransposeParams, ConcatParams,
+                            ConstantParams, ConstantOfShapeParams, ShapeParams, GatherParams,
+                            SliceParams, CastParams, PadParams, ArgMaxParams, NormalizeParams>;
 
 }  // namespace prs
