@@ -30,23 +30,23 @@ class Dim {
   Dim(const char* name) : value_(std::string(name)) {}
   Dim(std::string name) : value_(std::move(name)) {}
 
-  void write_to(onnx::TensorShapeProto::Dimension& dimension) const;
+  void write_to(::onnx::TensorShapeProto::Dimension& dimension) const;
 
  private:
   std::variant<std::int64_t, std::string> value_;
 };
 
-onnx::AttributeProto int_attr(const std::string& name, std::int64_t value);
-onnx::AttributeProto float_attr(const std::string& name, float value);
-onnx::AttributeProto string_attr(const std::string& name, const std::string& value);
-onnx::AttributeProto ints_attr(const std::string& name, const std::vector<std::int64_t>& values);
-onnx::AttributeProto floats_attr(const std::string& name, const std::vector<float>& values);
-onnx::AttributeProto strings_attr(const std::string& name, const std::vector<std::string>& values);
-onnx::AttributeProto tensor_attr(const std::string& name, const Tensor& value);
+::onnx::AttributeProto int_attr(const std::string& name, std::int64_t value);
+::onnx::AttributeProto float_attr(const std::string& name, float value);
+::onnx::AttributeProto string_attr(const std::string& name, const std::string& value);
+::onnx::AttributeProto ints_attr(const std::string& name, const std::vector<std::int64_t>& values);
+::onnx::AttributeProto floats_attr(const std::string& name, const std::vector<float>& values);
+::onnx::AttributeProto strings_attr(const std::string& name, const std::vector<std::string>& values);
+::onnx::AttributeProto tensor_attr(const std::string& name, const Tensor& value);
 
 /// The tensor as ONNX stores it: little-endian bytes in raw_data, or, with raw unset, one number
 /// each in the typed field that the format prescribes for the element type.
-onnx::TensorProto to_tensor_proto(const std::string& name, const Tensor& tensor, bool raw = true);
+::onnx::TensorProto to_tensor_proto(const std::string& name, const Tensor& tensor, bool raw = true);
 
 class ModelBuilder {
  public:
@@ -54,23 +54,23 @@ class ModelBuilder {
   ModelBuilder(std::int64_t ir_version, std::int64_t opset);
 
   /// These return what they added, for further edits; valid until the next call of the same method.
-  onnx::ValueInfoProto& input(const std::string& name, DType dtype, const std::vector<Dim>& dims);
-  onnx::ValueInfoProto& output(const std::string& name, DType dtype, const std::vector<Dim>& dims);
-  onnx::TensorProto& initializer(const std::string& name, const Tensor& tensor, bool raw = true);
+  ::onnx::ValueInfoProto& input(const std::string& name, DType dtype, const std::vector<Dim>& dims);
+  ::onnx::ValueInfoProto& output(const std::string& name, DType dtype, const std::vector<Dim>& dims);
+  ::onnx::TensorProto& initializer(const std::string& name, const Tensor& tensor, bool raw = true);
   /// The empty name stands for an absent optional operand.
-  onnx::NodeProto& node(const std::string& op_type, const std::vector<std::string>& inputs,
+  ::onnx::NodeProto& node(const std::string& op_type, const std::vector<std::string>& inputs,
                         const std::vector<std::string>& outputs,
-                        const std::vector<onnx::AttributeProto>& attributes = {});
+                        const std::vector<::onnx::AttributeProto>& attributes = {});
 
   void metadata(const std::string& key, const std::string& value);
 
-  onnx::ModelProto& proto() { return model_; }
+  ::onnx::ModelProto& proto() { return model_; }
   std::string serialize() const;
   /// Writes the model and returns `path`; throws io when that fails.
   std::filesystem::path write(const std::filesystem::path& path) const;
 
  private:
-  onnx::ModelProto model_;
+  ::onnx::ModelProto model_;
 };
 
 }  // namespace prs::test
