@@ -31,7 +31,7 @@ class BatchWalk {
     for (const GraphPort& output : graph_.outputs) {
       if (!is_batched(output.value)) return no("an output does not hang on the batch");
     }
-    rewrite_reshapes();
+    rewrite();
     graph_.batch_opened = true;
     return {true, ""};
   }
@@ -156,6 +156,11 @@ class BatchWalk {
         return only_first(node) &&
                axes_spare_batch(node, params.legacy_axes, rank, !params.noop_with_empty_axes);
       }
+      case OpKind::kMeanVarianceNormalization: {
+        const auto& axes = std::get<MeanVarianceParams>(node.params).axes;
+        // Over a batch of one, axis 0 adds nothing to the statistics: rewrite() takes it out.
+        return batch_ == 1 || std::all_of(axes.begin(), axes.end(), off_batch);
+      }
       case OpKind::kSqueeze:
         return only_first(node) &&
                axes_spare_batch(node, std::get<AxesParams>(node.params).legacy_axes, rank, true);
@@ -169,7 +174,7 @@ class BatchWalk {
       }
       case OpKind::kReshape:
         // Row-major: an unchanged first extent keeps every entry's elements together. Entries
-        // without elements could not be resolved by rewrite_reshapes.
+        // without elements could not be resolved by rewrite().
         return only_first(node) && shape(node.outputs[0]).rank() > 0 &&
                shape(node.outputs[0])[0] == batch_ && shape(node.inputs[0])[0] == batch_ &&
                shape(node.outputs[0]).elements(1, shape(node.outputs[0]).rank()) > 0;
@@ -217,9 +222,14 @@ class BatchWalk {
     });
   }
 
-  /// Reshape targets that name the batch's extent get -1 there, all other extents spelled out.
-  void rewrite_reshapes() {
+  /// Reshape targets that name the batch's extent get -1 there, all other extents spelled out;
+  /// statistics over a batch of one spare axis 0.
+  void rewrite() {
     for (Node& node : graph_.nodes) {
+      if (auto* params = std::get_if<MeanVarianceParams>(&node.params)) {
+        const std::int64_t rank = shape(node.inputs[0]).rank();
+        std::erase_if(params->axes, [&](std::int64_t axis) { return axis == 0 || axis == -rank; });
+      }
       if (node.kind != OpKind::kReshape || !is_batched(node.inputs[0])) continue;
       const Shape& output = shape(node.outputs[0]);
       std::vector<std::int64_t> target(output.begin(), output.end());

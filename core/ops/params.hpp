@@ -163,6 +163,11 @@ struct ArgMaxParams {
   bool select_last_index = false;
 };
 
+/// MeanVarianceNormalization: axes that mean and variance are taken over.
+struct MeanVarianceParams {
+  std::vector<std::int64_t> axes = {0, 2, 3};
+};
+
 /// Normalize, our own operator: y = scale[c] * x + bias[c] from u8 or f32 x to f32 y. Both vectors
 /// hold one value, or one for each index of channel_axis.
 struct NormalizeParams {
@@ -175,6 +180,6 @@ using Params = std::variant<std::monostate, ConvParams, PoolParams, GemmParams, 
                             UnaryParams, ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams,
                             FlattenParams, AxesParams, ReduceParams, TransposeParams, ConcatParams,
                             ConstantParams, ConstantOfShapeParams, ShapeParams, GatherParams,
-                            SliceParams, CastParams, PadParams, ArgMaxParams, NormalizeParams>;
+                            SliceParams, CastParams, PadParams, ArgMaxParams, NormalizeParams, MeanVarianceParams>;
 
 }  // namespace prs

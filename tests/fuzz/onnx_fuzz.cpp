@@ -1,5 +1,5 @@
-// Fuzzes the way of an untrusted model: parse, infer, fold, optimise, compile and, when it is cheap, run.
-// Only prs::Error may come out, and never with the code for our own mistakes.
+// Fuzzes the way of an untrusted model: parse, infer, fold, optimise, compile and, when it is
+// cheap, run. Only prs::Error may come out, and never with the code for our own mistakes.
 #include <cstdlib>
 #include <cstring>
 #include <span>
@@ -27,7 +27,8 @@ void exercise(const prs::Graph& imported) {
     const prs::GraphPort& port = graph.inputs[i];
     prs::Shape shape;
     if (port.dims) {
-      for (const prs::DeclaredDim& dim : *port.dims) shape.push_back(dim.extent.value_or(kOpenExtent));
+      for (const prs::DeclaredDim& dim : *port.dims)
+        shape.push_back(dim.extent.value_or(kOpenExtent));
     }
     if (shape.elements() > kMaxBytes / 8) return;
     prs::Tensor tensor(port.dtype, shape);

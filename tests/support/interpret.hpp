@@ -8,8 +8,8 @@
 
 namespace prs::test {
 
-/// Infers shapes for `inputs` without any pass, then evaluates every node. All inputs are bound with
-/// their contents.
+/// Infers shapes for `inputs` without any pass, then evaluates every node. All inputs are bound
+/// with their contents.
 std::vector<Tensor> interpret(const Graph& graph, std::span<const Tensor> inputs);
 
 }  // namespace prs::test

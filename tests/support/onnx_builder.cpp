@@ -7,7 +7,8 @@
 namespace prs::test {
 namespace {
 
-::onnx::AttributeProto attribute(const std::string& name, ::onnx::AttributeProto::AttributeType type) {
+::onnx::AttributeProto attribute(const std::string& name,
+                                 ::onnx::AttributeProto::AttributeType type) {
   ::onnx::AttributeProto result;
   result.set_name(name);
   result.set_type(type);
@@ -99,7 +100,8 @@ void Dim::write_to(::onnx::TensorShapeProto::Dimension& dimension) const {
   return result;
 }
 
-::onnx::AttributeProto strings_attr(const std::string& name, const std::vector<std::string>& values) {
+::onnx::AttributeProto strings_attr(const std::string& name,
+                                    const std::vector<std::string>& values) {
   ::onnx::AttributeProto result = attribute(name, ::onnx::AttributeProto::STRINGS);
   for (const std::string& value : values) result.add_strings(value);
   return result;
@@ -134,30 +136,30 @@ ModelBuilder::ModelBuilder(std::int64_t ir_version, std::int64_t opset) {
 }
 
 ::onnx::ValueInfoProto& ModelBuilder::input(const std::string& name, DType dtype,
-                                          const std::vector<Dim>& dims) {
+                                            const std::vector<Dim>& dims) {
   ::onnx::ValueInfoProto& info = *model_.mutable_graph()->add_input();
   fill(info, name, dtype, dims);
   return info;
 }
 
 ::onnx::ValueInfoProto& ModelBuilder::output(const std::string& name, DType dtype,
-                                           const std::vector<Dim>& dims) {
+                                             const std::vector<Dim>& dims) {
   ::onnx::ValueInfoProto& info = *model_.mutable_graph()->add_output();
   fill(info, name, dtype, dims);
   return info;
 }
 
 ::onnx::TensorProto& ModelBuilder::initializer(const std::string& name, const Tensor& tensor,
-                                             bool raw) {
+                                               bool raw) {
   ::onnx::TensorProto& proto = *model_.mutable_graph()->add_initializer();
   proto = to_tensor_proto(name, tensor, raw);
   return proto;
 }
 
 ::onnx::NodeProto& ModelBuilder::node(const std::string& op_type,
-                                    const std::vector<std::string>& inputs,
-                                    const std::vector<std::string>& outputs,
-                                    const std::vector<::onnx::AttributeProto>& attributes) {
+                                      const std::vector<std::string>& inputs,
+                                      const std::vector<std::string>& outputs,
+                                      const std::vector<::onnx::AttributeProto>& attributes) {
   ::onnx::NodeProto& node = *model_.mutable_graph()->add_node();
   node.set_op_type(op_type);
   for (const std::string& input : inputs) node.add_input(input);

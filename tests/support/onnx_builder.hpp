@@ -41,7 +41,8 @@ class Dim {
 ::onnx::AttributeProto string_attr(const std::string& name, const std::string& value);
 ::onnx::AttributeProto ints_attr(const std::string& name, const std::vector<std::int64_t>& values);
 ::onnx::AttributeProto floats_attr(const std::string& name, const std::vector<float>& values);
-::onnx::AttributeProto strings_attr(const std::string& name, const std::vector<std::string>& values);
+::onnx::AttributeProto strings_attr(const std::string& name,
+                                    const std::vector<std::string>& values);
 ::onnx::AttributeProto tensor_attr(const std::string& name, const Tensor& value);
 
 /// The tensor as ONNX stores it: little-endian bytes in raw_data, or, with raw unset, one number
@@ -55,12 +56,13 @@ class ModelBuilder {
 
   /// These return what they added, for further edits; valid until the next call of the same method.
   ::onnx::ValueInfoProto& input(const std::string& name, DType dtype, const std::vector<Dim>& dims);
-  ::onnx::ValueInfoProto& output(const std::string& name, DType dtype, const std::vector<Dim>& dims);
+  ::onnx::ValueInfoProto& output(const std::string& name, DType dtype,
+                                 const std::vector<Dim>& dims);
   ::onnx::TensorProto& initializer(const std::string& name, const Tensor& tensor, bool raw = true);
   /// The empty name stands for an absent optional operand.
   ::onnx::NodeProto& node(const std::string& op_type, const std::vector<std::string>& inputs,
-                        const std::vector<std::string>& outputs,
-                        const std::vector<::onnx::AttributeProto>& attributes = {});
+                          const std::vector<std::string>& outputs,
+                          const std::vector<::onnx::AttributeProto>& attributes = {});
 
   void metadata(const std::string& key, const std::string& value);
 

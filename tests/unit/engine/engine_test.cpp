@@ -169,8 +169,9 @@ TEST_F(EngineTest, TakesImagesInEitherLayout) {
   }
   EXPECT_EQ(engine.run(planar.view()), engine.run(interleaved.view()));
   EXPECT_EQ(engine.run(planar.view()), engine.run(planar.reshaped({4, 192}).view()));
-  expect_error(ErrorCode::kInvalidArgument, "do not fit the model",
-               [&] { engine.run(planar.reshaped({4, 2, 96}).view()); });
+  expect_error(ErrorCode::kInvalidArgument, "do not fit the model", [&] {
+    engine.run(planar.reshaped({4, 2, 96}).view());
+  });
 }
 
 TEST_F(EngineTest, UnderstandsTheInputShapesOfTheWild) {

@@ -23,9 +23,11 @@ TEST(ThreadPool, RunsEveryTaskExactlyOnce) {
 TEST(ThreadPool, RethrowsAnExceptionAndCanBeUsedAgain) {
   ThreadPool pool(3);
   for (int round = 0; round < 100; ++round) {
-    EXPECT_THROW(pool.run(50, [](std::int64_t task) {
-      if (task == 17) throw std::runtime_error("17");
-    }), std::runtime_error);
+    EXPECT_THROW(pool.run(50,
+                          [](std::int64_t task) {
+                            if (task == 17) throw std::runtime_error("17");
+                          }),
+                 std::runtime_error);
     std::atomic<int> done{0};
     pool.run(50, [&](std::int64_t) { ++done; });
     EXPECT_EQ(done.load(), 50);

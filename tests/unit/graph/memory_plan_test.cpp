@@ -9,7 +9,8 @@
 namespace prs {
 namespace {
 
-bool share_bytes(const Lifetime& a, std::int64_t a_offset, const Lifetime& b, std::int64_t b_offset) {
+bool share_bytes(const Lifetime& a, std::int64_t a_offset, const Lifetime& b,
+                 std::int64_t b_offset) {
   return a_offset < b_offset + b.size_bytes && b_offset < a_offset + a.size_bytes;
 }
 
@@ -33,7 +34,8 @@ TEST(MemoryPlan, LiveBuffersNeverOverlapAndAreAligned) {
       EXPECT_EQ(plan.offsets[i] % kArenaAlignment, 0);
       EXPECT_LE(plan.offsets[i] + lifetimes[i].size_bytes, plan.arena_bytes);
       for (std::size_t k = 0; k < i; ++k) {
-        if (lifetimes[i].last < lifetimes[k].first || lifetimes[k].last < lifetimes[i].first) continue;
+        if (lifetimes[i].last < lifetimes[k].first || lifetimes[k].last < lifetimes[i].first)
+          continue;
         EXPECT_FALSE(share_bytes(lifetimes[i], plan.offsets[i], lifetimes[k], plan.offsets[k]))
             << "round " << round << ": buffers " << i << " and " << k;
       }

@@ -178,9 +178,8 @@ TEST(Passes, FuseEveryActivationWithItsParameters) {
     model.initializer("high", tensor<float>({}, {0.25F}));
     model.node("Sub", {"x", "a"}, {"s"});
     const std::vector<std::string> bounds = {"s", "", "high"};
-    auto attributes = std::string(op) == "LeakyRelu"
-                          ? std::vector{test::float_attr("alpha", 0.3F)}
-                          : std::vector<::onnx::AttributeProto>{};
+    auto attributes = std::string(op) == "LeakyRelu" ? std::vector{test::float_attr("alpha", 0.3F)}
+                                                     : std::vector<::onnx::AttributeProto>{};
     model.node(op, std::string(op) == "Clip" ? bounds : std::vector<std::string>{"s"}, {"y"},
                attributes);
     model.output("y", DType::kFloat32, {2, 3});
@@ -303,8 +302,8 @@ TEST(OpenBatch, RewritesReshapesOfAFixedBatch) {
   const Tensor together = test::interpret(graph, std::vector{images})[0];
   ASSERT_EQ(together.shape(), (Shape{7, 3}));
   for (std::int64_t i = 0; i < 7; ++i) {
-    const Tensor one = Tensor::copy_of(DType::kFloat32, {1, 1, 4, 4}, images.as<float>() + i * 16,
-                                       16 * 4);
+    const Tensor one =
+        Tensor::copy_of(DType::kFloat32, {1, 1, 4, 4}, images.as<float>() + i * 16, 16 * 4);
     const Tensor alone = test::interpret(import(model), std::vector{one})[0];
     const Tensor part = Tensor::copy_of(DType::kFloat32, {1, 3}, together.as<float>() + i * 3, 12);
     test::expect_close(part, alone, {1e-6, 1e-6}, "image " + std::to_string(i));
@@ -332,7 +331,9 @@ TEST(OpenBatch, RefusesWhatMixesImages) {
          m.node("Add", {"x", "c"}, {"y"});
        }},
       {"concatenation along the batch",
-       [](Builder& m) { m.node("Concat", {"x", "x"}, {"y"}, {test::int_attr("axis", 0)}); }},
+       [](Builder& m) {
+         m.node("Concat", {"x", "x"}, {"y"}, {test::int_attr("axis", 0)});
+       }},
       {"reversed batch",
        [](Builder& m) {
          m.initializer("s", tensor<std::int64_t>({1}, {-1}));
@@ -385,12 +386,15 @@ TEST(Infer, ChecksDeclaredInputsAndOutputs) {
     Graph copy = graph;
     infer_and_fold(copy, std::vector<InputBinding>{{dtype, shape, nullptr}}, 1 << 20);
   };
-  test::expect_error(ErrorCode::kInvalidModel, "output 'y' is declared [N,4], but is [2,3]",
-                     [&] { infer(DType::kFloat32, {2, 3}); });
-  test::expect_error(ErrorCode::kInvalidArgument, "input 'x' is declared [N,3], but is [2,5]",
-                     [&] { infer(DType::kFloat32, {2, 5}); });
-  test::expect_error(ErrorCode::kInvalidArgument, "input 'x' is declared f32, but is f64",
-                     [&] { infer(DType::kFloat64, {2, 3}); });
+  test::expect_error(ErrorCode::kInvalidModel, "output 'y' is declared [N,4], but is [2,3]", [&] {
+    infer(DType::kFloat32, {2, 3});
+  });
+  test::expect_error(ErrorCode::kInvalidArgument, "input 'x' is declared [N,3], but is [2,5]", [&] {
+    infer(DType::kFloat32, {2, 5});
+  });
+  test::expect_error(ErrorCode::kInvalidArgument, "input 'x' is declared f32, but is f64", [&] {
+    infer(DType::kFloat64, {2, 3});
+  });
 }
 
 TEST(Infer, LimitsWhatFoldingMayMake) {

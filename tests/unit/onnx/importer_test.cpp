@@ -78,7 +78,8 @@ TEST(Importer, IgnoresADomainThatNoNodeUses) {
   unused->set_version(1);
   EXPECT_EQ(import(model).opset, 13);
   model.proto().mutable_graph()->mutable_node(0)->set_domain("com.microsoft");
-  expect_error(ErrorCode::kUnsupported, "m.onnx: node 'scale' (Mul): operators of domain 'com.microsoft'",
+  expect_error(ErrorCode::kUnsupported,
+               "m.onnx: node 'scale' (Mul): operators of domain 'com.microsoft'",
                [&] { import(model); });
 }
 
@@ -222,7 +223,8 @@ class ExternalDataTest : public ::testing::Test {
   void SetUp() override {
     std::filesystem::create_directories(folder_ / "sub");
     const float values[] = {0, 1, 2, 3};
-    for (const auto& path : {folder_ / "w.bin", folder_ / "sub" / "w.bin", dir_.path() / "out.bin"}) {
+    for (const auto& path :
+         {folder_ / "w.bin", folder_ / "sub" / "w.bin", dir_.path() / "out.bin"}) {
       std::ofstream(path, std::ios::binary)
           .write(reinterpret_cast<const char*>(values), sizeof values);
     }
