@@ -40,7 +40,7 @@ struct BmpHeader {
   std::int64_t bits = 0;  // Per pixel.
   std::int64_t pixels_offset = 0;
   std::int64_t palette_offset = 0;
-  std::int64_t palette_entries = 0;
+  std::int64_t palette_entries = 0;  // 0 to 2^bits; 0 above 8 bits.
   std::int64_t palette_entry_bytes = 4;
   std::array<ColorMask, 3> masks;  // R, G, B; for 16 and 32 bits.
 
@@ -110,6 +110,8 @@ BmpHeader parse_header(const Source& source) {
     default:
       refuse(source, "corrupt or unsupported BMP ({} bits per pixel)", header.bits);
   }
+  // With more than 8 bits the palette is but a hint for displays.
+  if (header.bits > 8) header.palette_entries = 0;
   if (masked) {
     require(66);
     header.masks = {{{u32(54)}, {u32(58)}, {u32(62)}}};
