@@ -94,8 +94,8 @@ class HeaderParser {
     if (peek() < '0' || peek() > '9') refuse("expected an extent");
     std::int64_t value = 0;
     for (; !rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9'; rest_.remove_prefix(1)) {
+      if (value > kMost / 10) refuse("an extent above 2^60");
       value = value * 10 + (rest_.front() - '0');
-      if (value > kMost) refuse("an extent above 2^60");
     }
     return value;
   }

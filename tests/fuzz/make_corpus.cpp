@@ -1,0 +1,35 @@
+// make_corpus FOLDER: writes tiny valid files of every format, FOLDER/<fuzzer>/<file>.
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "sample_files.hpp"
+
+namespace {
+
+using Files = std::vector<std::pair<std::string, prs::test::Bytes>>;
+
+bool write_files(const std::filesystem::path& folder, const Files& files) {
+  std::filesystem::create_directories(folder);
+  for (const auto& [name, bytes] : files) {
+    std::ofstream file(folder / name, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+    if (!file.flush()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: make_corpus FOLDER\n";
+    return 2;
+  }
+  const std::filesystem::path folder = argv[1];
+  const bool written = write_files(folder / "image_fuzz", prs::test::sample_images()) &&
+                       write_files(folder / "record_file_fuzz", prs::test::sample_record_files());
+  if (!written) std::cerr << folder << ": cannot write the corpus\n";
+  return written ? 0 : 1;
+}
