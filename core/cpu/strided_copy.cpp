@@ -5,6 +5,27 @@
 #include "cpu/bytes.hpp"
 
 namespace prs::cpu {
+namespace {
+
+/// to[r * row_stride + c] = from[r + c * column_stride], tile by tile.
+template <typename T>
+void transpose_tiles(const T* from, T* to, std::int64_t rows, std::int64_t columns,
+                     std::int64_t row_stride, std::int64_t column_stride) {
+  constexpr std::int64_t kTile = 32;
+  for (std::int64_t row = 0; row < rows; row += kTile) {
+    const std::int64_t row_end = std::min(row + kTile, rows);
+    for (std::int64_t column = 0; column < columns; column += kTile) {
+      const std::int64_t column_end = std::min(column + kTile, columns);
+      for (std::int64_t r = row; r < row_end; ++r) {
+        for (std::int64_t c = column; c < column_end; ++c) {
+          to[r * row_stride + c] = from[r + c * column_stride];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
 
 StridedCopy::StridedCopy(std::span<const std::int64_t> extents,
                          std::span<const std::int64_t> strides, std::int64_t offset,
@@ -77,36 +98,21 @@ void StridedCopy::for_each_outer(Body&& body) const {
 
 template <typename T>
 void StridedCopy::run_blocked(const T* from, T* to) const {
-  constexpr std::int64_t kTile = 32;
   const auto last = static_cast<std::size_t>(rank_ - 1);
   const auto dense = static_cast<std::size_t>(dense_axis_);
-  const std::int64_t rows = extents_[dense];
-  const std::int64_t columns = extents_[last];
-  const std::int64_t row_stride = to_strides_[dense];
-  const std::int64_t column_stride = from_strides_[last];
   for_each_outer([&](std::int64_t from_offset, std::int64_t to_offset) {
-    for (std::int64_t row = 0; row < rows; row += kTile) {
-      const std::int64_t row_end = std::min(row + kTile, rows);
-      for (std::int64_t column = 0; column < columns; column += kTile) {
-        const std::int64_t column_end = std::min(column + kTile, columns);
-        for (std::int64_t r = row; r < row_end; ++r) {
-          for (std::int64_t c = column; c < column_end; ++c) {
-            to[to_offset + r * row_stride + c] = from[from_offset + r + c * column_stride];
-          }
-        }
-      }
-    }
+    transpose_tiles(from + from_offset, to + to_offset, extents_[dense], extents_[last],
+                    to_strides_[dense], from_strides_[last]);
   });
 }
 
 template <typename T>
 void StridedCopy::run_strided(const T* from, T* to) const {
   const auto last = static_cast<std::size_t>(rank_ - 1);
-  const std::int64_t stride = from_strides_[last];
   for_each_outer([&](std::int64_t from_offset, std::int64_t to_offset) {
-    for (std::int64_t i = 0; i < extents_[last]; ++i) {
-      to[to_offset + i] = from[from_offset + i * stride];
-    }
+    const std::int64_t extent = extents_[last];
+    const std::int64_t stride = from_strides_[last];
+    for (std::int64_t i = 0; i < extent; ++i) to[to_offset + i] = from[from_offset + i * stride];
   });
 }
 
