@@ -145,7 +145,7 @@ class HeaderParser {
 bool is_npy(std::span<const std::byte> bytes) noexcept { return starts_with(bytes, kMagic); }
 
 RecordHeader parse_npy_header(std::span<const std::byte> bytes, std::string_view name) {
-  const std::int64_t size = static_cast<std::int64_t>(bytes.size());
+  const auto size = static_cast<std::int64_t>(bytes.size());
   if (size < 12) fail_argument("{}: truncated NPY header", name);
   const int major = std::to_integer<int>(bytes[6]);
   const int minor = std::to_integer<int>(bytes[7]);
