@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "sample_files.hpp"
+#include "support/sample_models.hpp"
 
 namespace {
 
@@ -20,6 +21,15 @@ bool write_files(const std::filesystem::path& folder, const Files& files) {
   return true;
 }
 
+Files model_files() {
+  Files files;
+  for (const auto& [name, bytes] : prs::test::sample_models()) {
+    const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+    files.emplace_back(name + ".onnx", prs::test::Bytes(data, data + bytes.size()));
+  }
+  return files;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -29,7 +39,8 @@ int main(int argc, char** argv) {
   }
   const std::filesystem::path folder = argv[1];
   const bool written = write_files(folder / "image_fuzz", prs::test::sample_images()) &&
-                       write_files(folder / "record_file_fuzz", prs::test::sample_record_files());
+                       write_files(folder / "record_file_fuzz", prs::test::sample_record_files()) &&
+                       write_files(folder / "onnx_fuzz", model_files());
   if (!written) std::cerr << folder << ": cannot write the corpus\n";
   return written ? 0 : 1;
 }
