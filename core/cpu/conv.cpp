@@ -57,8 +57,9 @@ T convolve_one(const Layout& layout, const X* x, const T* w, std::int64_t od, st
   for (std::int64_t c = 0; c < layout.channels; ++c) {
     for (std::int64_t q = depth.first_tap(od); q < depth.end_tap(od); ++q) {
       for (std::int64_t r = height.first_tap(oh); r < height.end_tap(oh); ++r) {
-        const X* row = x + ((c * depth.in + d0 + q * depth.dilation) * height.in + h0 +
-                            r * height.dilation) * width.in;
+        const X* row =
+            x + ((c * depth.in + d0 + q * depth.dilation) * height.in + h0 + r * height.dilation) *
+                    width.in;
         const T* taps = w + ((c * depth.kernel + q) * height.kernel + r) * width.kernel;
         for (std::int64_t s = width.first_tap(ow); s < width.end_tap(ow); ++s) {
           sum += static_cast<T>(row[w0 + s * width.dilation]) * taps[s];
@@ -124,7 +125,7 @@ bool prefers_direct(const Layout& layout, std::int64_t width, const GemmKernels&
   const std::int64_t vectors = (width + kernels.lanes - 1) / kernels.lanes;
   const double used = static_cast<double>(width) / static_cast<double>(vectors * kernels.lanes);
   if (layout.filters == 1) return used >= 0.3;
-  return layout.filters <= kernels.tile_rows && used >= 0.75;
+  return layout.filters <= 2 * kernels.tile_rows && used >= 0.75;
 }
 
 ConvTask make_task(const Layout& layout, DType x, const GemmKernels& kernels) {
@@ -143,6 +144,7 @@ ConvTask make_task(const Layout& layout, DType x, const GemmKernels& kernels) {
     for (std::size_t i = 0; i < 3; ++i) {
       task.in[i] = task.out[i] = task.staged_extent[i] = i == 2 ? size : 1;
       task.stride[i] = 1;
+      task.extent[i] = 1;
     }
   } else {
     for (std::size_t i = 0; i < 3; ++i) {
@@ -152,6 +154,7 @@ ConvTask make_task(const Layout& layout, DType x, const GemmKernels& kernels) {
       task.out[i] = axis.out;
       task.stride[i] = axis.stride;
       task.pad_begin[i] = axis.pad_begin;
+      task.extent[i] = axis.extent();
       task.staged_extent[i] = touched(axis);
     }
   }
@@ -169,8 +172,8 @@ ConvTask make_task(const Layout& layout, DType x, const GemmKernels& kernels) {
 /// Whether positions in one group's (staged) input fit into the kernels' 32-bit shifts.
 bool fits_shifts(const ConvTask& task) {
   std::int64_t room = std::numeric_limits<std::int32_t>::max();
-  for (std::int64_t factor : {task.channels, task.staged_extent[0], task.staged_extent[1],
-                              task.stride[2], task.pitch}) {
+  for (std::int64_t factor :
+       {task.channels, task.staged_extent[0], task.staged_extent[1], task.stride[2], task.pitch}) {
     if (factor > 0) room /= factor;
   }
   return room > 0;
@@ -205,8 +208,8 @@ Plan plan_f32(const ConvTask& task, const Layout& layout, const std::string& pre
     algorithm = "pointwise_gemm";
   }
   Plan plan;
-  plan.kernel = fmt::format("{}_{}_{}x{}", prefix, algorithm, kernels.tile_rows,
-                            kernels.tile_columns);
+  plan.kernel =
+      fmt::format("{}_{}_{}x{}", prefix, algorithm, kernels.tile_rows, kernels.tile_columns);
   plan.scratch_bytes = kernels.conv_scratch(task) * static_cast<std::int64_t>(sizeof(float));
   plan.run = [task, shifts = make_shifts(task, layout.window), has_bias = layout.has_bias,
               run = kernels.conv](const StepArgs& args) {

@@ -1,7 +1,7 @@
 // Gemm and MatMul: f32 through the instruction-set kernels, everything else through plain loops.
 //
-// Plans are immutable and safe to run from several threads, each with scratch of its own. A constant
-// B is packed when the plan is made.
+// Plans are immutable and safe to run from several threads, each with scratch of its own. A
+// constant B is packed when the plan is made.
 #include "ops/gemm.hpp"
 
 #include <fmt/format.h>
@@ -105,23 +105,22 @@ Plan plan_f32(Batch batch, const Tensor* constant_b, const GemmKernels& kernels)
     batch.task.b_is_packed = true;
   }
   Plan plan;
-  plan.scratch_bytes =
-      kernels.gemm_scratch(batch.task) * static_cast<std::int64_t>(sizeof(float));
+  plan.scratch_bytes = kernels.gemm_scratch(batch.task) * static_cast<std::int64_t>(sizeof(float));
   plan.run = [batch, packed, kernels = &kernels](const StepArgs& args) {
     const GemmTask& task = batch.task;
     const std::int64_t matrix_size = std::max<std::int64_t>(task.k * task.n, 1);
     for (std::int64_t i = 0; i < batch.product.batch.elements(); ++i) {
       const ops::matmul::Offsets at = ops::matmul::offsets(batch.product, i);
-      const float* b = task.b_is_packed
-                           ? packed.as<float>() +
-                                 at.b / matrix_size * kernels->packed_size(task.n, task.k)
-                           : static_cast<const float*>(args.inputs[1]) + at.b;
-      kernels->gemm(task, {.a = advance(args.inputs[0], task.a_is_u8, at.a),
-                           .b = b,
-                           .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2])
-                                                  : nullptr,
-                           .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
-                           .scratch = reinterpret_cast<float*>(args.scratch)});
+      const float* b =
+          task.b_is_packed
+              ? packed.as<float>() + at.b / matrix_size * kernels->packed_size(task.n, task.k)
+              : static_cast<const float*>(args.inputs[1]) + at.b;
+      kernels->gemm(task,
+                    {.a = advance(args.inputs[0], task.a_is_u8, at.a),
+                     .b = b,
+                     .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                     .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
+                     .scratch = reinterpret_cast<float*>(args.scratch)});
     }
   };
   return plan;
@@ -149,8 +148,8 @@ Plan plan_batch(const Call& call, const Batch& batch, const Isa& isa, std::strin
 
 Plan plan_gemm(const Call& call, const Isa& isa) {
   const auto& params = std::get<GemmParams>(call.params);
-  const auto [m, n, k] = ops::gemm::resolve(params, call.inputs[0].type.shape,
-                                            call.inputs[1].type.shape);
+  const auto [m, n, k] =
+      ops::gemm::resolve(params, call.inputs[0].type.shape, call.inputs[1].type.shape);
   Batch batch;
   batch.has_bias = call.has(2);
   GemmTask& task = batch.task;

@@ -86,9 +86,8 @@ void max_pool(const Layout& layout, const StepArgs& args) {
       const T value = x[plane * plane_size + offset];
       if (index >= 0 && !larger(value, best)) return;
       best = value;
-      index = plane * plane_size + (layout.params.storage_order == 0
-                                        ? offset
-                                        : (iw * height.in + ih) * depth.in + id);
+      index = plane * plane_size +
+              (layout.params.storage_order == 0 ? offset : (iw * height.in + ih) * depth.in + id);
     });
     *y++ = best;
     if (indices != nullptr) *indices++ = index;
@@ -208,8 +207,8 @@ Plan plan_pool(const Call& call, const Isa& isa) {
     plan.run = [](const StepArgs&) {};
     return plan;
   }
-  const bool separable = x.dtype == DType::kFloat32 && !layout.wants_indices &&
-                         has_short_rows(layout.window[2]);
+  const bool separable =
+      x.dtype == DType::kFloat32 && !layout.wants_indices && has_short_rows(layout.window[2]);
   Plan plan = separable ? plan_f32(layout, isa.gemm) : plan_plain(layout, x.dtype);
   plan.kernel = prefix + (separable ? "_separable" : layout.wants_indices ? "_indices" : "_plain");
   return plan;

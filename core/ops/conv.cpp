@@ -16,8 +16,8 @@ void check_shapes(const ConvParams& params, const Shape& x, const Shape& w) {
   }
   if (params.group < 1) fail_model("group is {}; expected at least 1", params.group);
   if (x[1] % params.group != 0 || x[1] / params.group != w[1]) {
-    fail_model("x has {} channels, but weights of shape {} with group {} take {} per group",
-               x[1], w.to_string(), params.group, w[1]);
+    fail_model("x has {} channels, but weights of shape {} with group {} take {} per group", x[1],
+               w.to_string(), params.group, w[1]);
   }
   if (w[0] % params.group != 0) {
     fail_model("{} output channels are no multiple of group {}", w[0], params.group);
@@ -48,8 +48,8 @@ void convolve(const ReferenceArgs& args) {
             const std::int64_t id = od * depth.stride - depth.pad_begin + q * depth.dilation;
             const std::int64_t ih = oh * height.stride - height.pad_begin + r * height.dilation;
             const std::int64_t iw = ow * width.stride - width.pad_begin + s * width.dilation;
-            const bool inside = id >= 0 && id < depth.in && ih >= 0 && ih < height.in && iw >= 0 &&
-                                iw < width.in;
+            const bool inside =
+                id >= 0 && id < depth.in && ih >= 0 && ih < height.in && iw >= 0 && iw < width.in;
             if (!inside) continue;
             const X value = image[c * plane + (id * height.in + ih) * width.in + iw];
             sum += static_cast<double>(value) * static_cast<double>(filter[c * taps + tap]);

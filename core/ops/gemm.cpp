@@ -27,7 +27,8 @@ void check_bias(const TensorType& c, DType dtype, const Extents& extents) {
   }
   const Shape y{extents.m, extents.n};
   const std::int64_t rank = c.shape.rank();
-  const bool fits = rank <= 2 && (rank < 1 || c.shape[rank - 1] == 1 || c.shape[rank - 1] == y[1]) &&
+  const bool fits = rank <= 2 &&
+                    (rank < 1 || c.shape[rank - 1] == 1 || c.shape[rank - 1] == y[1]) &&
                     (rank < 2 || c.shape[0] == 1 || c.shape[0] == y[0]);
   if (!fits) {
     fail_model("C of shape {} does not broadcast to {}", c.shape.to_string(), y.to_string());
@@ -63,7 +64,8 @@ void multiply(const ReferenceArgs& args) {
         sum += static_cast<Sum>(params.trans_a ? a[p * m + i] : a[i * k + p]) *
                static_cast<Sum>(params.trans_b ? b[j * k + p] : b[p * n + j]);
       }
-      const Sum bias = c == nullptr ? Sum{0} : static_cast<Sum>(c[i * c_strides[0] + j * c_strides[1]]);
+      const Sum bias =
+          c == nullptr ? Sum{0} : static_cast<Sum>(c[i * c_strides[0] + j * c_strides[1]]);
       y[i * n + j] = combine<T>(params, sum, bias);
     }
   }
@@ -103,7 +105,8 @@ Params parse(const ParseArgs& args) {
 /// Params:   alpha, beta: integers of at most 24 bits for integer operands.
 /// Numerics: floats: |y - ref| <= (K + 8) * u * (|alpha| sum |a| |b| + |beta C|), u = 2^-24 (f32);
 ///           f32 kernels multiply B by alpha first. Integers wrap around.
-/// Errors:   invalid model: ranks, inner extents, C's shape or dtype; unsupported: dtypes, fractions
+/// Errors:   invalid model: ranks, inner extents, C's shape or dtype; unsupported: dtypes,
+/// fractions
 ///           as alpha or beta, or an activation, with integers.
 /// Cost:     2 M N K operations; bound by arithmetic for large M, by reading B for M = 1.
 /// Source:   ONNX Gemm-1, -6, -7, -9, -11, -13.

@@ -94,7 +94,8 @@ Offsets offsets(const Product& product, std::int64_t i) {
 Params parse(const ParseArgs&) { return std::monostate{}; }
 
 /// The matrix product of numpy.matmul: the last two axes are matrices, the axes before them
-/// broadcast; a one-dimensional A is a row, a one-dimensional B a column, and their axis is dropped.
+/// broadcast; a one-dimensional A is a row, a one-dimensional B a column, and their axis is
+/// dropped.
 ///
 /// Shapes:   A [batch..., M, K], B [batch..., K, N] -> y [batch..., M, N]. One dtype of f32, f64,
 ///           i32, i64, u32, u64.

@@ -22,8 +22,8 @@ void for_each_tap(const Window& window, std::int64_t od, std::int64_t oh, std::i
         const std::int64_t id = od * depth.stride - depth.pad_begin + q * depth.dilation;
         const std::int64_t ih = oh * height.stride - height.pad_begin + r * height.dilation;
         const std::int64_t iw = ow * width.stride - width.pad_begin + s * width.dilation;
-        const bool inside = id >= 0 && id < depth.in && ih >= 0 && ih < height.in && iw >= 0 &&
-                            iw < width.in;
+        const bool inside =
+            id >= 0 && id < depth.in && ih >= 0 && ih < height.in && iw >= 0 && iw < width.in;
         if (inside) body(id, ih, iw);
       }
     }

@@ -31,29 +31,38 @@ std::int64_t staged_size(const ConvTask& task) {
   return (rows * staged_row(task) + 2 * kLanes - 1) / kLanes * kLanes;
 }
 
-/// Deals out x[0, count) from padded position `at` into the row's phases.
+/// to[i] = from[i * stride]
 template <typename T>
-void stage_row(const ConvTask& task, const T* x, std::int64_t count, float* row) {
-  const std::int64_t stride = task.stride[2];
-  const std::int64_t pad = task.pad_begin[2];
-  for (std::int64_t phase = 0; phase < stride; ++phase) {
-    // The first column of this phase: the smallest i >= 0 with (i + pad) % stride == phase.
-    const std::int64_t first = (phase + stride - pad % stride) % stride;
-    float* to = row + phase * task.pitch + (first + pad) / stride;
-    const std::int64_t n = first < count ? (count - first + stride - 1) / stride : 0;
-    if (stride == 1) {
-      for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(x[i]);
-    } else {
-      for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(x[first + i * stride]);
-    }
+void copy_strided(const T* from, std::int64_t stride, std::int64_t count, float* to) {
+  if (stride == 1) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+  } else if (stride == 2) {  // A constant, so that the compiler shuffles vectors.
+    for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[2 * i]);
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i * stride]);
   }
 }
 
-/// Copies the parts of one group's input that windows touch; the padding around them is zero
-/// already.
+/// The inputs of one row that belong to one phase: count of them, from column `first` on, the first
+/// of them at position `to` of the phase.
+struct Phase {
+  std::int64_t first;
+  std::int64_t to;
+  std::int64_t count;
+};
+
+Phase find_phase(const ConvTask& task, std::int64_t phase) {
+  const std::int64_t stride = task.stride[2];
+  const std::int64_t pad = task.pad_begin[2];
+  const std::int64_t columns = smaller(task.in[2], task.staged_extent[2] - pad);
+  const std::int64_t first = (phase + stride - pad % stride) % stride;
+  const std::int64_t count = first < columns ? (columns - first + stride - 1) / stride : 0;
+  return {first, phase * task.pitch + (first + pad) / stride, count};
+}
+
+/// Copies the columns of one phase, of all rows that windows touch.
 template <typename T>
-void stage(const ConvTask& task, const T* x, float* staged) {
-  const std::int64_t columns = smaller(task.in[2], task.staged_extent[2] - task.pad_begin[2]);
+void stage_phase(const ConvTask& task, const T* x, const Phase& phase, float* staged) {
   for (std::int64_t c = 0; c < task.channels; ++c) {
     for (std::int64_t d = 0; d < task.in[0]; ++d) {
       const std::int64_t to_d = d + task.pad_begin[0];
@@ -61,20 +70,53 @@ void stage(const ConvTask& task, const T* x, float* staged) {
       for (std::int64_t h = 0; h < task.in[1]; ++h) {
         const std::int64_t to_h = h + task.pad_begin[1];
         if (to_h >= task.staged_extent[1]) break;
+        // Rows between windows.
+        if (task.extent[1] < task.stride[1] && to_h % task.stride[1] >= task.extent[1]) continue;
+        const T* row = x + ((c * task.in[0] + d) * task.in[1] + h) * task.in[2];
         const std::int64_t plane = c * task.staged_extent[0] + to_d;
-        stage_row(task, x + ((c * task.in[0] + d) * task.in[1] + h) * task.in[2], columns,
-                  staged + (plane * task.staged_extent[1] + to_h) * staged_row(task));
+        copy_strided(row + phase.first, task.stride[2], phase.count,
+                     staged + (plane * task.staged_extent[1] + to_h) * staged_row(task) + phase.to);
       }
     }
   }
 }
 
-/// Where tap shift 0 reads for the first output of an output row (all planes' rows counted).
-std::int64_t row_start(const ConvTask& task, std::int64_t output_row) {
-  const std::int64_t d = output_row / task.out[1];
-  const std::int64_t h = output_row % task.out[1];
-  return (d * task.stride[0] * task.staged_extent[1] + h * task.stride[1]) * staged_row(task);
+/// Copies one group's input; the padding around it is zero already.
+template <typename T>
+void stage(const ConvTask& task, const T* x, float* staged) {
+  // Columns between windows make up the phases that are left out.
+  const std::int64_t phases = smaller(task.stride[2], task.extent[2]);
+  for (std::int64_t i = 0; i < phases; ++i) {
+    const Phase phase = find_phase(task, i);
+    if (phase.count > 0) stage_phase(task, x, phase, staged);
+  }
 }
+
+/// Walks over the output rows of all planes.
+class RowCursor {
+ public:
+  explicit RowCursor(const ConvTask& task) : task_(task) {}
+
+  std::int64_t row() const { return row_; }
+  /// Where shift 0 reads for the row's first output.
+  std::int64_t input() const {
+    return (plane_ * task_.stride[0] * task_.staged_extent[1] + height_ * task_.stride[1]) *
+           staged_row(task_);
+  }
+  void advance() {
+    ++row_;
+    if (++height_ == task_.out[1]) {
+      height_ = 0;
+      ++plane_;
+    }
+  }
+
+ private:
+  const ConvTask& task_;
+  std::int64_t row_ = 0;
+  std::int64_t plane_ = 0;
+  std::int64_t height_ = 0;
+};
 
 /// One group of one image.
 struct Group {
@@ -105,67 +147,104 @@ void run_filters(const ConvTask& task, const Group& group, const Rows& rows, std
 
 void run_direct(const ConvTask& task, const Group& group, const std::int32_t* shifts) {
   const std::int64_t width = task.out[2];
-  const std::int64_t row_vectors = (width + kLanes - 1) / kLanes;
-  const std::int64_t total = task.out[0] * task.out[1] * row_vectors;
-  ShiftedRows rows{.base = {}, .shifts = shifts};
+  const std::int64_t rows = task.out[0] * task.out[1];
+  const std::int64_t wanted = task.filters == 1 ? kRowVectors : kTileVectors;
+  ShiftedRows b{.base = {}, .shifts = shifts};
   TileTarget target{.y = nullptr, .row_stride = outputs(task), .at = {}, .lanes = {}};
-  for (std::int64_t first = 0; first < total; first += kTileVectors) {
-    const std::int64_t vectors = smaller(total - first, kTileVectors);
-    for (std::int64_t v = 0; v < vectors; ++v) {
-      const std::int64_t row = (first + v) / row_vectors;
+  RowCursor cursor(task);
+  std::int64_t column = 0;
+  while (cursor.row() < rows) {
+    std::int64_t vectors = 0;
+    for (; vectors < wanted && cursor.row() < rows; ++vectors) {
       // The last vector of a row moves back to end with the row: it computes some outputs again.
-      const std::int64_t column =
-          larger(smaller((first + v) % row_vectors * kLanes, width - kLanes), 0);
-      rows.base[v] = group.x + row_start(task, row) + column;
-      target.at[v] = row * width + column;
-      target.lanes[v] = smaller(width, kLanes);
+      const std::int64_t start = larger(smaller(column, width - kLanes), 0);
+      b.base[vectors] = group.x + cursor.input() + start;
+      target.at[vectors] = cursor.row() * width + start;
+      target.lanes[vectors] = smaller(width, kLanes);
+      column += kLanes;
+      if (column >= width) {
+        column = 0;
+        cursor.advance();
+      }
     }
-    run_filters(task, group, rows, 0, task.k, vectors, target);
+    run_filters(task, group, b, 0, task.k, vectors, target);
   }
 }
 
-/// Outputs next to each other in one output row: `count` inputs from `from`, to panel columns `to`.
-struct Run {
+/// Neighbouring outputs of one row, at most a vector of them: `count` inputs from `from` on go to
+/// panel columns from `to` on.
+struct Piece {
   std::int64_t from;
   std::int64_t to;
   std::int64_t count;
 };
 
-std::int64_t find_runs(const ConvTask& task, std::int64_t first, std::int64_t columns, Run* runs) {
-  std::int64_t count = 0;
-  for (std::int64_t j = 0; j < columns;) {
-    const std::int64_t column = (first + j) % task.out[2];
-    const std::int64_t length = smaller(task.out[2] - column, columns - j);
-    runs[count++] = {row_start(task, (first + j) / task.out[2]) + column, j, length};
-    j += length;
+/// A panel's columns: the outputs from the cursor on.
+struct Panel {
+  std::int64_t columns = 0;
+  std::int64_t piece_count = 0;
+  // Every row adds at most one piece that is not full.
+  Piece pieces[2 * kTileColumns];
+};
+
+void fill_panel(const ConvTask& task, RowCursor& cursor, std::int64_t& column, Panel& panel) {
+  const std::int64_t rows = task.out[0] * task.out[1];
+  panel.columns = 0;
+  panel.piece_count = 0;
+  while (panel.columns < kTileColumns && cursor.row() < rows) {
+    const std::int64_t count = smaller(task.out[2] - column, kTileColumns - panel.columns);
+    const std::int64_t from = cursor.input() + column;
+    for (std::int64_t i = 0; i < count; i += kLanes) {
+      // The last vector moves back to end with the row: it copies some columns again.
+      const std::int64_t start = larger(smaller(i, count - kLanes), 0);
+      panel.pieces[panel.piece_count++] = {from + start, panel.columns + start,
+                                           smaller(count, kLanes)};
+    }
+    panel.columns += count;
+    column += count;
+    if (column == task.out[2]) {
+      column = 0;
+      cursor.advance();
+    }
   }
-  return count;
+}
+
+void gather(const float* x, const std::int32_t* shifts, std::int64_t depth, const Panel& panel,
+            std::int64_t stride, float* gathered) {
+  for (std::int64_t i = 0; i < panel.piece_count; ++i) {
+    const Piece piece = panel.pieces[i];
+    const float* from = x + piece.from;
+    float* to = gathered + piece.to;
+    if (piece.count == kLanes) {
+      for (std::int64_t k = 0; k < depth; ++k) store(to + k * stride, load(from + shifts[k]));
+    } else {
+      for (std::int64_t k = 0; k < depth; ++k) {
+        store_lanes(to + k * stride, load_lanes(from + shifts[k], piece.count), piece.count);
+      }
+    }
+  }
 }
 
 void run_im2col(const ConvTask& task, const Group& group, const std::int32_t* shifts,
-                float* panel) {
+                float* gathered) {
   const std::int64_t total = outputs(task);
   TileTarget target{.y = nullptr, .row_stride = total, .at = {}, .lanes = {}};
-  for (std::int64_t first = 0; first < total; first += kTileColumns) {
-    const std::int64_t columns = smaller(total - first, kTileColumns);
-    const std::int64_t vectors = (columns + kLanes - 1) / kLanes;
+  RowCursor cursor(task);
+  std::int64_t column = 0;
+  Panel panel;
+  for (std::int64_t first = 0; first < total; first += panel.columns) {
+    fill_panel(task, cursor, column, panel);
+    const std::int64_t vectors = (panel.columns + kLanes - 1) / kLanes;
     const std::int64_t stride = vectors * kLanes;
     for (std::int64_t v = 0; v < vectors; ++v) {
       target.at[v] = first + v * kLanes;
-      target.lanes[v] = smaller(columns - v * kLanes, kLanes);
+      target.lanes[v] = smaller(panel.columns - v * kLanes, kLanes);
     }
-    Run runs[kTileColumns];
-    const std::int64_t run_count = find_runs(task, first, columns, runs);
     std::int64_t k = 0;
     do {  // Once even for k = 0: y is the bias then.
       const std::int64_t depth = smaller(task.k - k, kBlockDepth);
-      for (std::int64_t i = 0; i < depth; ++i) {
-        for (std::int64_t r = 0; r < run_count; ++r) {
-          copy(group.x + shifts[k + i] + runs[r].from, panel + i * stride + runs[r].to,
-               runs[r].count);
-        }
-      }
-      run_filters(task, group, DenseRows{panel, stride}, k, depth, vectors, target);
+      gather(group.x, shifts + k, depth, panel, stride, gathered);
+      run_filters(task, group, DenseRows{gathered, stride}, k, depth, vectors, target);
       k += depth;
     } while (k < task.k);
   }

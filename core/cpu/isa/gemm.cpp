@@ -106,7 +106,8 @@ void run_block(const GemmTask& task, const GemmOperands& operands, const Strip& 
     const std::int64_t row = strip.row + i;
     target.y = operands.y + row * task.n + strip.column;
     if (operands.bias != nullptr) {
-      ends.bias = operands.bias + row * task.bias_row_stride + strip.column * task.bias_column_stride;
+      ends.bias =
+          operands.bias + row * task.bias_row_stride + strip.column * task.bias_column_stride;
     }
     tile_function<DenseRows>(rows, vectors)(strip.a + i * strip.a_stride + k, strip.a_stride, b,
                                             depth, ends, target);

@@ -43,8 +43,8 @@ struct GemmOperands {
 /// Where `staged`, each group's input is first copied to [channels, staged_extent[0],
 /// staged_extent[1], stride[2], pitch]: padded with zeros, as f32, and each row dealt out into
 /// stride[2] phases, so that the inputs that one tap needs for neighbouring outputs are neighbours.
-/// Otherwise x itself has that form, with one phase. Tap k of the output at plane d, row h, column w
-/// then reads element shifts[k] + (d * stride[0] * staged_extent[1] + h * stride[1]) * row + w,
+/// Otherwise x itself has that form, with one phase. Tap k of the output at plane d, row h, column
+/// w then reads element shifts[k] + (d * stride[0] * staged_extent[1] + h * stride[1]) * row + w,
 /// row = stride[2] * pitch, of its group's input.
 struct ConvTask {
   std::int64_t images = 0;
@@ -56,6 +56,7 @@ struct ConvTask {
   std::int64_t out[3] = {};
   std::int64_t stride[3] = {};
   std::int64_t pad_begin[3] = {};
+  std::int64_t extent[3] = {};  ///< Of a window: (kernel - 1) * dilation + 1.
   std::int64_t staged_extent[3] = {};
   std::int64_t pitch = 0;
   bool staged = false;
@@ -66,12 +67,12 @@ struct ConvTask {
 };
 
 struct ConvOperands {
-  const void* x;              ///< [images, groups * channels, in...]
-  const float* weights;       ///< [groups * filters, k]
-  const float* bias;          ///< [groups * filters]; may be null
-  const std::int32_t* shifts; ///< [k]
-  float* y;                   ///< [images, groups * filters, out...]
-  float* scratch;             ///< conv_scratch() floats; 64-byte aligned
+  const void* x;               ///< [images, groups * channels, in...]
+  const float* weights;        ///< [groups * filters, k]
+  const float* bias;           ///< [groups * filters]; may be null
+  const std::int32_t* shifts;  ///< [k]
+  float* y;                    ///< [images, groups * filters, out...]
+  float* scratch;              ///< conv_scratch() floats; 64-byte aligned
 };
 
 /// Pooling of `planes` planes. Axes: depth, height, width.
@@ -93,8 +94,8 @@ struct PoolOperands {
 };
 
 struct GemmKernels {
-  std::int64_t lanes;         ///< f32 in a vector.
-  std::int64_t tile_rows;     ///< The register tile.
+  std::int64_t lanes;      ///< f32 in a vector.
+  std::int64_t tile_rows;  ///< The register tile.
   std::int64_t tile_columns;
 
   void (*gemm)(const GemmTask& task, const GemmOperands& operands);

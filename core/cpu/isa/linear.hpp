@@ -9,7 +9,7 @@ namespace prs::cpu::PRS_ISA {
 
 /// Rows of B that stay in the first-level cache while the rows of A pass by: 24 KiB of AVX-512's
 /// columns.
-inline constexpr std::int64_t kBlockDepth = 128;
+inline constexpr std::int64_t kBlockDepth = 256;
 
 void conv(const ConvTask& task, const ConvOperands& operands);
 std::int64_t conv_scratch(const ConvTask& task);

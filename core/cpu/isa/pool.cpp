@@ -2,8 +2,8 @@
 // then the line's columns.
 //
 //   for planes, output planes d, output rows h:
-//     line[w] = fold over taps in d and h of x[d, h, w]     (vectors along w; padding: the identity)
-//     for w:  y[w] = fold over taps in w of line
+//     line[w] = fold over taps in d and h of x[d, h, w]     (vectors along w; padding: the
+//     identity) for w:  y[w] = fold over taps in w of line
 #include "cpu/isa/begin.hpp"
 
 #include "cpu/isa/gemm.hpp"
@@ -37,9 +37,10 @@ struct Taps {
 
 Taps inside(const PoolTask& task, int axis, std::int64_t o) {
   const std::int64_t start = o * task.stride[axis] - task.pad_begin[axis];
-  const std::int64_t dilation = task.dilation[axis];
-  const std::int64_t first = start >= 0 ? 0 : (dilation - 1 - start) / dilation;
   const std::int64_t room = task.in[axis] - start;
+  const std::int64_t dilation = task.dilation[axis];
+  if (start >= 0 && (task.kernel[axis] - 1) * dilation < room) return {0, task.kernel[axis]};
+  const std::int64_t first = start >= 0 ? 0 : (dilation - 1 - start) / dilation;
   const std::int64_t end = room <= 0 ? 0 : (room + dilation - 1) / dilation;
   return {first, smaller(end, task.kernel[axis])};
 }
@@ -49,58 +50,76 @@ std::int64_t line_extent(const PoolTask& task) {
   return (task.out[2] - 1) * task.stride[2] + (task.kernel[2] - 1) * task.dilation[2] + 1;
 }
 
-/// A line's floats, with a vector's width behind it that the last vectors may read.
+/// A line's floats, with two vectors behind it that the last outputs' vectors may read.
 std::int64_t line_size(const PoolTask& task) {
-  return (line_extent(task) + 2 * kLanes - 1) / kLanes * kLanes;
+  return (line_extent(task) + 3 * kLanes - 1) / kLanes * kLanes;
 }
 
-/// The first `columns` columns of the rows under output row (od, oh) of one plane, folded.
-template <typename Fold>
-void fold_rows(const PoolTask& task, const float* x, std::int64_t od, std::int64_t oh,
-               std::int64_t columns, float* line) {
+/// Rows of one plane under one output row: planes x rows of them, at these distances.
+struct Rows {
+  const float* first;
+  std::int64_t planes;
+  std::int64_t plane_step;
+  std::int64_t rows;
+  std::int64_t row_step;
+};
+
+Rows rows_under(const PoolTask& task, const float* x, std::int64_t od, std::int64_t oh) {
   const Taps depth = inside(task, 0, od);
   const Taps height = inside(task, 1, oh);
-  bool fresh = true;
-  for (std::int64_t q = depth.first; q < depth.end; ++q) {
-    for (std::int64_t r = height.first; r < height.end; ++r) {
-      const std::int64_t id = od * task.stride[0] - task.pad_begin[0] + q * task.dilation[0];
-      const std::int64_t ih = oh * task.stride[1] - task.pad_begin[1] + r * task.dilation[1];
-      const float* row = x + (id * task.in[1] + ih) * task.in[2];
-      if (fresh) {
-        copy(row, line, columns);
-        fresh = false;
-        continue;
-      }
-      std::int64_t w = 0;
-      for (; w + kLanes <= columns; w += kLanes) {
-        store(line + w, Fold::fold(load(line + w), load(row + w)));
-      }
-      for (; w < columns; ++w) line[w] = Fold::fold(line[w], row[w]);
+  const std::int64_t id = od * task.stride[0] - task.pad_begin[0] + depth.first * task.dilation[0];
+  const std::int64_t ih = oh * task.stride[1] - task.pad_begin[1] + height.first * task.dilation[1];
+  return {.first = x + (id * task.in[1] + ih) * task.in[2],
+          .planes = depth.end - depth.first,
+          .plane_step = task.dilation[0] * task.in[1] * task.in[2],
+          .rows = height.end - height.first,
+          .row_step = task.dilation[1] * task.in[2]};
+}
+
+/// The fold of `lanes` columns from column w on; the identity in the other lanes.
+template <typename Fold>
+PRS_INLINE Vec fold_rows_at(const Rows& rows, std::int64_t w, std::int64_t lanes) {
+  Vec result = broadcast(Fold::kIdentity);
+  for (std::int64_t q = 0; q < rows.planes; ++q) {
+    const float* row = rows.first + q * rows.plane_step + w;
+    for (std::int64_t r = 0; r < rows.rows; ++r, row += rows.row_step) {
+      const Vec x =
+          lanes == kLanes ? load(row) : load_lanes(row, lanes, broadcast(Fold::kIdentity));
+      result = Fold::fold(result, x);
     }
   }
-  if (fresh) {
-    for (std::int64_t w = 0; w < columns; ++w) line[w] = Fold::kIdentity;
-  }
+  return result;
 }
 
-/// Splits line[0, 2 * count) into its even and odd columns.
-void split_pairs(const float* line, std::int64_t count, float* even, float* odd) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    even[i] = line[2 * i];
-    odd[i] = line[2 * i + 1];
-  }
-}
-
-/// y[w] = fold over taps of the phase that holds each tap's columns next to each other.
 template <typename Fold>
-void fold_columns(const PoolTask& task, const float* const* phases, std::int64_t phase_count,
-                  float* y) {
+void fold_rows(const Rows& rows, std::int64_t columns, float* line) {
+  std::int64_t w = 0;
+  for (; w + kLanes <= columns; w += kLanes) {
+    store(line + w, fold_rows_at<Fold>(rows, w, kLanes));
+  }
+  // A whole vector: behind the columns lies padding, and a load of part of a store's bytes and
+  // others would have to wait for the store.
+  if (w < columns) store(line + w, fold_rows_at<Fold>(rows, w, columns - w));
+}
+
+/// Columns w * kStride, (w + 1) * kStride, ... of a line, kStride 1 or 2.
+template <int kStride>
+PRS_INLINE Vec load_columns(const float* line, std::int64_t column) {
+  if constexpr (kStride == 1) return load(line + column);
+  // Pairs that begin at an even column, so that two taps share their loads.
+  const float* pairs = line + column / 2 * 2;
+  const Vec a = load(pairs);
+  const Vec b = load(pairs + kLanes);
+  return column % 2 == 0 ? even_lanes(a, b) : odd_lanes(a, b);
+}
+
+template <typename Fold, int kStride>
+void fold_columns(const PoolTask& task, const float* line, float* y) {
   const std::int64_t width = task.out[2];
   for (std::int64_t w = 0; w < width; w += kLanes) {
-    Vec result = load(phases[0] + w);
+    Vec result = load_columns<kStride>(line, w * kStride);
     for (std::int64_t t = 1; t < task.kernel[2]; ++t) {
-      const std::int64_t shift = t * task.dilation[2];
-      result = Fold::fold(result, load(phases[shift % phase_count] + shift / phase_count + w));
+      result = Fold::fold(result, load_columns<kStride>(line, w * kStride + t * task.dilation[2]));
     }
     if (w + kLanes <= width) {
       store(y + w, result);
@@ -127,15 +146,11 @@ void pool_row(const PoolTask& task, const float* x, std::int64_t od, std::int64_
               float* y) {
   const std::int64_t pad = smaller(task.pad_begin[2], line_extent(task));
   const std::int64_t columns = larger(smaller(task.in[2], line_extent(task) - pad), 0);
-  fold_rows<Fold>(task, x, od, oh, columns, line + pad);
+  fold_rows<Fold>(rows_under(task, x, od, oh), columns, line + pad);
   if (task.stride[2] == 1) {
-    fold_columns<Fold>(task, &line, 1, y);
+    fold_columns<Fold, 1>(task, line, y);
   } else if (task.stride[2] == 2) {
-    float* even = line + line_size(task);
-    float* odd = even + line_size(task);
-    split_pairs(line, (line_extent(task) + 1) / 2, even, odd);
-    const float* phases[] = {even, odd};
-    fold_columns<Fold>(task, phases, 2, y);
+    fold_columns<Fold, 2>(task, line, y);
   } else {
     fold_columns_strided<Fold>(task, line, y);
   }
@@ -173,9 +188,7 @@ float fold_plane(const float* x, std::int64_t size) {
 
 }  // namespace
 
-std::int64_t pool_scratch(const PoolTask& task) {
-  return line_size(task) * (task.stride[2] == 2 ? 3 : 1);
-}
+std::int64_t pool_scratch(const PoolTask& task) { return line_size(task); }
 
 void max_pool(const PoolTask& task, const PoolOperands& operands) {
   pool<Max>(task, operands, [](std::int64_t, std::int64_t, float*) {});

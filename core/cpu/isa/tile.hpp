@@ -27,6 +27,8 @@ inline constexpr int kTileRows = 4;
 inline constexpr int kTileVectors = 2;
 #endif
 inline constexpr int kTileColumns = kTileVectors * kLanes;
+/// Vectors of a tile of one row: enough sums to hide the latency of their additions.
+inline constexpr int kRowVectors = 8;
 
 /// Where a tile's sums begin and what becomes of them.
 struct TileEnds {
@@ -50,7 +52,7 @@ struct DenseRows {
 
 /// Vector v of row k of B begins at base[v] + shifts[k].
 struct ShiftedRows {
-  const float* base[kTileVectors];
+  const float* base[kRowVectors];
   const std::int32_t* shifts;
   PRS_INLINE Vec operator()(std::int64_t k, int v) const { return load(base[v] + shifts[k]); }
 };
@@ -59,8 +61,8 @@ struct ShiftedRows {
 struct TileTarget {
   float* y;
   std::int64_t row_stride;
-  std::int64_t at[kTileVectors];
-  std::int64_t lanes[kTileVectors];
+  std::int64_t at[kRowVectors];
+  std::int64_t lanes[kRowVectors];
 };
 
 PRS_INLINE Vec load_part(const float* p, std::int64_t lanes) {
@@ -132,10 +134,15 @@ template <int R, int V>
 PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarget& target) {
   const Activation::Kind kind = ends.last ? ends.activation.kind : Activation::Kind::kNone;
   // Comparisons that are false keep x: NaN stays NaN.
-  if (kind == Activation::Kind::kRelu || kind == Activation::Kind::kClip) {
-    const bool relu = kind == Activation::Kind::kRelu;
-    const Vec low = broadcast(relu ? 0.0F : ends.activation.alpha);
-    const Vec high = broadcast(relu ? __builtin_inff() : ends.activation.beta);
+  if (kind == Activation::Kind::kRelu) {
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      PRS_UNROLL for (int v = 0; v < V; ++v) {
+        sums[r][v] = Vec{} > sums[r][v] ? Vec{} : sums[r][v];
+      }
+    }
+  } else if (kind == Activation::Kind::kClip) {
+    const Vec low = broadcast(ends.activation.alpha);
+    const Vec high = broadcast(ends.activation.beta);
     PRS_UNROLL for (int r = 0; r < R; ++r) {
       PRS_UNROLL for (int v = 0; v < V; ++v) {
         const Vec raised = sums[r][v] < low ? low : sums[r][v];
@@ -176,18 +183,26 @@ template <typename Rows>
 using TileFunction = void (*)(const float* a, std::int64_t a_stride, const Rows& rows,
                               std::int64_t depth, const TileEnds& ends, const TileTarget& target);
 
-/// The tile of `rows` rows (1..kTileRows) and `vectors` vectors (1..kTileVectors).
+/// The tile of `rows` rows (1..kTileRows) and `vectors` vectors (1..kTileVectors; of one row
+/// 1..kRowVectors).
 template <typename Rows>
 PRS_INLINE TileFunction<Rows> tile_function(std::int64_t rows, std::int64_t vectors) {
-#define PRS_TILE_ROW(r) {&run_tile<r, 1, Rows>, &run_tile<r, 2, Rows>, &run_tile<r, kTileVectors, Rows>}
-  static constexpr TileFunction<Rows> kTiles[kTileRows][3] = {
-      PRS_TILE_ROW(1), PRS_TILE_ROW(2), PRS_TILE_ROW(3), PRS_TILE_ROW(4),
-#if defined(__AVX512F__)
-      PRS_TILE_ROW(5), PRS_TILE_ROW(6), PRS_TILE_ROW(7), PRS_TILE_ROW(8),
-#endif
-  };
-#undef PRS_TILE_ROW
-  return kTiles[rows - 1][vectors - 1];
+#define PRS_TILE(r, v) &run_tile<r, v, Rows>
+  static constexpr TileFunction<Rows> kSingle[kRowVectors] = {
+      PRS_TILE(1, 1), PRS_TILE(1, 2), PRS_TILE(1, 3), PRS_TILE(1, 4),
+      PRS_TILE(1, 5), PRS_TILE(1, 6), PRS_TILE(1, 7), PRS_TILE(1, 8)};
+  // A level with fewer rows or vectors has its last tile repeated.
+#define PRS_TILES(r)                                                                            \
+  {                                                                                             \
+    PRS_TILE((r < kTileRows ? r : kTileRows), 1), PRS_TILE((r < kTileRows ? r : kTileRows), 2), \
+        PRS_TILE((r < kTileRows ? r : kTileRows), kTileVectors)                                 \
+  }
+  static constexpr TileFunction<Rows> kTiles[8][3] = {PRS_TILES(1), PRS_TILES(2), PRS_TILES(3),
+                                                      PRS_TILES(4), PRS_TILES(5), PRS_TILES(6),
+                                                      PRS_TILES(7), PRS_TILES(8)};
+#undef PRS_TILES
+#undef PRS_TILE
+  return rows == 1 ? kSingle[vectors - 1] : kTiles[rows - 1][vectors - 1];
 }
 
 }  // namespace prs::cpu::PRS_ISA
