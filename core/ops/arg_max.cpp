@@ -49,15 +49,15 @@ void infer(const InferArgs& args, std::span<TensorType> outputs) {
 void reference(const ReferenceArgs& args) {
   const ArgMaxParams& params = std::get<ArgMaxParams>(args.params);
   const TensorView& x = args.inputs[0];
-  const auto [outer, extent, inner] = extents(params, x.shape);
+  const Extents view = extents(params, x.shape);
   visit_dtype(x.dtype, [&](auto zero) {
     using T = decltype(zero);
-    for (std::int64_t row = 0; row < outer * inner; ++row) {
-      const T* values = x.as<T>() + row / inner * extent * inner + row % inner;
+    for (std::int64_t row = 0; row < view.outer * view.inner; ++row) {
+      const T* values = x.as<T>() + row / view.inner * view.extent * view.inner + row % view.inner;
       std::int64_t best = 0;
-      for (std::int64_t i = 1; i < extent; ++i) {
-        const T value = values[i * inner];
-        const T largest = values[best * inner];
+      for (std::int64_t i = 1; i < view.extent; ++i) {
+        const T value = values[i * view.inner];
+        const T largest = values[best * view.inner];
         const bool value_is_nan = value != value;
         const bool largest_is_nan = largest != largest;
         const bool larger = value_is_nan ? !largest_is_nan : value > largest;

@@ -88,19 +88,19 @@ void infer(const InferArgs& args, std::span<TensorType> outputs) {
 
 void reference(const ReferenceArgs& args) {
   const BatchNormParams& params = std::get<BatchNormParams>(args.params);
-  const auto [batch, channels, inner] = extents(params, args.inputs[0].shape);
+  const Extents view = extents(params, args.inputs[0].shape);
   visit_dtype(args.inputs[0].dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* x = args.inputs[0].as<T>();
     T* y = args.outputs[0].as<T>();
-    for (std::int64_t c = 0; c < channels; ++c) {
+    for (std::int64_t c = 0; c < view.channels; ++c) {
       const double scale = static_cast<double>(args.inputs[1].as<T>()[c]);
       const double bias = static_cast<double>(args.inputs[2].as<T>()[c]);
       const Statistics given{static_cast<double>(args.inputs[3].as<T>()[c]),
                              static_cast<double>(args.inputs[4].as<T>()[c])};
       Statistics used = given;
       if (params.training_mode) {
-        used = statistics_of(x, {batch, channels, inner}, c);
+        used = statistics_of(x, {view.batch, view.channels, view.inner}, c);
         const double momentum = params.momentum;
         if (args.wants(1)) {
           args.outputs[1].as<T>()[c] =
@@ -112,9 +112,9 @@ void reference(const ReferenceArgs& args) {
         }
       }
       const double factor = scale / std::sqrt(used.variance + params.epsilon);
-      for (std::int64_t n = 0; n < batch; ++n) {
-        for (std::int64_t i = 0; i < inner; ++i) {
-          const std::int64_t at = (n * channels + c) * inner + i;
+      for (std::int64_t n = 0; n < view.batch; ++n) {
+        for (std::int64_t i = 0; i < view.inner; ++i) {
+          const std::int64_t at = (n * view.channels + c) * view.inner + i;
           y[at] = static_cast<T>((static_cast<double>(x[at]) - used.mean) * factor + bias);
         }
       }

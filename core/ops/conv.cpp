@@ -30,7 +30,10 @@ void convolve(const ReferenceArgs& args) {
   const TensorView& x = args.inputs[0];
   const TensorView& w = args.inputs[1];
   const T* bias = args.has(2) ? args.inputs[2].as<T>() : nullptr;
-  const auto [depth, height, width] = resolve(params, x.shape, w.shape);
+  const Window window = resolve(params, x.shape, w.shape);
+  const WindowAxis& depth = window[0];
+  const WindowAxis& height = window[1];
+  const WindowAxis& width = window[2];
   const std::int64_t channels = w.shape[1];
   const std::int64_t plane = depth.in * height.in * width.in;
   const std::int64_t taps = depth.kernel * height.kernel * width.kernel;

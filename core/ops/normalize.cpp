@@ -47,9 +47,9 @@ void infer(const InferArgs& args, std::span<TensorType> outputs) {
 void reference(const ReferenceArgs& args) {
   const NormalizeParams& params = std::get<NormalizeParams>(args.params);
   const TensorView& x = args.inputs[0];
-  const auto [outer, channels, inner] = extents(params, x.shape);
+  const Extents view = extents(params, x.shape);
   for (std::int64_t i = 0; i < x.shape.elements(); ++i) {
-    const auto c = static_cast<std::size_t>(i / inner % channels);
+    const auto c = static_cast<std::size_t>(i / view.inner % view.channels);
     const double scale = params.scale[params.scale.size() == 1 ? 0 : c];
     const double bias = params.bias[params.bias.size() == 1 ? 0 : c];
     const double value = x.dtype == DType::kUint8 ? x.as<std::uint8_t>()[i] : x.as<float>()[i];

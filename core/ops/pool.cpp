@@ -15,7 +15,9 @@ constexpr DType kMaxPoolTypes[] = {DType::kFloat32, DType::kFloat64, DType::kInt
 template <typename Body>
 void for_each_tap(const Window& window, std::int64_t od, std::int64_t oh, std::int64_t ow,
                   Body&& body) {
-  const auto& [depth, height, width] = window;
+  const WindowAxis& depth = window[0];
+  const WindowAxis& height = window[1];
+  const WindowAxis& width = window[2];
   for (std::int64_t q = 0; q < depth.kernel; ++q) {
     for (std::int64_t r = 0; r < height.kernel; ++r) {
       for (std::int64_t s = 0; s < width.kernel; ++s) {
@@ -33,7 +35,9 @@ void for_each_tap(const Window& window, std::int64_t od, std::int64_t oh, std::i
 /// Calls body(plane, od, oh, ow) for each output in row-major order.
 template <typename Body>
 void for_each_output(const Window& window, std::int64_t planes, Body&& body) {
-  const auto& [depth, height, width] = window;
+  const WindowAxis& depth = window[0];
+  const WindowAxis& height = window[1];
+  const WindowAxis& width = window[2];
   for (std::int64_t plane = 0; plane < planes; ++plane) {
     for (std::int64_t od = 0; od < depth.out; ++od) {
       for (std::int64_t oh = 0; oh < height.out; ++oh) {
@@ -46,7 +50,9 @@ void for_each_output(const Window& window, std::int64_t planes, Body&& body) {
 template <typename T>
 void max_pool(const ReferenceArgs& args, const Window& window) {
   const auto& params = std::get<PoolParams>(args.params);
-  const auto& [depth, height, width] = window;
+  const WindowAxis& depth = window[0];
+  const WindowAxis& height = window[1];
+  const WindowAxis& width = window[2];
   const std::int64_t plane_size = depth.in * height.in * width.in;
   const T* x = args.inputs[0].as<T>();
   T* y = args.outputs[0].as<T>();
@@ -76,7 +82,9 @@ void max_pool(const ReferenceArgs& args, const Window& window) {
 template <typename T>
 void average_pool(const ReferenceArgs& args, const Window& window) {
   const bool include_pad = std::get<PoolParams>(args.params).count_include_pad;
-  const auto& [depth, height, width] = window;
+  const WindowAxis& depth = window[0];
+  const WindowAxis& height = window[1];
+  const WindowAxis& width = window[2];
   const T* x = args.inputs[0].as<T>();
   T* y = args.outputs[0].as<T>();
 

@@ -43,25 +43,25 @@ void infer(const InferArgs& args, std::span<TensorType> outputs) {
 
 void reference(const ReferenceArgs& args) {
   const TensorView& input = args.inputs[0];
-  const auto [outer, extent, inner] = extents(std::get<SoftmaxParams>(args.params), input.shape);
+  const Extents view = extents(std::get<SoftmaxParams>(args.params), input.shape);
   visit_dtype(input.dtype, [&](auto zero) {
     using T = decltype(zero);
-    for (std::int64_t row = 0; row < outer * inner; ++row) {
-      const std::int64_t start = row / inner * extent * inner + row % inner;
+    for (std::int64_t row = 0; row < view.outer * view.inner; ++row) {
+      const std::int64_t start = row / view.inner * view.extent * view.inner + row % view.inner;
       const T* x = input.as<T>() + start;
       T* y = args.outputs[0].as<T>() + start;
       double largest = -std::numeric_limits<double>::infinity();
-      for (std::int64_t i = 0; i < extent; ++i) {
-        largest = std::max(largest, static_cast<double>(x[i * inner]));
+      for (std::int64_t i = 0; i < view.extent; ++i) {
+        largest = std::max(largest, static_cast<double>(x[i * view.inner]));
       }
       double sum = 0;
-      for (std::int64_t i = 0; i < extent; ++i) {
-        sum += std::exp(static_cast<double>(x[i * inner]) - largest);
+      for (std::int64_t i = 0; i < view.extent; ++i) {
+        sum += std::exp(static_cast<double>(x[i * view.inner]) - largest);
       }
-      for (std::int64_t i = 0; i < extent; ++i) {
-        const double shifted = static_cast<double>(x[i * inner]) - largest;
-        y[i * inner] = static_cast<T>(args.kind == OpKind::kSoftmax ? std::exp(shifted) / sum
-                                                                    : shifted - std::log(sum));
+      for (std::int64_t i = 0; i < view.extent; ++i) {
+        const double shifted = static_cast<double>(x[i * view.inner]) - largest;
+        y[i * view.inner] = static_cast<T>(args.kind == OpKind::kSoftmax ? std::exp(shifted) / sum
+                                                                         : shifted - std::log(sum));
       }
     }
   });

@@ -2,7 +2,7 @@
 // inside, selections as bit masks where a branch would keep the compiler from it, sums in a fixed
 // number of lanes, since without -ffast-math it may not reorder additions itself.
 //
-// `#pragma GCC ivdep` stands where an output may be the same buffer as an input: iterations touch
+// PRS_IVDEP stands where an output may be the same buffer as an input: iterations touch
 // the same index only, but the compiler's run-time overlap check would choose the scalar loop.
 #include "cpu/isa/begin.hpp"
 
@@ -99,12 +99,12 @@ struct Tanh {
 
 template <typename Function>
 void activation(const float* x, float* y, Count count, float alpha, float beta) {
-#pragma GCC ivdep
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = Function::apply(x[i], alpha, beta);
 }
 
 void negate(const float* x, float* y, Count count) {
-#pragma GCC ivdep
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = -x[i];
 }
 
@@ -137,8 +137,9 @@ struct Min {
 
 template <typename Function, bool kAVector, bool kBVector>
 void binary_row(const float* a, const float* b, float* y, Count count) {
-#pragma GCC ivdep
-  for (Count i = 0; i < count; ++i) y[i] = Function::apply(a[kAVector ? i : 0], b[kBVector ? i : 0]);
+  PRS_IVDEP
+  for (Count i = 0; i < count; ++i)
+    y[i] = Function::apply(a[kAVector ? i : 0], b[kBVector ? i : 0]);
 }
 
 template <typename Function, bool kAVector, bool kBVector>
@@ -152,14 +153,13 @@ void binary(const BinaryBlock& block) {
   for (Count row = 0; row < block.rows; row += rows) {
     const Count row_end = row + rows < block.rows ? row + rows : block.rows;
     for (Count column = 0; column < block.columns; column += columns) {
-      const Count width =
-          column + columns < block.columns ? columns : block.columns - column;
+      const Count width = column + columns < block.columns ? columns : block.columns - column;
       float* piece = block.y + row * block.columns + column;
       for (Count r = row; r < row_end; ++r) {
         binary_row<Function, kAVector, kBVector>(
             block.a + r * block.a_row + (kAVector ? column : 0),
-            block.b + r * block.b_row + (kBVector ? column : 0),
-            piece + (r - row) * block.columns, width);
+            block.b + r * block.b_row + (kBVector ? column : 0), piece + (r - row) * block.columns,
+            width);
       }
       if (active) {
         activate(piece, piece, (row_end - row) * width, block.activation.alpha,
@@ -220,7 +220,7 @@ void softmax_row(const float* x, float* y, Count count) {
 void log_softmax_row(const float* x, float* y, Count count) {
   const float largest = largest_of(x, count);
   const float log_sum = __builtin_logf(sum_of_exp<false>(x, largest, nullptr, count));
-#pragma GCC ivdep
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = (x[i] - largest) - log_sum;
 }
 
@@ -239,7 +239,7 @@ void softmax_column_block(const float* x, float* y, Count count, Count stride, C
   for (Count i = 0; i < count; ++i) {
     const float* row = x + i * stride;
     float* out = y + i * stride;
-#pragma GCC ivdep
+    PRS_IVDEP
     for (Count c = 0; c < columns; ++c) {
       const float term = exp(row[c] - largest[c]);
       sum[c] += term;
@@ -252,7 +252,7 @@ void softmax_column_block(const float* x, float* y, Count count, Count stride, C
   for (Count i = 0; i < count; ++i) {
     const float* row = x + i * stride;
     float* out = y + i * stride;
-#pragma GCC ivdep
+    PRS_IVDEP
     for (Count c = 0; c < columns; ++c) {
       out[c] = kLog ? (row[c] - largest[c]) - sum[c] : out[c] / sum[c];
     }
@@ -315,7 +315,7 @@ void extreme_columns(const float* x, Count rows, Count row_stride, Count columns
 }
 
 void batch_norm_row(const float* x, float mean, float factor, float bias, float* y, Count count) {
-#pragma GCC ivdep
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = (x[i] - mean) * factor + bias;
 }
 
@@ -323,7 +323,7 @@ void batch_norm_periodic(const float* x, const float* mean, const float* factor,
                          Count period, float* y, Count count) {
   for (Count start = 0; start < count; start += period) {
     const Count width = start + period < count ? period : count - start;
-#pragma GCC ivdep
+    PRS_IVDEP
     for (Count i = 0; i < width; ++i) {
       y[start + i] = (x[start + i] - mean[i]) * factor[i] + bias[i];
     }
@@ -332,7 +332,7 @@ void batch_norm_periodic(const float* x, const float* mean, const float* factor,
 
 template <typename T>
 void normalize_row(const T* x, float scale, float bias, float* y, Count count) {
-#pragma GCC ivdep
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = scale * static_cast<float>(x[i]) + bias;
 }
 
@@ -341,7 +341,7 @@ void normalize_periodic(const T* x, const float* scale, const float* bias, Count
                         Count count) {
   for (Count start = 0; start < count; start += period) {
     const Count width = start + period < count ? period : count - start;
-#pragma GCC ivdep
+    PRS_IVDEP
     for (Count i = 0; i < width; ++i) {
       y[start + i] = scale[i] * static_cast<float>(x[start + i]) + bias[i];
     }
@@ -351,10 +351,10 @@ void normalize_periodic(const T* x, const float* scale, const float* bias, Count
 }  // namespace
 
 // One row of the table, in the order of RowOperands.
-#define PRS_BINARY(Function)                                                                  \
-  {                                                                                           \
-    &binary<Function, true, true>, &binary<Function, true, false>,                            \
-        &binary<Function, false, true>, &binary<Function, false, false>                       \
+#define PRS_BINARY(Function)                                                                       \
+  {                                                                                                \
+    &binary<Function, true, true>, &binary<Function, true, false>, &binary<Function, false, true>, \
+        &binary<Function, false, false>                                                            \
   }
 
 const ElementwiseKernels kElementwise{

@@ -19,7 +19,7 @@ constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a
 struct Max {
   static constexpr float kIdentity = -__builtin_inff();
   // NaN wins against everything, whichever side it comes from.
-  static Vec fold(Vec best, Vec x) { return (x > best) | (x != x) ? x : best; }
+  static Vec fold(Vec best, Vec x) { return ((x > best) | (x != x)) ? x : best; }
   static float fold(float best, float x) { return x > best || x != x ? x : best; }
 };
 
