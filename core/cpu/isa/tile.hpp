@@ -117,15 +117,17 @@ PRS_INLINE void accumulate(Vec (&sums)[R][V], const float* a, std::int64_t a_str
   }
 }
 
-/// Applied to finished elements one by one: transcendental functions.
-PRS_INLINE void activate_scalar(Activation::Kind kind, float* y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) {
+/// Stores one vector of sums through a transcendental function. Vectors may overlap others that are
+/// stored already: nothing but this one's own sums may pass through the function.
+[[gnu::noinline]] inline void store_activated(float* y, Vec sums, std::int64_t lanes,
+                                              Activation::Kind kind) {
+  for (std::int64_t i = 0; i < lanes; ++i) {
     if (kind == Activation::Kind::kTanh) {
-      y[i] = __builtin_tanhf(y[i]);
+      y[i] = __builtin_tanhf(sums[i]);
     } else {
       // exp of the negative magnitude cannot overflow.
-      const float e = __builtin_expf(-__builtin_fabsf(y[i]));
-      y[i] = (y[i] < 0.0F ? e : 1.0F) / (1.0F + e);
+      const float e = __builtin_expf(-__builtin_fabsf(sums[i]));
+      y[i] = (sums[i] < 0.0F ? e : 1.0F) / (1.0F + e);
     }
   }
 }
@@ -156,15 +158,14 @@ PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarg
       }
     }
   }
+  const bool transcendental = kind == Activation::Kind::kSigmoid || kind == Activation::Kind::kTanh;
   PRS_UNROLL for (int r = 0; r < R; ++r) {
     PRS_UNROLL for (int v = 0; v < V; ++v) {
-      store_part(target.y + r * target.row_stride + target.at[v], sums[r][v], target.lanes[v]);
-    }
-  }
-  if (kind == Activation::Kind::kSigmoid || kind == Activation::Kind::kTanh) {
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) {
-        activate_scalar(kind, target.y + r * target.row_stride + target.at[v], target.lanes[v]);
+      float* y = target.y + r * target.row_stride + target.at[v];
+      if (transcendental) {
+        store_activated(y, sums[r][v], target.lanes[v], kind);
+      } else {
+        store_part(y, sums[r][v], target.lanes[v]);
       }
     }
   }
