@@ -138,7 +138,8 @@ struct Min {
 template <typename Function, bool kAVector, bool kBVector>
 void binary_row(const float* a, const float* b, float* y, Count count) {
 #pragma GCC ivdep
-  for (Count i = 0; i < count; ++i) y[i] = Function::apply(a[kAVector ? i : 0], b[kBVector ? i : 0]);
+  for (Count i = 0; i < count; ++i)
+    y[i] = Function::apply(a[kAVector ? i : 0], b[kBVector ? i : 0]);
 }
 
 template <typename Function, bool kAVector, bool kBVector>
@@ -152,14 +153,13 @@ void binary(const BinaryBlock& block) {
   for (Count row = 0; row < block.rows; row += rows) {
     const Count row_end = row + rows < block.rows ? row + rows : block.rows;
     for (Count column = 0; column < block.columns; column += columns) {
-      const Count width =
-          column + columns < block.columns ? columns : block.columns - column;
+      const Count width = column + columns < block.columns ? columns : block.columns - column;
       float* piece = block.y + row * block.columns + column;
       for (Count r = row; r < row_end; ++r) {
         binary_row<Function, kAVector, kBVector>(
             block.a + r * block.a_row + (kAVector ? column : 0),
-            block.b + r * block.b_row + (kBVector ? column : 0),
-            piece + (r - row) * block.columns, width);
+            block.b + r * block.b_row + (kBVector ? column : 0), piece + (r - row) * block.columns,
+            width);
       }
       if (active) {
         activate(piece, piece, (row_end - row) * width, block.activation.alpha,
@@ -351,10 +351,10 @@ void normalize_periodic(const T* x, const float* scale, const float* bias, Count
 }  // namespace
 
 // One row of the table, in the order of RowOperands.
-#define PRS_BINARY(Function)                                                                  \
-  {                                                                                           \
-    &binary<Function, true, true>, &binary<Function, true, false>,                            \
-        &binary<Function, false, true>, &binary<Function, false, false>                       \
+#define PRS_BINARY(Function)                                                                       \
+  {                                                                                                \
+    &binary<Function, true, true>, &binary<Function, true, false>, &binary<Function, false, true>, \
+        &binary<Function, false, false>                                                            \
   }
 
 const ElementwiseKernels kElementwise{
