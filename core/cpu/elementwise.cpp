@@ -1,17 +1,17 @@
-// Elementwise operators on the CPU: f32 through the instruction-set levels' loops, other types
-// through plain templates.
-#include <algorithm>
+// Plans of the elementwise operators. f32 goes through the loops of isa/elementwise.hpp; other
+// element types through plain templates here.
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
-#include <variant>
 #include <vector>
 
 #include "check.hpp"
 #include "cpu/isa/elementwise.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
+#include "cpu/loop_nest.hpp"
 #include "ops/activation.hpp"
 #include "ops/batch_norm.hpp"
 #include "ops/binary.hpp"
@@ -21,182 +21,23 @@
 namespace prs::cpu {
 namespace {
 
-using Strides = std::array<std::int64_t, Shape::kMaxRank>;
-
-/// Two operands broadcast to one result, with neighbouring axes joined where both allow it.
-struct Broadcast {
-  std::int64_t rank = 1;
-  Strides extents{1};
-  Strides a{1};
-  Strides b{1};
-  std::int64_t elements = 0;
-};
-
-Broadcast join_axes(const Shape& a, const Shape& b, const Shape& y) {
-  const std::vector<std::int64_t> a_strides = ops::broadcast_strides(a, y);
-  const std::vector<std::int64_t> b_strides = ops::broadcast_strides(b, y);
-  Broadcast result;
-  result.elements = y.elements();
-  result.rank = 0;
-  for (std::int64_t axis = 0; axis < y.rank(); ++axis) {
-    if (y[axis] == 1) continue;
-    const auto i = static_cast<std::size_t>(axis);
-    const auto last = static_cast<std::size_t>(result.rank) - 1;
-    const bool joins = result.rank > 0 && result.a[last] == a_strides[i] * y[axis] &&
-                       result.b[last] == b_strides[i] * y[axis];
-    if (joins) {
-      result.extents[last] *= y[axis];
-      result.a[last] = a_strides[i];
-      result.b[last] = b_strides[i];
-      continue;
-    }
-    const auto next = static_cast<std::size_t>(result.rank++);
-    result.extents[next] = y[axis];
-    result.a[next] = a_strides[i];
-    result.b[next] = b_strides[i];
-  }
-  if (result.rank == 0) {
-    result.rank = 1;
-    result.extents[0] = 1;
-    result.a[0] = result.b[0] = 0;
-  }
-  return result;
-}
-
-/// Calls body(a offset, b offset, y offset) for each block of the two innermost joined axes.
-template <typename Body>
-void for_each_block(const Broadcast& shape, const Body& body) {
-  if (shape.elements == 0) return;
-  const std::int64_t outer_rank = std::max<std::int64_t>(shape.rank - 2, 0);
-  std::int64_t block = 1;
-  for (std::int64_t axis = outer_rank; axis < shape.rank; ++axis) {
-    block *= shape.extents[static_cast<std::size_t>(axis)];
-  }
-  for (std::int64_t y = 0; y < shape.elements; y += block) {
-    std::int64_t index = y / block;
-    std::int64_t a = 0;
-    std::int64_t b = 0;
-    for (std::int64_t axis = outer_rank - 1; axis >= 0; --axis) {
-      const auto i = static_cast<std::size_t>(axis);
-      a += index % shape.extents[i] * shape.a[i];
-      b += index % shape.extents[i] * shape.b[i];
-      index /= shape.extents[i];
-    }
-    body(a, b, y);
-  }
-}
-
-/// Rows and columns of the innermost block; one row when there is one axis.
-struct BlockShape {
-  std::int64_t rows = 1;
-  std::int64_t columns = 1;
-  std::int64_t a_row = 0;
-  std::int64_t b_row = 0;
-  std::int64_t a_column = 1;
-  std::int64_t b_column = 1;
-};
-
-BlockShape block_shape(const Broadcast& shape) {
-  const auto inner = static_cast<std::size_t>(shape.rank) - 1;
-  BlockShape block;
-  block.columns = shape.extents[inner];
-  block.a_column = shape.a[inner];
-  block.b_column = shape.b[inner];
-  if (inner > 0) {
-    block.rows = shape.extents[inner - 1];
-    block.a_row = shape.a[inner - 1];
-    block.b_row = shape.b[inner - 1];
-  }
-  return block;
-}
-
-/// y = function(a, b) over broadcast f32 operands.
-void run_f32(const Broadcast& shape, void (*const* kernels)(const BinaryBlock&), const float* a,
-             const float* b, float* y, const Activation& activation) {
-  const BlockShape block = block_shape(shape);
-  const RowOperands operands =
-      block.a_column != 0
-          ? (block.b_column != 0 ? RowOperands::kBothVector : RowOperands::kBScalar)
-          : (block.b_column != 0 ? RowOperands::kAScalar : RowOperands::kBothScalar);
-  const auto kernel = kernels[static_cast<int>(operands)];
-  for_each_block(shape, [&](std::int64_t a_at, std::int64_t b_at, std::int64_t y_at) {
-    kernel({a + a_at, block.a_row, b + b_at, block.b_row, y + y_at, block.rows, block.columns,
-            activation});
-  });
-}
-
-template <typename T, typename Function>
-void run_generic(const Broadcast& shape, const T* a, const T* b, T* y, const Function& function) {
-  const BlockShape block = block_shape(shape);
-  for_each_block(shape, [&](std::int64_t a_at, std::int64_t b_at, std::int64_t y_at) {
-    for (std::int64_t row = 0; row < block.rows; ++row) {
-      for (std::int64_t column = 0; column < block.columns; ++column) {
-        y[y_at + row * block.columns + column] =
-            function(a[a_at + row * block.a_row + column * block.a_column],
-                     b[b_at + row * block.b_row + column * block.b_column]);
-      }
-    }
-  });
-}
-
-/// One arithmetic step: integers wrap, x / 0 is 0 and lowest / -1 is lowest, as in the reference.
-template <typename T>
-T arithmetic(BinaryFunction function, T a, T b) {
-  if constexpr (std::is_floating_point_v<T>) {
-    switch (function) {
-      case BinaryFunction::kAdd:
-        return a + b;
-      case BinaryFunction::kSub:
-        return a - b;
-      case BinaryFunction::kMul:
-        return a * b;
-      case BinaryFunction::kDiv:
-        return a / b;
-      default:
-        break;
-    }
-    if (a != a) return a;
-    if (b != b) return b;
-  } else {
-    const auto x = static_cast<std::uint64_t>(a);
-    const auto y = static_cast<std::uint64_t>(b);
-    switch (function) {
-      case BinaryFunction::kAdd:
-        return static_cast<T>(x + y);
-      case BinaryFunction::kSub:
-        return static_cast<T>(x - y);
-      case BinaryFunction::kMul:
-        return static_cast<T>(x * y);
-      case BinaryFunction::kDiv:
-        if (b == 0) return 0;
-        if (std::is_signed_v<T> && b == static_cast<T>(-1)) return static_cast<T>(0 - x);
-        return static_cast<T>(a / b);
-      default:
-        break;
-    }
-  }
-  return function == BinaryFunction::kMax ? std::max(a, b) : std::min(a, b);
-}
-
-/// Calls body with a value of the element type; bool is no number.
-template <typename Body>
-void visit_number(DType dtype, const Body& body) {
-  ops::visit_dtype(dtype, [&](auto zero) {
-    if constexpr (std::is_same_v<decltype(zero), bool>) {
-      fail_unsupported("arithmetic on bool");
-    } else {
-      body(zero);
-    }
-  });
-}
-
-const char* function_name(BinaryFunction function) {
-  static constexpr const char* kNames[] = {"add", "sub", "mul", "div", "max", "min"};
+std::string_view name_of(BinaryFunction function) {
+  constexpr std::string_view kNames[kBinaryFunctionCount] = {"add", "sub", "mul",
+                                                             "div", "max", "min"};
   return kNames[static_cast<int>(function)];
 }
 
-BinaryFunction function_of(OpKind kind) {
+std::string_view name_of(Activation::Kind kind) {
+  constexpr std::string_view kNames[kActivationCount] = {"copy", "relu",    "leaky_relu",
+                                                         "clip", "sigmoid", "tanh"};
+  return kNames[static_cast<int>(kind)];
+}
+
+BinaryFunction binary_function(OpKind kind) {
   switch (kind) {
+    case OpKind::kAdd:
+    case OpKind::kSum:
+      return BinaryFunction::kAdd;
     case OpKind::kSub:
       return BinaryFunction::kSub;
     case OpKind::kMul:
@@ -205,357 +46,478 @@ BinaryFunction function_of(OpKind kind) {
       return BinaryFunction::kDiv;
     case OpKind::kMax:
       return BinaryFunction::kMax;
-    case OpKind::kMin:
-      return BinaryFunction::kMin;
     default:
-      return BinaryFunction::kAdd;
+      PRS_CHECK(kind == OpKind::kMin);
+      return BinaryFunction::kMin;
   }
 }
 
-std::string kernel_name(const std::string& what, DType dtype, const char* algorithm) {
-  return what + "_" + std::string(dtype_name(dtype)) + "_" + algorithm;
-}
-
-using Apply = void (*)(const void* x, void* y, std::int64_t count, const Activation& activation);
-
-/// f64 and integer activations, one element after the other.
-template <typename T>
-void apply_generic(const void* x, void* y, std::int64_t count, const Activation& activation) {
-  const T* from = static_cast<const T*>(x);
-  T* to = static_cast<T*>(y);
-  for (std::int64_t i = 0; i < count; ++i) {
-    if constexpr (std::is_floating_point_v<T>) {
-      to[i] = static_cast<T>(ops::activate(activation, static_cast<double>(from[i])));
-    } else {
-      to[i] = from[i] > 0 ? from[i] : T{0};
+template <BinaryFunction kFunction, typename T>
+T combine(T a, T b) {
+  // Integers wrap through an unsigned type, of 32 bits at least, as narrower ones promote to int.
+  if constexpr (kFunction == BinaryFunction::kMax) {
+    return a != a || a > b ? a : b;
+  } else if constexpr (kFunction == BinaryFunction::kMin) {
+    return a != a || a < b ? a : b;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (kFunction == BinaryFunction::kAdd) return a + b;
+    if constexpr (kFunction == BinaryFunction::kSub) return a - b;
+    if constexpr (kFunction == BinaryFunction::kMul) return a * b;
+    if constexpr (kFunction == BinaryFunction::kDiv) return a / b;
+  } else {
+    using Wide = std::common_type_t<std::make_unsigned_t<T>, unsigned>;
+    const Wide wide_a = static_cast<Wide>(a);
+    const Wide wide_b = static_cast<Wide>(b);
+    if constexpr (kFunction == BinaryFunction::kAdd) return static_cast<T>(wide_a + wide_b);
+    if constexpr (kFunction == BinaryFunction::kSub) return static_cast<T>(wide_a - wide_b);
+    if constexpr (kFunction == BinaryFunction::kMul) return static_cast<T>(wide_a * wide_b);
+    if constexpr (kFunction == BinaryFunction::kDiv) {
+      if (b == 0) return 0;
+      // lowest / -1 would trap.
+      if (std::is_signed_v<T> && b == static_cast<T>(-1)) return static_cast<T>(Wide{0} - wide_a);
+      return static_cast<T>(a / b);
     }
   }
 }
 
-template <typename T>
-void negate_generic(const void* x, void* y, std::int64_t count, const Activation&) {
-  const T* from = static_cast<const T*>(x);
-  T* to = static_cast<T*>(y);
-  for (std::int64_t i = 0; i < count; ++i) {
-    if constexpr (std::is_floating_point_v<T>) {
-      to[i] = -from[i];
-    } else {
-      to[i] = static_cast<T>(std::uint64_t{0} - static_cast<std::uint64_t>(from[i]));
-    }
-  }
+/// y = a op b with both operands broadcast to y's shape.
+struct BinaryStep {
+  using Function = void (*)(const BinaryStep& step, const void* a, const void* b, void* y);
+
+  Function function = nullptr;
+  LoopNest<2> loops;  ///< Over y; operands a and b.
+  Activation activation;
+  void (*block_f32)(const BinaryBlock& block) = nullptr;
+
+  void run(const void* a, const void* b, void* y) const { function(*this, a, b, y); }
+};
+
+void run_binary_f32(const BinaryStep& step, const void* a, const void* b, void* y) {
+  const auto rows = step.loops.from_inside(1);
+  const auto columns = step.loops.from_inside(0);
+  float* out = static_cast<float*>(y);
+  step.loops.for_each_outer(2, [&](const std::array<std::int64_t, 2>& offsets) {
+    step.block_f32({static_cast<const float*>(a) + offsets[0], rows.strides[0],
+                    static_cast<const float*>(b) + offsets[1], rows.strides[1], out, rows.extent,
+                    columns.extent, step.activation});
+    out += rows.extent * columns.extent;
+  });
 }
 
-Activation activation_of(OpKind kind, float alpha) {
+template <BinaryFunction kFunction, typename T>
+void run_binary(const BinaryStep& step, const void* a, const void* b, void* y) {
+  const auto columns = step.loops.from_inside(0);
+  T* out = static_cast<T*>(y);
+  step.loops.for_each_outer(1, [&](const std::array<std::int64_t, 2>& offsets) {
+    const T* left = static_cast<const T*>(a) + offsets[0];
+    const T* right = static_cast<const T*>(b) + offsets[1];
+    for (std::int64_t i = 0; i < columns.extent; ++i) {
+      *out++ = combine<kFunction, T>(left[i * columns.strides[0]], right[i * columns.strides[1]]);
+    }
+  });
+}
+
+BinaryStep::Function generic_binary(BinaryFunction function, DType dtype) {
+  return ops::visit_dtype(dtype, [&](auto zero) -> BinaryStep::Function {
+    using T = decltype(zero);
+    if constexpr (std::is_same_v<T, bool>) {
+      fail_unsupported("arithmetic on bool");
+    } else {
+      constexpr BinaryStep::Function kFunctions[kBinaryFunctionCount] = {
+          &run_binary<BinaryFunction::kAdd, T>, &run_binary<BinaryFunction::kSub, T>,
+          &run_binary<BinaryFunction::kMul, T>, &run_binary<BinaryFunction::kDiv, T>,
+          &run_binary<BinaryFunction::kMax, T>, &run_binary<BinaryFunction::kMin, T>};
+      return kFunctions[static_cast<int>(function)];
+    }
+  });
+}
+
+BinaryStep make_binary_step(BinaryFunction function, DType dtype, const Shape& a, const Shape& b,
+                            const Shape& y, const Activation& activation, const Isa& isa) {
+  BinaryStep step;
+  step.activation = activation;
+  const auto a_strides = ops::broadcast_strides(a, y);
+  const auto b_strides = ops::broadcast_strides(b, y);
+  for (std::int64_t axis = 0; axis < y.rank(); ++axis) {
+    const auto i = static_cast<std::size_t>(axis);
+    step.loops.push(y[axis], {a_strides[i], b_strides[i]});
+  }
+  if (dtype != DType::kFloat32) {
+    step.function = generic_binary(function, dtype);
+    return step;
+  }
+  const auto columns = step.loops.from_inside(0);
+  const bool a_scalar = columns.strides[0] == 0;
+  const bool b_scalar = columns.strides[1] == 0;
+  const RowOperands operands = a_scalar
+                                   ? (b_scalar ? RowOperands::kBothScalar : RowOperands::kAScalar)
+                                   : (b_scalar ? RowOperands::kBScalar : RowOperands::kBothVector);
+  step.function = &run_binary_f32;
+  step.block_f32 = isa.elementwise.binary[static_cast<int>(function)][static_cast<int>(operands)];
+  return step;
+}
+
+std::string binary_name(const BinaryStep& step, BinaryFunction function, DType dtype) {
+  std::string name = fmt::format("{}_{}", name_of(function), dtype_name(dtype));
+  const auto columns = step.loops.from_inside(0);
+  const bool vectors = columns.strides[0] != 0 && columns.strides[1] != 0;
+  if (step.loops.depth() <= 1) {
+    name += vectors ? "_contiguous" : "_scalar";
+  } else {
+    name += vectors ? "_row_broadcast" : "_scalar_rows";
+  }
+  if (step.activation.kind != Activation::Kind::kNone) {
+    name += "_" + std::string(name_of(step.activation.kind));
+  }
+  return name;
+}
+
+/// y[i] = function(x[i]) over `count` elements.
+template <typename T, typename Function>
+void map(const StepArgs& args, std::int64_t count, Function function) {
+  const T* x = static_cast<const T*>(args.inputs[0]);
+  T* y = static_cast<T*>(args.outputs[0]);
+  for (std::int64_t i = 0; i < count; ++i) y[i] = function(x[i]);
+}
+
+Activation::Kind activation_kind(OpKind kind) {
   switch (kind) {
     case OpKind::kRelu:
-      return {Activation::Kind::kRelu, 0.0F, 0.0F};
+      return Activation::Kind::kRelu;
     case OpKind::kLeakyRelu:
-      return {Activation::Kind::kLeakyRelu, alpha, 0.0F};
+      return Activation::Kind::kLeakyRelu;
     case OpKind::kSigmoid:
-      return {Activation::Kind::kSigmoid, 0.0F, 0.0F};
+      return Activation::Kind::kSigmoid;
     default:
-      return {Activation::Kind::kTanh, 0.0F, 0.0F};
+      PRS_CHECK(kind == OpKind::kTanh);
+      return Activation::Kind::kTanh;
   }
 }
 
-/// A bound of Clip at run time: the input's value, the legacy attribute, or the type's limit.
-template <typename T>
-T bound(const StepArgs& args, std::size_t input, bool present, std::optional<float> legacy,
-        T fallback) {
-  if (legacy) return static_cast<T>(*legacy);
-  return present ? *static_cast<const T*>(args.inputs[input]) : fallback;
+/// Neg and Relu of signed integers.
+std::function<void(const StepArgs&)> integer_unary(OpKind kind, DType dtype, std::int64_t count) {
+  return ops::visit_dtype(dtype, [&](auto zero) -> std::function<void(const StepArgs&)> {
+    using T = decltype(zero);
+    if constexpr (std::is_integral_v<T> && std::is_signed_v<T>) {
+      if (kind == OpKind::kNeg) {
+        return [count](const StepArgs& args) {
+          map<T>(args, count, [](T x) { return combine<BinaryFunction::kSub, T>(0, x); });
+        };
+      }
+      if (kind == OpKind::kRelu) {
+        return [count](const StepArgs& args) {
+          map<T>(args, count, [](T x) { return x < 0 ? T{0} : x; });
+        };
+      }
+    }
+    fail_unsupported("this operator on {}", dtype_name(dtype));
+  });
 }
 
-/// y = (x - mean) * factor + bias for one channel's values, in T, or in double for f64.
 template <typename T>
-struct ChannelNorm {
-  T mean;
-  T factor;
-  T bias;
-};
+Plan clip_plan(const Call& call, const Isa& isa) {
+  const ClipParams& params = std::get<ClipParams>(call.params);
+  const T low =
+      params.legacy_min ? static_cast<T>(*params.legacy_min) : std::numeric_limits<T>::lowest();
+  const T high =
+      params.legacy_max ? static_cast<T>(*params.legacy_max) : std::numeric_limits<T>::max();
+  const bool low_input = !params.legacy_min && call.has(1);
+  const bool high_input = !params.legacy_max && call.has(2);
+  const std::int64_t count = call.outputs[0].shape.elements();
+  const auto clip_f32 = isa.elementwise.activation[static_cast<int>(Activation::Kind::kClip)];
+  Plan plan;
+  plan.run = [=](const StepArgs& args) {
+    const T lower = low_input ? *static_cast<const T*>(args.inputs[1]) : low;
+    const T upper = high_input ? *static_cast<const T*>(args.inputs[2]) : high;
+    if constexpr (std::is_same_v<T, float>) {
+      clip_f32(static_cast<const float*>(args.inputs[0]), static_cast<float*>(args.outputs[0]),
+               count, lower, upper);
+    } else {
+      map<T>(args, count, [=](T x) {
+        const T raised = x < lower ? lower : x;
+        return raised > upper ? upper : raised;
+      });
+    }
+  };
+  plan.in_place = true;
+  return plan;
+}
+
+Plan batch_norm_f32_plan(const ops::batch_norm::Extents& extents, float epsilon, const Isa& isa) {
+  Plan plan;
+  plan.kernel = extents.inner == 1 ? "batch_norm_f32_periodic" : "batch_norm_f32_row";
+  plan.scratch_bytes = extents.channels * static_cast<std::int64_t>(sizeof(float));
+  plan.in_place = true;
+  const auto row = isa.elementwise.batch_norm_row;
+  const auto periodic = isa.elementwise.batch_norm_periodic;
+  plan.run = [=](const StepArgs& args) {
+    const auto [batch, channels, inner] = extents;
+    const float* x = static_cast<const float*>(args.inputs[0]);
+    const float* scale = static_cast<const float*>(args.inputs[1]);
+    const float* bias = static_cast<const float*>(args.inputs[2]);
+    const float* mean = static_cast<const float*>(args.inputs[3]);
+    const float* variance = static_cast<const float*>(args.inputs[4]);
+    float* y = static_cast<float*>(args.outputs[0]);
+    float* factor = reinterpret_cast<float*>(args.scratch);  // [channels]
+    for (std::int64_t c = 0; c < channels; ++c) {
+      factor[c] = static_cast<float>(
+          static_cast<double>(scale[c]) /
+          std::sqrt(static_cast<double>(variance[c]) + static_cast<double>(epsilon)));
+    }
+    if (inner == 1) {
+      periodic(x, mean, factor, bias, channels, y, batch * channels);
+      return;
+    }
+    for (std::int64_t i = 0; i < batch * channels; ++i) {
+      const std::int64_t c = i % channels;
+      row(x + i * inner, mean[c], factor[c], bias[c], y + i * inner, inner);
+    }
+  };
+  return plan;
+}
+
+/// Normalises one channel at a time, by the given statistics or by the batch's own.
+template <typename T>
+void batch_norm_by_channel(const ops::batch_norm::Extents& extents, const BatchNormParams& params,
+                           bool wants_mean, bool wants_variance, const StepArgs& args) {
+  const auto input = [&](std::size_t i) { return static_cast<const T*>(args.inputs[i]); };
+  T* y = static_cast<T*>(args.outputs[0]);
+  const double count = static_cast<double>(extents.batch * extents.inner);
+  for (std::int64_t c = 0; c < extents.channels; ++c) {
+    const auto for_each_element = [&](auto body) {
+      for (std::int64_t n = 0; n < extents.batch; ++n) {
+        const std::int64_t start = (n * extents.channels + c) * extents.inner;
+        for (std::int64_t i = start; i < start + extents.inner; ++i) body(i);
+      }
+    };
+    double mean = static_cast<double>(input(3)[c]);
+    double variance = static_cast<double>(input(4)[c]);
+    if (params.training_mode) {
+      const double old_mean = mean;
+      const double old_variance = variance;
+      mean = 0;
+      for_each_element([&](std::int64_t i) { mean += static_cast<double>(input(0)[i]); });
+      mean /= count;
+      variance = 0;
+      for_each_element([&](std::int64_t i) {
+        const double centred = static_cast<double>(input(0)[i]) - mean;
+        variance += centred * centred;
+      });
+      variance /= count;
+      const double momentum = static_cast<double>(params.momentum);
+      if (wants_mean) {
+        static_cast<T*>(args.outputs[1])[c] =
+            static_cast<T>(old_mean * momentum + mean * (1 - momentum));
+      }
+      if (wants_variance) {
+        static_cast<T*>(args.outputs[2])[c] =
+            static_cast<T>(old_variance * momentum + variance * (1 - momentum));
+      }
+    }
+    const double factor = static_cast<double>(input(1)[c]) /
+                          std::sqrt(variance + static_cast<double>(params.epsilon));
+    const double bias = static_cast<double>(input(2)[c]);
+    for_each_element([&](std::int64_t i) {
+      y[i] = static_cast<T>((static_cast<double>(input(0)[i]) - mean) * factor + bias);
+    });
+  }
+}
+
+/// `values` (one, or one for each channel) repeated to `count` values.
+std::vector<float> repeated(const std::vector<float>& values, std::int64_t count) {
+  std::vector<float> result(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = values[i % values.size()];
+  return result;
+}
+
+template <typename T>
+Plan normalize_plan(const NormalizeParams& params, const Shape& shape,
+                    void (*row)(const T*, float, float, float*, std::int64_t),
+                    void (*periodic)(const T*, const float*, const float*, std::int64_t, float*,
+                                     std::int64_t)) {
+  const auto [outer, channels, inner] = ops::normalize::extents(params, shape);
+  const std::int64_t count = shape.elements();
+  Plan plan;
+  if (count == 0) {
+    plan.kernel = "row";
+    plan.run = [](const StepArgs&) {};
+    return plan;
+  }
+  if (inner == 1) {
+    // Few channels, as of an RGB image, repeat until a period is worth vectorising.
+    constexpr std::int64_t kPeriod = 256;
+    const std::int64_t period = (kPeriod + channels - 1) / channels * channels;
+    plan.kernel = "periodic";
+    plan.run = [=, scale = repeated(params.scale, period),
+                bias = repeated(params.bias, period)](const StepArgs& args) {
+      periodic(static_cast<const T*>(args.inputs[0]), scale.data(), bias.data(), period,
+               static_cast<float*>(args.outputs[0]), count);
+    };
+    return plan;
+  }
+  plan.kernel = "row";
+  plan.run = [scale = repeated(params.scale, channels), bias = repeated(params.bias, channels), row,
+              rows = outer * channels, length = inner](const StepArgs& args) {
+    const T* x = static_cast<const T*>(args.inputs[0]);
+    float* y = static_cast<float*>(args.outputs[0]);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::size_t c = static_cast<std::size_t>(i) % scale.size();
+      row(x + i * length, scale[c], bias[c], y + i * length, length);
+    }
+  };
+  return plan;
+}
+
+std::string kernel_name(std::string_view what, DType dtype, std::string_view algorithm) {
+  return fmt::format("{}_{}_{}", what, dtype_name(dtype), algorithm);
+}
 
 }  // namespace
 
 Plan plan_binary(const Call& call, const Isa& isa) {
-  const auto& params = std::get<BinaryParams>(call.params);
-  const Shape& a = call.inputs[0].type.shape;
-  const Shape b = ops::binary::aligned_shape(params, a, call.inputs[1].type.shape);
-  const DType dtype = call.outputs[0].dtype;
-  const Broadcast shape = join_axes(a, b, call.outputs[0].shape);
-  const BinaryFunction function = function_of(call.kind);
-  const Activation activation = params.activation;
+  const BinaryParams& params = std::get<BinaryParams>(call.params);
+  const TensorType& a = call.inputs[0].type;
+  const TensorType& y = call.outputs[0];
+  if (params.activation.kind != Activation::Kind::kNone && y.dtype != DType::kFloat32) {
+    fail_unsupported("a fused activation on {}", dtype_name(y.dtype));
+  }
+  const BinaryFunction function = binary_function(call.kind);
+  const Shape b = ops::binary::aligned_shape(params, a.shape, call.inputs[1].type.shape);
+  const BinaryStep step =
+      make_binary_step(function, y.dtype, a.shape, b, y.shape, params.activation, isa);
   Plan plan;
-  plan.kernel = kernel_name(
-      function_name(function), dtype,
-      shape.rank == 1 && shape.a[0] == 1 && shape.b[0] == 1 ? "contiguous" : "broadcast");
-  plan.in_place = a == call.outputs[0].shape;
-  if (dtype == DType::kFloat32) {
-    const auto* kernels = isa.elementwise.binary[static_cast<int>(function)];
-    plan.run = [=](const StepArgs& args) {
-      run_f32(shape, kernels, static_cast<const float*>(args.inputs[0]),
-              static_cast<const float*>(args.inputs[1]), static_cast<float*>(args.outputs[0]),
-              activation);
-    };
-    return plan;
-  }
-  if (activation.kind != Activation::Kind::kNone) {
-    fail_unsupported("a fused activation of type {}", dtype_name(dtype));
-  }
-  visit_number(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    plan.run = [=](const StepArgs& args) {
-      run_generic(shape, static_cast<const T*>(args.inputs[0]),
-                  static_cast<const T*>(args.inputs[1]), static_cast<T*>(args.outputs[0]),
-                  [=](T x, T y) { return arithmetic(function, x, y); });
-    };
-  });
+  plan.kernel = binary_name(step, function, y.dtype);
+  plan.run = [step](const StepArgs& args) {
+    step.run(args.inputs[0], args.inputs[1], args.outputs[0]);
+  };
+  plan.in_place = a.shape == y.shape;
   return plan;
 }
 
 Plan plan_variadic(const Call& call, const Isa& isa) {
-  const DType dtype = call.outputs[0].dtype;
-  const Shape& y = call.outputs[0].shape;
-  const BinaryFunction function = function_of(call.kind);
-  // y = x0; y = f(y, x1); ... With a single operand, a copy. The first step combines operands 0 and
-  // 1, so that y is written before it is read.
-  std::vector<Broadcast> steps;
-  const Shape& first = call.inputs[0].type.shape;
-  for (std::size_t i = 1; i < call.inputs.size(); ++i) {
-    steps.push_back(join_axes(i == 1 ? first : y, call.inputs[i].type.shape, y));
-  }
+  const TensorType& y = call.outputs[0];
+  const BinaryFunction function = binary_function(call.kind);
   Plan plan;
-  const char* name = call.kind == OpKind::kSum ? "sum" : function_name(function);
-  plan.kernel = kernel_name(name, dtype, "pairwise");
-  const std::int64_t bytes = y.elements() * dtype_size(dtype);
-  const auto* kernels = isa.elementwise.binary[static_cast<int>(function)];
-  visit_number(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    plan.run = [=](const StepArgs& args) {
-      T* to = static_cast<T*>(args.outputs[0]);
-      if (steps.empty() && bytes > 0) {
-        std::copy_n(static_cast<const std::byte*>(args.inputs[0]), bytes,
-                    reinterpret_cast<std::byte*>(to));
-      }
-      for (std::size_t i = 0; i < steps.size(); ++i) {
-        const T* a = i == 0 ? static_cast<const T*>(args.inputs[0]) : to;
-        const T* b = static_cast<const T*>(args.inputs[i + 1]);
-        if constexpr (std::is_same_v<T, float>) {
-          run_f32(steps[i], kernels, a, b, to, {});
-        } else {
-          run_generic(steps[i], a, b, to, [=](T x, T z) { return arithmetic(function, x, z); });
-        }
-      }
+  if (call.inputs.size() == 1) {
+    plan.kernel = kernel_name("copy", y.dtype, "contiguous");
+    plan.run = [size_bytes = y.shape.elements() * dtype_size(y.dtype)](const StepArgs& args) {
+      if (size_bytes == 0) return;
+      std::memmove(args.outputs[0], args.inputs[0], static_cast<std::size_t>(size_bytes));
     };
-  });
+    plan.in_place = true;
+    return plan;
+  }
+  std::vector<BinaryStep> steps;
+  for (std::size_t i = 1; i < call.inputs.size(); ++i) {
+    const Shape& left = i == 1 ? call.inputs[0].type.shape : y.shape;
+    steps.push_back(make_binary_step(function, y.dtype, left, call.inputs[i].type.shape, y.shape,
+                                     Activation{}, isa));
+  }
+  plan.kernel = binary_name(steps[0], function, y.dtype);
+  // With more operands a later step could find its input overwritten, if it is the first one again.
+  plan.in_place = steps.size() == 1 && call.inputs[0].type.shape == y.shape;
+  plan.run = [steps = std::move(steps)](const StepArgs& args) {
+    steps[0].run(args.inputs[0], args.inputs[1], args.outputs[0]);
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+      steps[i].run(args.outputs[0], args.inputs[i + 1], args.outputs[0]);
+    }
+  };
   return plan;
 }
 
 Plan plan_unary(const Call& call, const Isa& isa) {
   const DType dtype = call.outputs[0].dtype;
   const std::int64_t count = call.outputs[0].shape.elements();
-  const bool negates = call.kind == OpKind::kNeg;
-  const Activation activation = activation_of(call.kind, std::get<UnaryParams>(call.params).alpha);
-  static constexpr const char* kNames[] = {"", "relu", "leaky_relu", "", "sigmoid", "tanh"};
   Plan plan;
-  plan.kernel =
-      kernel_name(negates ? "neg" : kNames[static_cast<int>(activation.kind)], dtype, "contiguous");
   plan.in_place = true;
-  if (dtype == DType::kFloat32) {
-    const auto negate = isa.elementwise.negate;
-    const auto activate = isa.elementwise.activation[static_cast<int>(activation.kind)];
-    plan.run = [=](const StepArgs& args) {
-      const float* x = static_cast<const float*>(args.inputs[0]);
-      float* y = static_cast<float*>(args.outputs[0]);
-      if (negates) {
-        negate(x, y, count);
-      } else {
-        activate(x, y, count, activation.alpha, activation.beta);
-      }
-    };
+  if (call.kind == OpKind::kNeg) {
+    plan.kernel = kernel_name("neg", dtype, "contiguous");
+    if (dtype == DType::kFloat32) {
+      plan.run = [count, negate = isa.elementwise.negate](const StepArgs& args) {
+        negate(static_cast<const float*>(args.inputs[0]), static_cast<float*>(args.outputs[0]),
+               count);
+      };
+      return plan;
+    }
+    if (dtype == DType::kFloat64) {
+      plan.run = [count](const StepArgs& args) {
+        map<double>(args, count, [](double x) { return -x; });
+      };
+      return plan;
+    }
+    plan.run = integer_unary(call.kind, dtype, count);
     return plan;
   }
-  Apply apply = nullptr;
-  visit_number(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    apply = negates ? &negate_generic<T> : &apply_generic<T>;
-  });
-  plan.run = [=](const StepArgs& args) {
-    apply(args.inputs[0], args.outputs[0], count, activation);
-  };
+  const Activation activation{activation_kind(call.kind), std::get<UnaryParams>(call.params).alpha};
+  plan.kernel = kernel_name(name_of(activation.kind), dtype, "contiguous");
+  if (dtype == DType::kFloat32) {
+    const auto function = isa.elementwise.activation[static_cast<int>(activation.kind)];
+    plan.run = [=](const StepArgs& args) {
+      function(static_cast<const float*>(args.inputs[0]), static_cast<float*>(args.outputs[0]),
+               count, activation.alpha, activation.beta);
+    };
+  } else if (dtype == DType::kFloat64) {
+    plan.run = [=](const StepArgs& args) {
+      map<double>(args, count, [=](double x) { return ops::activate(activation, x); });
+    };
+  } else {
+    plan.run = integer_unary(call.kind, dtype, count);
+  }
   return plan;
 }
 
 Plan plan_clip(const Call& call, const Isa& isa) {
-  const auto& params = std::get<ClipParams>(call.params);
   const DType dtype = call.outputs[0].dtype;
-  const std::int64_t count = call.outputs[0].shape.elements();
-  const bool has_low = call.has(1);
-  const bool has_high = call.has(2);
-  const auto clip_f32 = isa.elementwise.activation[static_cast<int>(Activation::Kind::kClip)];
-  const ClipParams legacy = params;
-  Plan plan;
-  plan.kernel = kernel_name("clip", dtype, "contiguous");
-  plan.in_place = true;
-  visit_number(dtype, [&](auto zero) {
+  Plan plan = ops::visit_dtype(dtype, [&](auto zero) -> Plan {
     using T = decltype(zero);
-    plan.run = [=](const StepArgs& args) {
-      const T low = bound<T>(args, 1, has_low, legacy.legacy_min, std::numeric_limits<T>::lowest());
-      const T high = bound<T>(args, 2, has_high, legacy.legacy_max, std::numeric_limits<T>::max());
-      const T* x = static_cast<const T*>(args.inputs[0]);
-      T* y = static_cast<T*>(args.outputs[0]);
-      if constexpr (std::is_same_v<T, float>) {
-        clip_f32(x, y, count, low, high);
-      } else {
-        for (std::int64_t i = 0; i < count; ++i) {
-          const T raised = x[i] < low ? low : x[i];
-          y[i] = raised > high ? high : raised;
-        }
-      }
-    };
+    if constexpr (std::is_same_v<T, bool>) {
+      fail_unsupported("Clip on bool");
+    } else {
+      return clip_plan<T>(call, isa);
+    }
   });
+  plan.kernel = kernel_name("clip", dtype, "contiguous");
   return plan;
 }
 
 Plan plan_batch_norm(const Call& call, const Isa& isa) {
-  const auto& params = std::get<BatchNormParams>(call.params);
-  const DType dtype = call.inputs[0].type.dtype;
-  const ops::batch_norm::Extents extents =
-      ops::batch_norm::extents(params, call.inputs[0].type.shape);
-  const double epsilon = static_cast<double>(params.epsilon);
-  const double momentum = static_cast<double>(params.momentum);
-  const bool training = params.training_mode;
-  const bool wants_mean = call.wants(1);
-  const bool wants_variance = call.wants(2);
-  if (!training) {
-    for (std::size_t i = 1; i < call.outputs.size(); ++i) {
-      if (call.wants(i)) fail_unsupported("output {} outside of training mode", i);
+  const BatchNormParams params = std::get<BatchNormParams>(call.params);
+  const TensorType& x = call.inputs[0].type;
+  for (std::size_t i = 1; i < call.outputs.size(); ++i) {
+    if (call.wants(i) && (!params.training_mode || i > 2)) {
+      fail_unsupported(
+          "output {} of BatchNormalization is for training; only running mean and variance with "
+          "training_mode=1 (opset 14) are available",
+          i);
     }
   }
-  if (call.wants(3) || call.wants(4)) fail_unsupported("saved statistics of old training modes");
-  const auto row_f32 = isa.elementwise.batch_norm_row;
-  Plan plan;
-  plan.kernel = kernel_name(training ? "batch_norm_training" : "batch_norm", dtype, "per_channel");
-  plan.in_place = !training;
-  const auto planned = [&](auto zero) {
-    using T = decltype(zero);
-    plan.run = [=](const StepArgs& args) {
-      const T* x = static_cast<const T*>(args.inputs[0]);
-      const auto vector = [&](std::size_t i, std::int64_t c) {
-        return static_cast<double>(static_cast<const T*>(args.inputs[i])[c]);
-      };
-      T* y = static_cast<T*>(args.outputs[0]);
-      for (std::int64_t c = 0; c < extents.channels; ++c) {
-        double mean = vector(3, c);
-        double variance = vector(4, c);
-        const auto each_row = [&](const auto& body) {
-          for (std::int64_t n = 0; n < extents.batch; ++n) {
-            body((n * extents.channels + c) * extents.inner);
-          }
-        };
-        if (training) {
-          const auto count = static_cast<double>(extents.batch * extents.inner);
-          double sum = 0.0;
-          each_row([&](std::int64_t at) {
-            for (std::int64_t i = at; i < at + extents.inner; ++i) sum += static_cast<double>(x[i]);
-          });
-          const double batch_mean = sum / count;
-          double squares = 0.0;
-          each_row([&](std::int64_t at) {
-            for (std::int64_t i = at; i < at + extents.inner; ++i) {
-              const double centered = static_cast<double>(x[i]) - batch_mean;
-              squares += centered * centered;
-            }
-          });
-          const double batch_variance = squares / count;
-          if (wants_mean) {
-            static_cast<T*>(args.outputs[1])[c] =
-                static_cast<T>(mean * momentum + batch_mean * (1 - momentum));
-          }
-          if (wants_variance) {
-            static_cast<T*>(args.outputs[2])[c] =
-                static_cast<T>(variance * momentum + batch_variance * (1 - momentum));
-          }
-          mean = batch_mean;
-          variance = batch_variance;
-        }
-        const ChannelNorm<T> norm{static_cast<T>(mean),
-                                  static_cast<T>(vector(1, c) / std::sqrt(variance + epsilon)),
-                                  static_cast<T>(vector(2, c))};
-        each_row([&](std::int64_t at) {
-          if constexpr (std::is_same_v<T, float>) {
-            row_f32(x + at, norm.mean, norm.factor, norm.bias, y + at, extents.inner);
-          } else {
-            for (std::int64_t i = at; i < at + extents.inner; ++i) {
-              y[i] = (x[i] - norm.mean) * norm.factor + norm.bias;
-            }
-          }
-        });
-      }
-    };
-  };
-  if (dtype == DType::kFloat32 && !training && extents.inner == 1) {
-    // Channels are neighbours: one pass with vectors that repeat, the factors computed first.
-    const auto periodic = isa.elementwise.batch_norm_periodic;
-    plan.kernel = kernel_name("batch_norm", dtype, "periodic");
-    plan.scratch_bytes = extents.channels * static_cast<std::int64_t>(sizeof(float));
-    plan.run = [=](const StepArgs& args) {
-      const auto vector = [&](std::size_t i) { return static_cast<const float*>(args.inputs[i]); };
-      auto* factor = reinterpret_cast<float*>(args.scratch);
-      for (std::int64_t c = 0; c < extents.channels; ++c) {
-        factor[c] = static_cast<float>(static_cast<double>(vector(1)[c]) /
-                                       std::sqrt(static_cast<double>(vector(4)[c]) + epsilon));
-      }
-      periodic(vector(0), vector(3), factor, vector(2), extents.channels,
-               static_cast<float*>(args.outputs[0]), extents.batch * extents.channels);
-    };
-  } else if (dtype == DType::kFloat32) {
-    planned(float{});
-  } else {
-    planned(double{});
+  const auto extents = ops::batch_norm::extents(params, x.shape);
+  if (x.dtype == DType::kFloat32 && !params.training_mode) {
+    return batch_norm_f32_plan(extents, params.epsilon, isa);
   }
+  Plan plan;
+  plan.kernel = kernel_name(params.training_mode ? "batch_norm_training" : "batch_norm", x.dtype,
+                            "by_channel");
+  plan.in_place = true;
+  const auto function =
+      x.dtype == DType::kFloat32 ? &batch_norm_by_channel<float> : &batch_norm_by_channel<double>;
+  plan.run = [=, wants_mean = call.wants(1), wants_variance = call.wants(2)](const StepArgs& args) {
+    function(extents, params, wants_mean, wants_variance, args);
+  };
   return plan;
 }
 
 Plan plan_normalize(const Call& call, const Isa& isa) {
-  const auto& params = std::get<NormalizeParams>(call.params);
-  const DType dtype = call.inputs[0].type.dtype;
-  const ops::normalize::Extents extents =
-      ops::normalize::extents(params, call.inputs[0].type.shape);
-  const auto at = [](const std::vector<float>& values, std::int64_t c) {
-    return values[values.size() == 1 ? 0 : static_cast<std::size_t>(c)];
-  };
-  std::vector<float> scale;
-  std::vector<float> bias;
-  for (std::int64_t c = 0; c < extents.channels; ++c) {
-    scale.push_back(at(params.scale, c));
-    bias.push_back(at(params.bias, c));
-  }
-  // Interleaved channels are short runs: one pass with repeating vectors instead.
-  const bool periodic = extents.inner == 1 && extents.channels > 1;
-  Plan plan;
-  plan.kernel = kernel_name("normalize", dtype, periodic ? "periodic" : "per_channel");
-  const std::int64_t count = extents.outer * extents.channels * extents.inner;
-  const auto planned = [&](auto row, auto period, auto zero) {
-    using T = decltype(zero);
-    plan.run = [=](const StepArgs& args) {
-      const T* x = static_cast<const T*>(args.inputs[0]);
-      float* y = static_cast<float*>(args.outputs[0]);
-      if (periodic) {
-        period(x, scale.data(), bias.data(), extents.channels, y, count);
-        return;
-      }
-      for (std::int64_t i = 0; i < extents.outer * extents.channels; ++i) {
-        const auto c = static_cast<std::size_t>(i % extents.channels);
-        row(x + i * extents.inner, scale[c], bias[c], y + i * extents.inner, extents.inner);
-      }
-    };
-  };
-  if (dtype == DType::kUint8) {
-    planned(isa.elementwise.normalize_row_u8, isa.elementwise.normalize_periodic_u8,
-            std::uint8_t{});
-  } else {
-    planned(isa.elementwise.normalize_row_f32, isa.elementwise.normalize_periodic_f32, float{});
-  }
+  const NormalizeParams& params = std::get<NormalizeParams>(call.params);
+  const TensorType& x = call.inputs[0].type;
+  const ElementwiseKernels& kernels = isa.elementwise;
+  const bool bytes = x.dtype == DType::kUint8;
+  Plan plan = bytes ? normalize_plan(params, x.shape, kernels.normalize_row_u8,
+                                     kernels.normalize_periodic_u8)
+                    : normalize_plan(params, x.shape, kernels.normalize_row_f32,
+                                     kernels.normalize_periodic_f32);
+  plan.kernel = kernel_name("normalize", x.dtype, plan.kernel);
+  plan.in_place = !bytes;
   return plan;
 }
 

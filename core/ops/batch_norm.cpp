@@ -39,8 +39,9 @@ Extents extents(const BatchNormParams& params, const Shape& x) {
   if (x.rank() < 2) {
     fail_model("x has shape {}; expected rank 2 or more, [N, C, ...]", x.to_string());
   }
-  if (!params.spatial) return {x[0], x.elements(1, x.rank()), 1};
-  return {x[0], x[1], x.elements(2, x.rank())};
+  const std::int64_t batch = x.elements() == 0 ? 0 : x[0];
+  if (!params.spatial) return {batch, x.elements(1, x.rank()), 1};
+  return {batch, x[1], x.elements(2, x.rank())};
 }
 
 Params parse(const ParseArgs& args) {

@@ -15,8 +15,8 @@ struct Extents {
   std::int64_t inner;
 };
 
-/// Without `spatial` every element of a sample is a channel of its own. Throws invalid model for
-/// a rank below 2.
+/// Batch is 0 when x is empty. Without `spatial` every element of a sample is a channel of its own.
+/// Throws invalid model for a rank below 2.
 Extents extents(const BatchNormParams& params, const Shape& x);
 
 }  // namespace prs::ops::batch_norm

@@ -13,6 +13,7 @@ namespace prs::ops::softmax {
 Extents extents(const SoftmaxParams& params, const Shape& x) {
   const std::int64_t axis = normalize_axis(params.axis, std::max<std::int64_t>(x.rank(), 1));
   if (x.rank() == 0) return {1, 1, 1};
+  if (x.elements() == 0) return {0, 1, 1};
   if (params.coerce_2d) return {x.elements(0, axis), x.elements(axis, x.rank()), 1};
   return {x.elements(0, axis), x[axis], x.elements(axis + 1, x.rank())};
 }
@@ -61,7 +62,7 @@ void reference(const ReferenceArgs& args) {
       for (std::int64_t i = 0; i < view.extent; ++i) {
         const double shifted = static_cast<double>(x[i * view.inner]) - largest;
         y[i * view.inner] = static_cast<T>(args.kind == OpKind::kSoftmax ? std::exp(shifted) / sum
-                                                                         : shifted - std::log(sum));
+                                                                    : shifted - std::log(sum));
       }
     }
   });

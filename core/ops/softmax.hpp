@@ -15,7 +15,8 @@ struct Extents {
   std::int64_t inner;
 };
 
-/// A scalar counts as one row of one element. Throws invalid model when the axis is out of range.
+/// A scalar counts as one row of one element; an empty x has no rows. Throws invalid model when the
+/// axis is out of range.
 Extents extents(const SoftmaxParams& params, const Shape& x);
 
 }  // namespace prs::ops::softmax

@@ -75,8 +75,7 @@ struct ElementwiseKernels {
                          std::int64_t count);
   /// The same with vectors of `period` values that repeat along x.
   void (*batch_norm_periodic)(const float* x, const float* mean, const float* factor,
-                              const float* bias, std::int64_t period, float* y,
-                              std::int64_t count);
+                              const float* bias, std::int64_t period, float* y, std::int64_t count);
 
   /// y[i] = scale * x[i] + bias
   void (*normalize_row_f32)(const float* x, float scale, float bias, float* y, std::int64_t count);
