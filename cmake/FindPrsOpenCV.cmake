@@ -1,16 +1,18 @@
-# OpenCV's core, imgproc and imgcodecs, found without OpenCVConfig.cmake: that file comes only with
+# OpenCV's core and imgproc, found without OpenCVConfig.cmake: that file comes only with
 # libopencv-dev, which pulls in every module. Defines prs::opencv.
+#
+# Not imgcodecs: in Debian it loads GDAL and some 120 more libraries, and it prints to stderr.
 include(FindPackageHandleStandardArgs)
-find_path(PrsOpenCV_INCLUDE_DIR opencv2/imgcodecs.hpp PATH_SUFFIXES opencv4)
+find_path(PrsOpenCV_INCLUDE_DIR opencv2/imgproc.hpp PATH_SUFFIXES opencv4)
 set(PrsOpenCV_LIBRARIES "")
 set(required PrsOpenCV_INCLUDE_DIR)
-foreach(module core imgproc imgcodecs)
+foreach(module core imgproc)
   find_library(PrsOpenCV_${module}_LIBRARY opencv_${module})
   list(APPEND PrsOpenCV_LIBRARIES ${PrsOpenCV_${module}_LIBRARY})
   list(APPEND required PrsOpenCV_${module}_LIBRARY)
 endforeach()
 find_package_handle_standard_args(PrsOpenCV
-  REASON_FAILURE_MESSAGE "install Debian's libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev"
+  REASON_FAILURE_MESSAGE "install Debian's libopencv-core-dev libopencv-imgproc-dev"
   REQUIRED_VARS ${required})
 if(PrsOpenCV_FOUND AND NOT TARGET prs::opencv)
   add_library(prs::opencv INTERFACE IMPORTED)

@@ -31,9 +31,9 @@ template <typename... Args>
 }  // namespace prs
 
 /// States what only a mistake of ours can break; unreachable from input. On in release builds too.
-#define PRS_CHECK(condition)                                                                  \
-  do {                                                                                        \
-    if (!(condition)) [[unlikely]]                                                            \
-      ::prs::fail(::prs::ErrorCode::kInternal, "{}:{}: check failed: {} [this is a bug]",     \
-                  __FILE__, __LINE__, #condition);                                            \
+#define PRS_CHECK(condition)                                                              \
+  do {                                                                                    \
+    if (!(condition)) [[unlikely]]                                                        \
+      ::prs::fail(::prs::ErrorCode::kInternal, "{}:{}: check failed: {} [this is a bug]", \
+                  __FILE__, __LINE__, #condition);                                        \
   } while (false)

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ops/op.hpp"
@@ -54,6 +55,9 @@ struct Graph {
   std::vector<Node> nodes;
   std::vector<GraphPort> inputs;  ///< Without those that initializers provide.
   std::vector<GraphPort> outputs;
+  /// The declared extents of axis 0 of inputs and outputs no longer bind: open_batch proved that
+  /// the graph works for any.
+  bool batch_opened = false;
 
   Value& value(ValueId id) { return values[static_cast<std::size_t>(id)]; }
   const Value& value(ValueId id) const { return values[static_cast<std::size_t>(id)]; }
@@ -61,6 +65,10 @@ struct Graph {
   /// A new constant of its own.
   ValueId add_constant(std::string name, Tensor tensor);
 };
+
+/// `text` fit for a message: control characters escaped, cut after 120 bytes. Names in a model are
+/// untrusted.
+std::string printable(std::string_view text);
 
 /// "model.onnx: node 'conv1' (Conv)": how every message about a node begins.
 std::string describe(const Graph& graph, const Node& node);

@@ -8,9 +8,17 @@ namespace prs {
 namespace {
 
 constexpr auto kTable = std::to_array<OpDef>({
-#define PRS_OP(kind, family, min_in, max_in, min_out, max_out, values)                        \
-  OpDef{OpKind::k##kind, #kind,   min_in, max_in, min_out, max_out, values, &ops::family::parse, \
-        &ops::family::infer, &ops::family::reference},
+#define PRS_OP(kind, family, min_in, max_in, min_out, max_out, values) \
+  OpDef{OpKind::k##kind,                                               \
+        #kind,                                                         \
+        min_in,                                                        \
+        max_in,                                                        \
+        min_out,                                                       \
+        max_out,                                                       \
+        values,                                                        \
+        &ops::family::parse,                                           \
+        &ops::family::infer,                                           \
+        &ops::family::reference},
 #include "ops/ops.inc"
 #undef PRS_OP
 });
@@ -36,8 +44,10 @@ const TensorType& InferArgs::input(std::size_t i) const {
 const Tensor& InferArgs::value(std::size_t i) const {
   input(i);
   if (inputs[i].constant == nullptr) {
-    fail_unsupported("the result's shape depends on the contents of input {}, which are known only "
-                     "when the model runs", i);
+    fail_unsupported(
+        "the result's shape depends on the contents of input {}, which are known only "
+        "when the model runs",
+        i);
   }
   return *inputs[i].constant;
 }

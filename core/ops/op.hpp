@@ -56,7 +56,7 @@ struct InferArgs {
 struct ReferenceArgs {
   OpKind kind;
   const Params& params;
-  std::span<const TensorView> inputs;  ///< Absent: dtype kUndefined, or missing at the end.
+  std::span<const TensorView> inputs;          ///< Absent: dtype kUndefined, or missing at the end.
   std::span<const MutableTensorView> outputs;  ///< Absent: dtype kUndefined.
 
   bool has(std::size_t i) const {
@@ -90,11 +90,11 @@ const OpDef& op_def(OpKind kind);
 /// The importable operator of that ONNX name (default domain), or null.
 const OpDef* find_op(std::string_view name);
 
-#define PRS_OP(kind, family, ...)                                     \
-  namespace ops::family {                                             \
-  Params parse(const ParseArgs& args);                                \
-  void infer(const InferArgs& args, std::span<TensorType> outputs);   \
-  void reference(const ReferenceArgs& args);                          \
+#define PRS_OP(kind, family, ...)                                   \
+  namespace ops::family {                                           \
+  Params parse(const ParseArgs& args);                              \
+  void infer(const InferArgs& args, std::span<TensorType> outputs); \
+  void reference(const ReferenceArgs& args);                        \
   }
 #include "ops/ops.inc"
 #undef PRS_OP

@@ -25,8 +25,8 @@ struct Activation {
 
 enum class AutoPad { kNotSet, kSameUpper, kSameLower, kValid };
 
-/// Conv. Empty vectors mean ONNX's defaults (kernel_shape from the weights, strides and dilations 1,
-/// pads 0). pads = all begins, then all ends.
+/// Conv. Empty vectors mean ONNX's defaults (kernel_shape from the weights, strides and dilations
+/// 1, pads 0). pads = all begins, then all ends.
 struct ConvParams {
   std::vector<std::int64_t> kernel_shape;
   std::vector<std::int64_t> strides;
@@ -45,8 +45,8 @@ struct PoolParams {
   std::vector<std::int64_t> pads;
   AutoPad auto_pad = AutoPad::kNotSet;
   bool ceil_mode = false;
-  bool count_include_pad = false;     ///< AveragePool only.
-  std::int64_t storage_order = 0;     ///< MaxPool's Indices: 0 row-major, 1 column-major.
+  bool count_include_pad = false;  ///< AveragePool only.
+  std::int64_t storage_order = 0;  ///< MaxPool's Indices: 0 row-major, 1 column-major.
 };
 
 /// Gemm: activation(alpha * A' * B' + beta * C). MatMul with a fused bias becomes a Gemm.
@@ -145,6 +145,11 @@ struct SliceParams {
   std::optional<std::vector<std::int64_t>> legacy_axes;
 };
 
+/// Dropout at inference, which is all that is supported.
+struct DropoutParams {
+  bool mask_like_input = false;  ///< Opsets below 10: the mask has x's element type, not bool.
+};
+
 struct CastParams {
   DType to = DType::kFloat32;
 };
@@ -163,6 +168,11 @@ struct ArgMaxParams {
   bool select_last_index = false;
 };
 
+/// MeanVarianceNormalization: axes that mean and variance are taken over.
+struct MeanVarianceParams {
+  std::vector<std::int64_t> axes = {0, 2, 3};
+};
+
 /// Normalize, our own operator: y = scale[c] * x + bias[c] from u8 or f32 x to f32 y. Both vectors
 /// hold one value, or one for each index of channel_axis.
 struct NormalizeParams {
@@ -173,9 +183,9 @@ struct NormalizeParams {
 
 using Params =
     std::variant<std::monostate, ConvParams, PoolParams, GemmParams, BinaryParams, UnaryParams,
-                 ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams, FlattenParams, AxesParams,
-                 ReduceParams, TransposeParams, ConcatParams, ConstantParams, ConstantOfShapeParams,
-                 ShapeParams, GatherParams, SliceParams, CastParams, PadParams, ArgMaxParams,
-                 NormalizeParams>;
+                 ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams, FlattenParams,
+                 AxesParams, ReduceParams, TransposeParams, ConcatParams, ConstantParams,
+                 ConstantOfShapeParams, ShapeParams, GatherParams, SliceParams, CastParams,
+                 PadParams, ArgMaxParams, NormalizeParams, MeanVarianceParams, DropoutParams>;
 
 }  // namespace prs

@@ -17,8 +17,8 @@ std::int64_t normalize_axis(std::int64_t axis, std::int64_t rank);
 /// NumPy broadcasting of two shapes; throws invalid model naming both.
 Shape broadcast(const Shape& a, const Shape& b);
 
-/// Row-major strides in elements; 0 for axes of extent 1 when stretched to `target` (right-aligned),
-/// one per axis of target. `shape` must broadcast to `target`.
+/// Row-major strides in elements; 0 for axes of extent 1 when stretched to `target`
+/// (right-aligned), one per axis of target. `shape` must broadcast to `target`.
 std::vector<std::int64_t> broadcast_strides(const Shape& shape, const Shape& target);
 
 /// Row-major strides in elements.
@@ -32,10 +32,9 @@ std::vector<std::int64_t> to_ints(const TensorView& tensor, std::string_view wha
 void require_dtype(DType dtype, std::span<const DType> allowed, std::string_view what);
 
 inline constexpr DType kFloats[] = {DType::kFloat32, DType::kFloat64};
-inline constexpr DType kNumbers[] = {DType::kFloat32, DType::kFloat64, DType::kInt8,
-                                     DType::kInt16,   DType::kInt32,   DType::kInt64,
-                                     DType::kUint8,   DType::kUint16,  DType::kUint32,
-                                     DType::kUint64};
+inline constexpr DType kNumbers[] = {
+    DType::kFloat32, DType::kFloat64, DType::kInt8,   DType::kInt16,  DType::kInt32,
+    DType::kInt64,   DType::kUint8,   DType::kUint16, DType::kUint32, DType::kUint64};
 
 /// Calls `body` with a value of the C++ type of `dtype` (bool as bool, f16/bf16 refused):
 ///   visit_dtype(dtype, [&](auto zero) { using T = decltype(zero); ... });

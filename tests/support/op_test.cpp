@@ -178,12 +178,12 @@ Tensor random_tensor(DType dtype, const Shape& shape, std::mt19937_64& random, d
 
 template <typename T>
 Tensor tensor(const Shape& shape, const std::vector<T>& values) {
-  constexpr DType dtype = std::is_same_v<T, float>           ? DType::kFloat32
-                          : std::is_same_v<T, double>        ? DType::kFloat64
-                          : std::is_same_v<T, std::int64_t>  ? DType::kInt64
-                          : std::is_same_v<T, std::int32_t>  ? DType::kInt32
-                          : std::is_same_v<T, std::int8_t>   ? DType::kInt8
-                                                             : DType::kUint8;
+  constexpr DType dtype = std::is_same_v<T, float>          ? DType::kFloat32
+                          : std::is_same_v<T, double>       ? DType::kFloat64
+                          : std::is_same_v<T, std::int64_t> ? DType::kInt64
+                          : std::is_same_v<T, std::int32_t> ? DType::kInt32
+                          : std::is_same_v<T, std::int8_t>  ? DType::kInt8
+                                                            : DType::kUint8;
   return Tensor::from<T>(dtype, shape, values);
 }
 

@@ -5,8 +5,8 @@
 //   std::vector<float> scores = engine.run(images);            // [n, engine.classes()]
 //   for (const prs::Prediction& p : engine.classify(images)) std::cout << p.top[0].label << '\n';
 //
-// An Engine is immutable and cheap to copy (copies share the model). All const members may be called
-// from several threads at once. Every failure is a prs::Error.
+// An Engine is immutable and cheap to copy (copies share the model). All const members may be
+// called from several threads at once. Every failure is a prs::Error.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +49,9 @@ struct PreprocessOverrides {
 struct EngineOptions {
   std::string device = "auto";  ///< "auto", "cpu", "cuda" or "cuda:N".
   int threads = 0;              ///< Threads that share one run; 0: all cores this process may use.
-  std::int64_t max_batch = 256; ///< Images computed at once by one thread; larger runs are chunked.
-  std::string output;           ///< Name of the output to score; empty: the model's first.
+  std::int64_t max_batch =
+      256;             ///< Images computed at once by one thread; larger runs are chunked.
+  std::string output;  ///< Name of the output to score; empty: the model's first.
   PreprocessOverrides preprocess;
   ModelLimits limits;
 };
@@ -84,9 +85,9 @@ class PRS_API Engine {
   static Engine load(const std::filesystem::path& path, const EngineOptions& options = {});
 
   const ImageInput& input() const noexcept;
-  std::int64_t classes() const noexcept;                ///< Scores per image.
-  std::span<const std::string> labels() const noexcept; ///< Empty, or one a class.
-  const std::string& device() const noexcept;           ///< "cpu", "cuda:0", ...
+  std::int64_t classes() const noexcept;                 ///< Scores per image.
+  std::span<const std::string> labels() const noexcept;  ///< Empty, or one a class.
+  std::string device() const;                            ///< "cpu", "cuda:0", ...
   int threads() const noexcept;
 
   /// Scores a batch into `scores`, [N, classes()] row-major.

@@ -30,7 +30,8 @@ enum class ErrorCode {
 /// What may help after an error of a given code.
 enum class RetryClass { kNever, kOtherBackend, kSmallerBatch, kLater, kNewProcess, kAgain };
 
-/// The retry class of `code`. One table for the whole project: callers branch on this, never on text.
+/// The retry class of `code`. One table for the whole project: callers branch on this, never on
+/// text.
 PRS_API RetryClass retry_class(ErrorCode code) noexcept;
 
 /// A short stable name, such as "invalid argument".

@@ -36,8 +36,8 @@ struct DecodeOptions {
   std::int64_t channels = 1;  ///< 1: gray (luma of colour images), 3: RGB.
   std::int64_t height = 0;    ///< Expected size; 0 accepts any.
   std::int64_t width = 0;
-  bool resize = false;        ///< Resize to height x width instead of refusing another size.
-  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< Refuse larger images before decoding them.
+  bool resize = false;  ///< Resize to height x width instead of refusing another size.
+  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< Refuse larger images undecoded; below 2^31.
 };
 
 /// A decoded image.
@@ -49,9 +49,10 @@ struct Image {
 };
 
 /// Decodes PNG, JPEG, BMP, PGM/PPM/PBM or TIFF. `name` (a path, say) begins every message.
-/// 16-bit images are scaled to 8 bits; alpha is dropped; EXIF orientation is ignored.
-/// Throws invalid argument: empty, unknown format, truncated, corrupt, more than max_pixels, or
-/// another size than expected without resize.
+/// 16-bit images are scaled to 8 bits; alpha is dropped; EXIF orientation is ignored. BMP must not
+/// be run-length-encoded. Bytes after the image are ignored. Throws invalid argument: empty,
+/// unknown format, truncated, corrupt, more than max_pixels, or another size than expected without
+/// resize.
 PRS_API Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options,
                            std::string_view name);
 
@@ -71,16 +72,16 @@ PRS_API void arrange_pixels(const Image& image, Layout layout, std::uint8_t* des
 class PRS_API RecordFile {
  public:
   /// Throws io when unreadable; invalid argument when it is neither format, truncated, has trailing
-  /// bytes, or an element type other than u8, i8, bool, i16, i32, i64, f32, f64 (big-endian ones are
-  /// converted; f64 becomes f32).
+  /// bytes, or an element type other than u8, i8, bool, i16, i32, i64, f32, f64 (big-endian ones
+  /// are converted; f64 becomes f32).
   static RecordFile open(const std::filesystem::path& path);
 
   /// Whether the name says so: .npy, .idx, .idx.gz, *-ubyte, *-ubyte.gz, *.idx?-ubyte...
   static bool is_record_file(const std::filesystem::path& path);
 
   DType dtype() const noexcept;
-  std::int64_t count() const noexcept;          ///< Records: the first extent.
-  const Shape& record_shape() const noexcept;   ///< Without the first extent.
+  std::int64_t count() const noexcept;         ///< Records: the first extent.
+  const Shape& record_shape() const noexcept;  ///< Without the first extent.
   /// Records [first, first + count) as a view [count, record_shape...]; valid as long as a copy of
   /// this object lives. Throws invalid argument when out of range.
   TensorView records(std::int64_t first, std::int64_t count) const;
@@ -101,15 +102,15 @@ struct ImageItem {
 /// What expand_image_arguments found.
 struct ImageList {
   std::vector<ImageItem> items;
-  std::vector<RecordFile> record_files;           ///< Opened ones, in order of appearance.
+  std::vector<RecordFile> record_files;             ///< Opened ones, in order of appearance.
   std::vector<std::filesystem::path> record_paths;  ///< Their paths, same order.
 };
 
-/// Turns command-line arguments into items, in argument order: files, folders (recursively, sorted by
-/// path, image files only: by extension), globs (*, ?, [..], ** crosses folders; for shells that do
-/// not expand them, or when quoted), IDX and NPY files (every record), and "@list" or "-" (a list of
-/// the former, one a line, from a file or standard input; blank lines skipped).
-/// Throws invalid argument naming an argument that matches nothing.
+/// Turns command-line arguments into items, in argument order: files, folders (recursively, sorted
+/// by path, image files only: by extension), globs (*, ?, [..], ** crosses folders; for shells that
+/// do not expand them, or when quoted), IDX and NPY files (every record), and "@list" or "-" (a
+/// list of the former, one a line, from a file or standard input; blank lines skipped). Throws
+/// invalid argument naming an argument that matches nothing.
 PRS_API ImageList expand_image_arguments(std::span<const std::string> arguments);
 
 /// Whether the extension is one of the image formats that decode_image reads.

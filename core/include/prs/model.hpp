@@ -1,5 +1,5 @@
-// A loaded ONNX model run on arbitrary tensors. Engine (engine.hpp) is the door for images; this one
-// serves whatever else: reference data, several inputs, integer tensors.
+// A loaded ONNX model run on arbitrary tensors. Engine (engine.hpp) is the door for images; this
+// one serves whatever else: reference data, several inputs, integer tensors.
 //
 // A Model is immutable and cheap to copy; const members may be called from several threads.
 #pragma once
@@ -19,8 +19,8 @@ namespace prs {
 
 /// Bounds on what an untrusted model may use.
 struct ModelLimits {
-  std::int64_t max_file_bytes = (std::int64_t{1} << 31) - 1;     ///< protobuf's own limit.
-  std::int64_t max_arena_bytes = std::int64_t{8} << 30;          ///< Intermediates of one batch.
+  std::int64_t max_file_bytes = (std::int64_t{1} << 31) - 1;  ///< protobuf's own limit.
+  std::int64_t max_arena_bytes = std::int64_t{2} << 30;       ///< Intermediates of one batch.
 };
 
 /// An input or output as the model declares it. extents: -1 for an open dimension.
@@ -38,17 +38,17 @@ struct PortInfo {
 struct LayerInfo {
   std::string name;
   std::string op;
-  std::vector<std::string> inputs;   ///< Types such as "f32[64,1,28,28]".
+  std::vector<std::string> inputs;  ///< Types such as "f32[64,1,28,28]".
   std::vector<std::string> outputs;
-  std::int64_t parameters = 0;       ///< Elements of constant operands.
+  std::int64_t parameters = 0;  ///< Elements of constant operands.
   double flops_per_image = 0.0;
-  double bytes_per_image = 0.0;      ///< Activations read and written; parameters not counted.
+  double bytes_per_image = 0.0;  ///< Activations read and written; parameters not counted.
 };
 
 /// One step of the compiled plan.
 struct StepInfo {
-  std::string name;    ///< The node that gave the step its name.
-  std::string op;      ///< "Conv+Relu", ...
+  std::string name;  ///< The node that gave the step its name.
+  std::string op;    ///< "Conv+Relu", ...
   std::string kernel;
   std::string device;
   std::string output;  ///< Type.
@@ -61,15 +61,15 @@ struct ModelDescription {
   std::string producer;
   std::vector<PortInfo> inputs;
   std::vector<PortInfo> outputs;
-  std::int64_t batch = 0;            ///< The batch that layers and steps were described for.
-  bool batch_open = false;           ///< Any batch can be computed at once (else chunks of `batch`).
+  std::int64_t batch = 0;   ///< The batch that layers and steps were described for.
+  bool batch_open = false;  ///< Any batch can be computed at once (else chunks of `batch`).
   std::int64_t parameters = 0;
   double flops_per_image = 0.0;
   double bytes_per_image = 0.0;
-  std::vector<LayerInfo> layers;     ///< As imported.
-  std::vector<StepInfo> steps;       ///< After the graph passes.
+  std::vector<LayerInfo> layers;  ///< As imported.
+  std::vector<StepInfo> steps;    ///< After the graph passes.
   std::int64_t arena_bytes = 0;
-  std::vector<std::string> notes;    ///< What the passes did, in words.
+  std::vector<std::string> notes;  ///< What the passes did, in words.
 };
 
 struct NamedTensor {
@@ -93,9 +93,11 @@ class PRS_API Model {
   /// The model with the plan for these input shapes.
   ModelDescription describe(std::span<const TensorView> inputs) const;
 
+  /// Opaque; the engine's own sources know it.
+  struct State;
+
  private:
   friend class Engine;
-  struct State;
   explicit Model(std::shared_ptr<const State> state);
   std::shared_ptr<const State> state_;
 };

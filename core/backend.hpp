@@ -1,0 +1,62 @@
+// The one boundary between the engine and what computes: a backend compiles a graph with static
+// shapes into an executable.
+//
+// Backends and executables are immutable and thread-safe; a context belongs to one run at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "graph/graph.hpp"
+#include "prs/model.hpp"
+
+namespace prs {
+
+/// The memory of one run in progress (arena, scratch, pointer tables). Made once, used again.
+class ExecutionContext {
+ public:
+  virtual ~ExecutionContext();
+};
+
+class Executable {
+ public:
+  virtual ~Executable();
+
+  virtual std::unique_ptr<ExecutionContext> new_context() const = 0;
+
+  /// Runs once. inputs and outputs hold one pointer a graph port, in order, to memory of the
+  /// compiled dtype and shape; no alignment is assumed. Outputs must not overlap inputs or each
+  /// other. Allocates nothing. Throws what kernels throw for contents they refuse (an index out of
+  /// range).
+  virtual void run(ExecutionContext& context, std::span<const void* const> inputs,
+                   std::span<void* const> outputs) const = 0;
+
+  virtual std::int64_t arena_bytes() const = 0;
+  virtual std::span<const StepInfo> steps() const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend();
+
+  virtual std::string name() const = 0;
+
+  /// Compiles a graph whose values all have a dtype and a shape. Throws unsupported (naming node,
+  /// operator and reason) and out of memory (naming the limit).
+  virtual std::unique_ptr<Executable> compile(const Graph& graph,
+                                              const ModelLimits& limits) const = 0;
+};
+
+/// The backend for a device: "cpu", "cuda", "cuda:N", or "auto" for the best there is. Defined
+/// where the library is put together, not in core, so that core knows no other room. Throws invalid
+/// argument for another name, unavailable with the reason.
+std::unique_ptr<Backend> make_backend(std::string_view device);
+
+namespace cpu {
+std::unique_ptr<Backend> make_backend();
+}
+
+}  // namespace prs

@@ -1,0 +1,398 @@
+// The CPU backend: compiles a graph into a list of kernel plans over one arena.
+//
+// One run is single-threaded; the engine runs several contexts at once, each on its share of the
+// batch.
+#include "backend.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <variant>
+
+#include "check.hpp"
+#include "cpu/isa/isa.hpp"
+#include "cpu/kernel.hpp"
+#include "graph/memory_plan.hpp"
+
+namespace prs::cpu {
+namespace {
+
+Plan make_plan(const Call& call, const Isa& isa) {
+  switch (call.kind) {
+#define PRS_OP(kind, family, ...) \
+  case OpKind::k##kind:           \
+    return plan_##family(call, isa);
+#include "ops/ops.inc"
+#undef PRS_OP
+  }
+  fail(ErrorCode::kInternal, "an operator without a row in the table");
+}
+
+/// Where the bytes of a value lie during a run.
+struct Place {
+  enum class Kind { kArena, kInput, kOutput, kConstant };
+  Kind kind = Kind::kArena;
+  std::int64_t index = 0;  ///< Arena: byte offset. Input, output: port.
+  const void* constant = nullptr;
+};
+
+struct Step {
+  Plan plan;
+  std::size_t first_input = 0;  ///< Into the flat table of operand places.
+  std::size_t first_output = 0;
+};
+
+/// A graph output that no step writes directly: an input, a constant or a second name of a buffer.
+struct OutputCopy {
+  Place from;
+  std::size_t output = 0;
+  std::int64_t size_bytes = 0;
+};
+
+class CpuContext : public ExecutionContext {
+ public:
+  CpuContext(std::int64_t arena_bytes, std::int64_t scratch_bytes, std::size_t inputs,
+             std::size_t outputs)
+      : arena(DType::kUint8, Shape{arena_bytes}),
+        scratch(DType::kUint8, Shape{scratch_bytes}),
+        input_table(inputs, nullptr),
+        output_table(outputs, nullptr) {}
+
+  Tensor arena;
+  Tensor scratch;
+  std::vector<const void*> input_table;
+  std::vector<void*> output_table;
+};
+
+class CpuExecutable : public Executable {
+ public:
+  std::unique_ptr<ExecutionContext> new_context() const override {
+    auto context = std::make_unique<CpuContext>(arena_bytes_, scratch_bytes_, input_places_.size(),
+                                                output_places_.size());
+    for (std::size_t i = 0; i < input_places_.size(); ++i) {
+      context->input_table[i] = fixed_address(input_places_[i], *context);
+    }
+    for (std::size_t i = 0; i < output_places_.size(); ++i) {
+      context->output_table[i] = const_cast<void*>(fixed_address(output_places_[i], *context));
+    }
+    return context;
+  }
+
+  void run(ExecutionContext& base, std::span<const void* const> inputs,
+           std::span<void* const> outputs) const override {
+    auto& context = static_cast<CpuContext&>(base);
+    for (const std::size_t i : caller_inputs_) {
+      context.input_table[i] = caller_address(input_places_[i], inputs, outputs);
+    }
+    for (const std::size_t i : caller_outputs_) {
+      context.output_table[i] = outputs[static_cast<std::size_t>(output_places_[i].index)];
+    }
+    for (const Step& step : steps_) {
+      step.plan.run({context.input_table.data() + step.first_input,
+                     context.output_table.data() + step.first_output,
+                     context.scratch.as<std::byte>()});
+    }
+    for (const OutputCopy& copy : copies_) {
+      const void* from = fixed_address(copy.from, context);
+      if (from == nullptr) from = caller_address(copy.from, inputs, outputs);
+      if (copy.size_bytes > 0) {
+        std::memcpy(outputs[copy.output], from, static_cast<std::size_t>(copy.size_bytes));
+      }
+    }
+  }
+
+  std::int64_t arena_bytes() const override { return arena_bytes_ + scratch_bytes_; }
+  std::span<const StepInfo> steps() const override { return infos_; }
+
+ private:
+  friend class Compiler;
+
+  /// Null when the caller provides the memory.
+  static const void* fixed_address(const Place& place, const CpuContext& context) {
+    if (place.kind == Place::Kind::kArena) return context.arena.as<std::byte>() + place.index;
+    return place.kind == Place::Kind::kConstant ? place.constant : nullptr;
+  }
+
+  static const void* caller_address(const Place& place, std::span<const void* const> inputs,
+                                    std::span<void* const> outputs) {
+    const auto index = static_cast<std::size_t>(place.index);
+    return place.kind == Place::Kind::kInput ? inputs[index] : outputs[index];
+  }
+
+  std::vector<Step> steps_;
+  std::vector<StepInfo> infos_;
+  std::vector<Place> input_places_;
+  std::vector<Place> output_places_;
+  std::vector<std::size_t> caller_inputs_;  ///< Entries of the tables that change every run.
+  std::vector<std::size_t> caller_outputs_;
+  std::vector<OutputCopy> copies_;
+  std::vector<std::shared_ptr<const Tensor>> constants_;
+  std::int64_t arena_bytes_ = 0;
+  std::int64_t scratch_bytes_ = 0;
+};
+
+std::string step_label(const Node& node) {
+  std::string label(op_def(node.kind).name);
+  const Activation* activation = nullptr;
+  if (const auto* conv = std::get_if<ConvParams>(&node.params)) activation = &conv->activation;
+  if (const auto* gemm = std::get_if<GemmParams>(&node.params)) activation = &gemm->activation;
+  if (const auto* binary = std::get_if<BinaryParams>(&node.params))
+    activation = &binary->activation;
+  if (activation == nullptr) return label;
+  switch (activation->kind) {
+    case Activation::Kind::kNone:
+      return label;
+    case Activation::Kind::kRelu:
+      return label + "+Relu";
+    case Activation::Kind::kLeakyRelu:
+      return label + "+LeakyRelu";
+    case Activation::Kind::kClip:
+      return label + "+Clip";
+    case Activation::Kind::kSigmoid:
+      return label + "+Sigmoid";
+    case Activation::Kind::kTanh:
+      return label + "+Tanh";
+  }
+  return label;
+}
+
+/// A run of bytes that one or several values name; views share their input's.
+struct Storage {
+  std::int64_t size_bytes = 0;
+  int first = 0;
+  int last = 0;
+  std::optional<Place> place;  ///< Set unless the arena is to hold it.
+};
+
+class Compiler {
+ public:
+  Compiler(const Graph& graph, const Isa& isa, const ModelLimits& limits)
+      : graph_(graph), isa_(isa), limits_(limits), storage_(graph.values.size(), -1) {}
+
+  std::unique_ptr<Executable> run() {
+    place_inputs();
+    for (const Node& node : graph_.nodes) plan_node(node);
+    place_outputs();
+    merge_in_place();
+    place_arena();
+    link();
+    return std::move(executable_);
+  }
+
+ private:
+  std::size_t new_storage(Storage storage) {
+    storages_.push_back(storage);
+    return storages_.size() - 1;
+  }
+  std::int64_t bytes_of(ValueId id) const {
+    const Value& value = graph_.value(id);
+    return value.shape->elements() * dtype_size(value.dtype);
+  }
+  /// The storage of a value, which must have one.
+  std::size_t storage_index(ValueId id) const {
+    const int index = storage_[static_cast<std::size_t>(id)];
+    PRS_CHECK(index >= 0);
+    return static_cast<std::size_t>(index);
+  }
+  void set_storage(ValueId id, std::size_t index) {
+    storage_[static_cast<std::size_t>(id)] = static_cast<int>(index);
+  }
+
+  void place_inputs() {
+    for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+      const ValueId id = graph_.inputs[i].value;
+      Storage storage{bytes_of(id), 0, 0, Place{Place::Kind::kInput, static_cast<std::int64_t>(i)}};
+      set_storage(id, new_storage(storage));
+    }
+    for (std::size_t i = 0; i < graph_.values.size(); ++i) {
+      const Value& value = graph_.values[i];
+      if (!value.constant || storage_[i] >= 0) continue;
+      Place place{Place::Kind::kConstant, 0, value.constant->data()};
+      set_storage(static_cast<ValueId>(i), new_storage({value.constant->bytes(), 0, 0, place}));
+      executable_->constants_.push_back(value.constant);
+    }
+  }
+
+  /// Whether output 0 is input 0's bytes under another shape. Such a node takes no step.
+  static bool is_view(const Node& node) {
+    switch (node.kind) {
+      case OpKind::kReshape:
+      case OpKind::kFlatten:
+      case OpKind::kSqueeze:
+      case OpKind::kUnsqueeze:
+      case OpKind::kIdentity:
+        return true;
+      case OpKind::kDropout:
+        return node.outputs.size() == 1;
+      default:
+        return false;
+    }
+  }
+
+  void plan_node(const Node& node) {
+    if (is_view(node)) {
+      set_storage(node.outputs[0], storage_index(node.inputs[0]));
+      return;
+    }
+    const int step = static_cast<int>(planned_.size());
+    std::vector<InputInfo> inputs;
+    for (const ValueId id : node.inputs) {
+      InputInfo info;
+      if (id != kNoValue) {
+        const Value& value = graph_.value(id);
+        info = {{value.dtype, *value.shape}, value.constant.get()};
+        Storage& storage = storages_[storage_index(id)];
+        storage.last = std::max(storage.last, step);
+      }
+      inputs.push_back(info);
+    }
+    std::vector<TensorType> outputs;
+    for (const ValueId id : node.outputs) {
+      TensorType type;
+      if (id != kNoValue) {
+        type = {graph_.value(id).dtype, *graph_.value(id).shape};
+        set_storage(id, new_storage({bytes_of(id), step, step, std::nullopt}));
+      }
+      outputs.push_back(type);
+    }
+    try {
+      planned_.push_back({&node, make_plan({node.kind, node.params, inputs, outputs}, isa_)});
+    } catch (const Error& error) {
+      throw Error(error.code(), describe(graph_, node) + ": " + error.message());
+    }
+    const Value& output = graph_.value(node.outputs[0]);
+    executable_->infos_.push_back(
+        {node.name, step_label(node),
+         planned_.back().plan.kernel + "[" + std::string(isa_.name) + "]", "cpu",
+         std::string(dtype_name(output.dtype)) + output.shape->to_string()});
+  }
+
+  /// Lets the step that makes a graph output write straight into the caller's buffer.
+  void place_outputs() {
+    for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const ValueId id = graph_.outputs[i].value;
+      Storage& storage = storages_[storage_index(id)];
+      if (!storage.place) {
+        storage.place = Place{Place::Kind::kOutput, static_cast<std::int64_t>(i)};
+      } else {
+        copied_outputs_.push_back(i);
+      }
+    }
+  }
+
+  /// Elementwise steps overwrite an input that nobody reads later.
+  void merge_in_place() {
+    for (std::size_t i = 0; i < planned_.size(); ++i) {
+      const Planned& planned = planned_[i];
+      if (!planned.plan.in_place) continue;
+      const ValueId input = planned.node->inputs[0];
+      const std::size_t from = storage_index(input);
+      const std::size_t to = storage_index(planned.node->outputs[0]);
+      const Storage& source = storages_[from];
+      const bool read_twice =
+          std::count(planned.node->inputs.begin(), planned.node->inputs.end(), input) > 1;
+      if (source.place || storages_[to].place || read_twice || source.last != static_cast<int>(i) ||
+          source.size_bytes != storages_[to].size_bytes ||
+          shares_with_another_operand(*planned.node, from)) {
+        continue;
+      }
+      storages_[from].last = storages_[to].last;
+      for (int& index : storage_) {
+        if (index == static_cast<int>(to)) index = static_cast<int>(from);
+      }
+    }
+  }
+
+  bool shares_with_another_operand(const Node& node, std::size_t storage) const {
+    for (std::size_t k = 1; k < node.inputs.size(); ++k) {
+      if (node.inputs[k] != kNoValue && storage_index(node.inputs[k]) == storage) return true;
+    }
+    return false;
+  }
+
+  void place_arena() {
+    std::vector<Lifetime> lifetimes;
+    std::vector<std::size_t> owners;
+    std::vector<bool> used(storages_.size(), false);
+    for (const int index : storage_) {
+      if (index >= 0) used[static_cast<std::size_t>(index)] = true;
+    }
+    for (std::size_t i = 0; i < storages_.size(); ++i) {
+      if (!used[i] || storages_[i].place) continue;
+      lifetimes.push_back({storages_[i].size_bytes, storages_[i].first, storages_[i].last});
+      owners.push_back(i);
+    }
+    const MemoryPlan plan = plan_memory(lifetimes);
+    for (std::size_t i = 0; i < owners.size(); ++i) {
+      storages_[owners[i]].place = Place{Place::Kind::kArena, plan.offsets[i]};
+    }
+    executable_->arena_bytes_ = plan.arena_bytes;
+    for (const Planned& planned : planned_) {
+      executable_->scratch_bytes_ =
+          std::max(executable_->scratch_bytes_, planned.plan.scratch_bytes);
+    }
+    if (executable_->arena_bytes() > limits_.max_arena_bytes) {
+      fail(ErrorCode::kOutOfMemory,
+           "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
+           graph_.source, executable_->arena_bytes(), limits_.max_arena_bytes);
+    }
+  }
+
+  Place place_of(ValueId id) const { return *storages_[storage_index(id)].place; }
+
+  void link() {
+    CpuExecutable& target = *executable_;
+    const auto is_callers = [](const Place& place) {
+      return place.kind == Place::Kind::kInput || place.kind == Place::Kind::kOutput;
+    };
+    // An absent operand keeps a null pointer in the tables: a constant without an address.
+    const Place absent{Place::Kind::kConstant, 0, nullptr};
+    for (Planned& planned : planned_) {
+      Step step{std::move(planned.plan), target.input_places_.size(), target.output_places_.size()};
+      for (const ValueId id : planned.node->inputs) {
+        const Place place = id == kNoValue ? absent : place_of(id);
+        if (is_callers(place)) target.caller_inputs_.push_back(target.input_places_.size());
+        target.input_places_.push_back(place);
+      }
+      for (const ValueId id : planned.node->outputs) {
+        const Place place = id == kNoValue ? absent : place_of(id);
+        if (is_callers(place)) target.caller_outputs_.push_back(target.output_places_.size());
+        target.output_places_.push_back(place);
+      }
+      target.steps_.push_back(std::move(step));
+    }
+    for (const std::size_t output : copied_outputs_) {
+      const ValueId id = graph_.outputs[output].value;
+      target.copies_.push_back({place_of(id), output, bytes_of(id)});
+    }
+  }
+
+  struct Planned {
+    const Node* node;
+    Plan plan;
+  };
+
+  const Graph& graph_;
+  const Isa& isa_;
+  const ModelLimits& limits_;
+  std::unique_ptr<CpuExecutable> executable_ = std::make_unique<CpuExecutable>();
+  std::vector<int> storage_;  ///< Value -> storage, -1: none yet.
+  std::vector<Storage> storages_;
+  std::vector<Planned> planned_;
+  std::vector<std::size_t> copied_outputs_;
+};
+
+class CpuBackend : public Backend {
+ public:
+  std::string name() const override { return "cpu"; }
+  std::unique_ptr<Executable> compile(const Graph& graph,
+                                      const ModelLimits& limits) const override {
+    return Compiler(graph, selected_isa(), limits).run();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend() { return std::make_unique<CpuBackend>(); }
+
+}  // namespace prs::cpu

@@ -1,0 +1,490 @@
+#include "prs/engine.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "check.hpp"
+#include "engine/model_state.hpp"
+#include "engine/settings.hpp"
+#include "engine/thread_pool.hpp"
+#include "graph/passes.hpp"
+
+namespace prs {
+namespace {
+
+/// The batch that an open graph is analysed with: not 1, so that nothing broadcasts by accident.
+constexpr std::int64_t kProbeBatch = 3;
+
+/// Intermediates of one chunk should stay in a core's second-level cache.
+constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
+
+/// Executables are compiled for powers of two up to this exponent.
+constexpr std::size_t kSizes = 17;
+
+std::int64_t floor_power_of_two(std::int64_t value) {
+  return static_cast<std::int64_t>(
+      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(value, 1))));
+}
+
+/// Copies dtypes and shapes of an inferred copy into the graph it came from.
+void annotate(Graph& graph, const Graph& inferred) {
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    graph.values[i].dtype = inferred.values[i].dtype;
+    graph.values[i].shape = inferred.values[i].shape;
+  }
+}
+
+std::string join_shapes(std::span<const Shape> shapes) {
+  std::string text;
+  for (const Shape& shape : shapes) {
+    std::string one = shape.to_string();
+    one.insert(1, shape.rank() > 0 ? "N," : "N");
+    text += (text.empty() ? "" : " or ") + one;
+  }
+  return text;
+}
+
+}  // namespace
+
+/// The graph for one kind of input (u8 pixels or f32 values) and its executables by batch size.
+struct Variant {
+  DType dtype = DType::kUndefined;
+  Graph graph;
+  std::vector<std::string> notes;
+  mutable std::mutex mutex;
+  mutable std::array<std::unique_ptr<CompiledGraph>, kSizes>
+      by_size;                                   ///< Index: log2 of the batch.
+  mutable std::unique_ptr<CompiledGraph> fixed;  ///< For models whose batch cannot be opened.
+};
+
+struct Engine::State {
+  std::shared_ptr<const Model::State> model;
+  std::unique_ptr<Backend> backend;
+  ImageInput input;
+  std::vector<std::string> labels;
+  std::size_t output = 0;
+  std::int64_t classes = 0;
+  std::int64_t fixed_batch = 0;  ///< 0: open.
+  std::int64_t chunk = 1;
+  std::int64_t image_elements = 0;
+  Shape image_shape;  ///< The model's own, without the batch.
+  std::vector<std::string> notes;
+  Variant pixels;
+  Variant values;
+  mutable ThreadPool pool{1};
+
+  explicit State(int threads) : pool(threads) {}
+
+  Shape batch_shape(std::int64_t batch) const {
+    Shape shape{batch};
+    for (const std::int64_t extent : image_shape) shape.push_back(extent);
+    return shape;
+  }
+  InputBinding binding(DType dtype, std::int64_t batch) const {
+    return {dtype, batch_shape(batch), nullptr};
+  }
+
+  void prepare(Graph graph);
+  Graph with_normalization(const Graph& graph) const;
+  void finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe);
+  void choose_chunk(std::int64_t max_batch);
+  CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
+  void check_images(const TensorView& images) const;
+  bool needs_arranging(const Shape& shape) const;
+  void arrange(const TensorView& images, std::int64_t image, std::byte* destination) const;
+  void run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
+                 std::int64_t count, float* scores) const;
+};
+
+/// Opens the batch, keeps the one output that is scored, and makes both variants.
+void Engine::State::prepare(Graph graph) {
+  const PortInfo& port = model->inputs[0];
+  const std::int64_t declared = port.extents[0];
+  graph.outputs = {graph.outputs[output]};
+  remove_dead_nodes(graph);
+  std::int64_t probe = declared < 0 ? kProbeBatch : declared;
+  if (declared == 0)
+    fail_argument("{}: input '{}' has a batch of 0", model->path, printable(port.name));
+  const DType dtype = port.dtype;
+  Graph inferred = graph;
+  infer_and_fold(inferred, std::array{binding(dtype, probe)}, model->fold_limit);
+  Graph opened = inferred;
+  const BatchAnalysis analysis = open_batch(opened);
+  if (analysis.separable && declared > 0) {
+    graph = std::move(opened);
+    notes.push_back(
+        fmt::format("the batch, fixed at {}, was opened: images are independent", declared));
+  } else if (analysis.separable) {
+    annotate(graph, inferred);
+  } else {
+    fixed_batch = declared < 0 ? 1 : declared;
+    notes.push_back(
+        fmt::format("computed {} image(s) at a time: {}", fixed_batch, analysis.reason));
+    if (fixed_batch != probe) {
+      inferred = graph;
+      infer_and_fold(inferred, std::array{binding(dtype, fixed_batch)}, model->fold_limit);
+      probe = fixed_batch;
+    }
+    graph = std::move(inferred);
+  }
+  if (dtype == DType::kFloat32) {
+    finish_variant(values, DType::kFloat32, graph, probe);
+    finish_variant(pixels, DType::kUint8, with_normalization(graph), probe);
+  } else {
+    finish_variant(pixels, DType::kUint8, std::move(graph), probe);
+  }
+  const Value& scores = pixels.graph.value(pixels.graph.outputs[0].value);
+  PRS_CHECK(scores.shape.has_value());
+  const bool per_image = scores.shape->rank() > 0 && (*scores.shape)[0] == probe;
+  if (scores.dtype != DType::kFloat32 || !per_image) {
+    fail_argument(
+        "{}: output '{}' is {}{}; scores are f32, one row an image. Choose another output",
+        model->path, printable(model->outputs[output].name), dtype_name(scores.dtype),
+        scores.shape->to_string());
+  }
+  classes = scores.shape->elements(1, scores.shape->rank());
+  if (classes < 1) fail_argument("{}: the model gives no scores", model->path);
+}
+
+/// The graph with u8 pixels as its input and the preprocessing as its first node.
+Graph Engine::State::with_normalization(const Graph& graph) const {
+  Graph result = graph;
+  const Preprocess& preprocess = input.preprocess;
+  NormalizeParams params;
+  params.channel_axis = input.layout == Layout::kChw ? 1 : image_shape.rank();
+  const std::size_t count = std::max(preprocess.mean.size(), preprocess.std.size());
+  for (std::size_t c = 0; c < count; ++c) {
+    // value = (pixel * scale - mean) / std, with pixel -> 255 - pixel when inverted.
+    const double mean = preprocess.mean[preprocess.mean.size() == 1 ? 0 : c];
+    const double divisor = preprocess.std[preprocess.std.size() == 1 ? 0 : c];
+    const double offset = preprocess.invert ? 255.0 * preprocess.scale : 0.0;
+    const double scale = preprocess.invert ? -preprocess.scale : preprocess.scale;
+    params.scale.push_back(static_cast<float>(scale / divisor));
+    params.bias.push_back(static_cast<float>((offset - mean) / divisor));
+  }
+  GraphPort& port = result.inputs[0];
+  Value value;
+  value.name = result.value(port.value).name + ".pixels";
+  value.dtype = DType::kUint8;
+  value.shape = result.value(port.value).shape;
+  Node node{OpKind::kNormalize, "normalize", std::move(params), {}, {port.value}};
+  node.inputs = {result.add_value(std::move(value))};
+  port.value = node.inputs[0];
+  port.dtype = DType::kUint8;
+  result.nodes.insert(result.nodes.begin(), std::move(node));
+  return result;
+}
+
+void Engine::State::finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe) {
+  variant.dtype = dtype;
+  variant.graph = std::move(graph);
+  // Shapes first (of a copy, whose folding would nail the batch down), then the passes: what they
+  // make of the weights is shared by the executables of all batch sizes.
+  Graph inferred = variant.graph;
+  infer_and_fold(inferred, std::array{binding(dtype, probe)}, model->fold_limit);
+  annotate(variant.graph, inferred);
+  optimize(variant.graph, variant.notes);
+}
+
+CompiledGraph& Engine::State::compiled(const Variant& variant, std::int64_t batch) const {
+  const std::lock_guard lock(variant.mutex);
+  std::unique_ptr<CompiledGraph>& slot =
+      fixed_batch > 0 ? variant.fixed
+                      : variant.by_size[static_cast<std::size_t>(
+                            std::countr_zero(static_cast<std::uint64_t>(batch)))];
+  if (!slot) {
+    slot = compile_for(variant.graph, *backend, std::array{binding(variant.dtype, batch)},
+                       model->limits, model->fold_limit);
+  }
+  return *slot;
+}
+
+void Engine::State::choose_chunk(std::int64_t max_batch) {
+  if (fixed_batch > 0) {
+    chunk = fixed_batch;
+    compiled(pixels, chunk);
+    return;
+  }
+  // Compiling here also reports what no kernel can do, before any image is read.
+  const std::int64_t bytes =
+      std::max<std::int64_t>(compiled(pixels, 1).executable().arena_bytes(), 1);
+  constexpr std::int64_t kLargest = std::int64_t{1} << (kSizes - 1);
+  chunk = floor_power_of_two(std::min({max_batch, kChunkBytes / bytes, kLargest}));
+}
+
+void Engine::State::check_images(const TensorView& images) const {
+  const bool known = images.dtype == DType::kUint8 ||
+                     (images.dtype == DType::kFloat32 && values.dtype == DType::kFloat32);
+  if (!known) {
+    fail_argument("images of {}; this model takes u8 pixels{}", dtype_name(images.dtype),
+                  values.dtype == DType::kFloat32 ? " or f32 values" : "");
+  }
+  const std::array fitting = {image_shape, Shape{input.height, input.width, input.channels},
+                              Shape{input.channels, input.height, input.width},
+                              Shape{image_elements}};
+  if (images.shape.rank() >= 1) {
+    const Shape record(images.shape.extents().subspan(1));
+    const bool plane = input.channels == 1 && record == Shape{input.height, input.width};
+    if (plane || std::find(fitting.begin(), fitting.end(), record) != fitting.end()) {
+      if (images.data != nullptr || images.shape[0] == 0) return;
+      fail_argument("images without data");
+    }
+  }
+  fail_argument("images of shape {} do not fit the model; it takes {}", images.shape.to_string(),
+                join_shapes(fitting));
+}
+
+/// Whether images of this shape must be reordered: their layout differs from the model's.
+bool Engine::State::needs_arranging(const Shape& shape) const {
+  if (input.channels == 1) return false;
+  const Shape record(shape.extents().subspan(1));
+  if (record == image_shape || record.rank() == 1) return false;
+  const bool record_is_hwc = record == Shape{input.height, input.width, input.channels};
+  return record_is_hwc != (input.layout == Layout::kHwc || input.layout == Layout::kFlat);
+}
+
+/// Copies one image into the model's layout: HWC -> CHW or back.
+void Engine::State::arrange(const TensorView& images, std::int64_t image,
+                            std::byte* destination) const {
+  const auto copy = [&](auto zero) {
+    using T = decltype(zero);
+    const T* from = images.as<T>() + image * image_elements;
+    T* to = reinterpret_cast<T*>(destination);
+    const std::int64_t area = input.height * input.width;
+    const bool to_planes = input.layout == Layout::kChw;
+    for (std::int64_t c = 0; c < input.channels; ++c) {
+      for (std::int64_t p = 0; p < area; ++p) {
+        const std::int64_t planar = c * area + p;
+        const std::int64_t interleaved = p * input.channels + c;
+        to[to_planes ? planar : interleaved] = from[to_planes ? interleaved : planar];
+      }
+    }
+  };
+  if (images.dtype == DType::kUint8) {
+    copy(std::uint8_t{});
+  } else {
+    copy(float{});
+  }
+}
+
+void Engine::State::run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
+                              std::int64_t count, float* scores) const {
+  const std::int64_t batch = fixed_batch > 0 ? fixed_batch : count;
+  const std::int64_t image_bytes = image_elements * dtype_size(variant.dtype);
+  const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
+  const bool arranging = needs_arranging(images.shape);
+  const void* input_pointer = source;
+  void* output_pointer = scores + first * classes;
+  // Buffers of the thread's own, grown once: staging for images that need reordering or padding.
+  thread_local std::vector<std::byte> staging;
+  thread_local std::vector<float> padded_scores;
+  if (arranging || batch != count) {
+    if (staging.size() < static_cast<std::size_t>(batch * image_bytes)) {
+      staging.resize(static_cast<std::size_t>(batch * image_bytes));
+    }
+    for (std::int64_t i = 0; i < batch; ++i) {
+      std::byte* to = staging.data() + i * image_bytes;
+      if (i >= count) {
+        std::memset(to, 0, static_cast<std::size_t>(image_bytes));
+      } else if (arranging) {
+        arrange(images, first + i, to);
+      } else {
+        std::memcpy(to, source + i * image_bytes, static_cast<std::size_t>(image_bytes));
+      }
+    }
+    input_pointer = staging.data();
+  }
+  if (batch != count) {
+    if (padded_scores.size() < static_cast<std::size_t>(batch * classes)) {
+      padded_scores.resize(static_cast<std::size_t>(batch * classes));
+    }
+    output_pointer = padded_scores.data();
+  }
+  compiled(variant, batch).run(std::array{input_pointer}, std::array{output_pointer});
+  if (batch != count) {
+    std::copy_n(padded_scores.data(), count * classes, scores + first * classes);
+  }
+}
+
+Engine::Engine(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+
+Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
+  if (options.threads < 0) fail_argument("threads {}; expected 0 (all) or more", options.threads);
+  if (options.max_batch < 1) fail_argument("max_batch {}; expected 1 or more", options.max_batch);
+  auto state =
+      std::make_shared<State>(options.threads > 0 ? options.threads : available_processors());
+  const Model model = Model::load(path, options.limits);
+  state->model = model.state_;
+  state->backend = make_backend(options.device);
+  if (model.inputs().size() != 1) {
+    fail_argument("{}: the model has {} inputs; images can be scored by models with one",
+                  path.string(), model.inputs().size());
+  }
+  const PortInfo& port = model.inputs()[0];
+  if (port.dtype != DType::kFloat32 && port.dtype != DType::kUint8) {
+    fail_unsupported("{}: input '{}' is {}; images are scored by models that take f32 or u8",
+                     path.string(), printable(port.name), dtype_name(port.dtype));
+  }
+  if (state->model->shape_inputs[0]) {
+    fail_unsupported("{}: the model's shapes depend on the contents of its input", path.string());
+  }
+  if (!options.output.empty()) {
+    const auto outputs = model.outputs();
+    const auto found = std::find_if(outputs.begin(), outputs.end(), [&](const PortInfo& output) {
+      return output.name == options.output;
+    });
+    if (found == outputs.end()) {
+      std::string names;
+      for (const PortInfo& output : outputs) {
+        names += (names.empty() ? "" : ", ") + printable(output.name);
+      }
+      fail_argument("{}: no output '{}'; the model has {}", path.string(), options.output, names);
+    }
+    state->output = static_cast<std::size_t>(found - outputs.begin());
+  }
+  const ModelSettings settings = read_settings(path, state->model->imported.metadata);
+  state->input = resolve_image_input(port, settings, options.preprocess, path.string());
+  const ImageInput& input = state->input;
+  state->image_elements = input.height * input.width * input.channels;
+  switch (input.layout) {
+    case Layout::kChw:
+      state->image_shape = Shape{input.channels, input.height, input.width};
+      break;
+    case Layout::kHwc:
+      state->image_shape = Shape{input.height, input.width, input.channels};
+      break;
+    case Layout::kHw:
+      state->image_shape = Shape{input.height, input.width};
+      break;
+    case Layout::kFlat:
+      state->image_shape = Shape{state->image_elements};
+      if (port.extents.size() == 3) state->image_shape.push_back(1);
+      break;
+  }
+  state->prepare(state->model->imported.graph);
+  state->choose_chunk(options.max_batch);
+  if (!settings.labels.empty()) {
+    if (static_cast<std::int64_t>(settings.labels.size()) != state->classes) {
+      fail_argument("{}: {} labels for {} classes", path.string(), settings.labels.size(),
+                    state->classes);
+    }
+    state->labels = settings.labels;
+  }
+  return Engine(std::move(state));
+}
+
+const ImageInput& Engine::input() const noexcept { return state_->input; }
+std::int64_t Engine::classes() const noexcept { return state_->classes; }
+std::span<const std::string> Engine::labels() const noexcept { return state_->labels; }
+std::string Engine::device() const { return state_->backend->name(); }
+int Engine::threads() const noexcept { return state_->pool.threads(); }
+
+void Engine::run(const TensorView& images, std::span<float> scores) const {
+  const State& state = *state_;
+  state.check_images(images);
+  const std::int64_t count = images.shape[0];
+  if (static_cast<std::int64_t>(scores.size()) != count * state.classes) {
+    fail_argument("room for {} scores; {} images of {} classes give {}", scores.size(), count,
+                  state.classes, count * state.classes);
+  }
+  const Variant& variant = images.dtype == DType::kUint8 ? state.pixels : state.values;
+  // Pieces of one size, so that few executables serve all batch sizes, then a tail cut into smaller
+  // powers of two.
+  std::int64_t piece = state.chunk;
+  if (state.fixed_batch == 0) {
+    const std::int64_t share = (count + state.pool.threads() - 1) / state.pool.threads();
+    piece = std::min(piece, floor_power_of_two(share));
+  }
+  const std::int64_t whole = count / piece;
+  const std::int64_t rest = count - whole * piece;
+  const auto tails =
+      state.fixed_batch > 0 ? (rest > 0 ? 1 : 0) : std::popcount(static_cast<std::uint64_t>(rest));
+  state.pool.run(whole + tails, [&](std::int64_t task) {
+    if (task < whole) {
+      state.run_piece(variant, images, task * piece, piece, scores.data());
+      return;
+    }
+    if (state.fixed_batch > 0) {
+      state.run_piece(variant, images, whole * piece, rest, scores.data());
+      return;
+    }
+    // Tail number k is the k-th set bit of `rest`, largest first.
+    std::int64_t first = whole * piece;
+    std::int64_t left = rest;
+    for (std::int64_t k = task - whole; k > 0; --k) {
+      first += floor_power_of_two(left);
+      left -= floor_power_of_two(left);
+    }
+    state.run_piece(variant, images, first, floor_power_of_two(left), scores.data());
+  });
+}
+
+std::vector<float> Engine::run(const TensorView& images) const {
+  state_->check_images(images);
+  std::vector<float> scores(static_cast<std::size_t>(images.shape[0] * state_->classes));
+  run(images, scores);
+  return scores;
+}
+
+Prediction Engine::top(std::span<const float> scores, std::int64_t top_k) const {
+  const State& state = *state_;
+  if (static_cast<std::int64_t>(scores.size()) != state.classes) {
+    fail_argument("{} scores; an image has {}", scores.size(), state.classes);
+  }
+  if (top_k < 1) fail_argument("top_k {}; expected 1 or more", top_k);
+  std::vector<std::int64_t> order(scores.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
+  const auto better = [&](std::int64_t a, std::int64_t b) {
+    const float x = scores[static_cast<std::size_t>(a)];
+    const float y = scores[static_cast<std::size_t>(b)];
+    if (std::isnan(x) != std::isnan(y)) return std::isnan(y);
+    if (x > y || x < y) return x > y;
+    return a < b;
+  };
+  const auto kept = std::min<std::int64_t>(top_k, state.classes);
+  std::partial_sort(order.begin(), order.begin() + kept, order.end(), better);
+  Prediction prediction;
+  for (std::int64_t i = 0; i < kept; ++i) {
+    const auto index = static_cast<std::size_t>(order[static_cast<std::size_t>(i)]);
+    prediction.top.push_back({static_cast<std::int64_t>(index), scores[index],
+                              state.labels.empty() ? std::to_string(index) : state.labels[index]});
+  }
+  return prediction;
+}
+
+std::vector<Prediction> Engine::classify(const TensorView& images, std::int64_t top_k) const {
+  const std::vector<float> scores = run(images);
+  const auto classes = static_cast<std::size_t>(state_->classes);
+  std::vector<Prediction> predictions;
+  for (std::size_t first = 0; first < scores.size(); first += classes) {
+    predictions.push_back(top(std::span(scores).subspan(first, classes), top_k));
+  }
+  return predictions;
+}
+
+ModelDescription Engine::describe(std::int64_t batch) const {
+  const State& state = *state_;
+  if (batch < 1) fail_argument("batch {}; expected 1 or more", batch);
+  const std::int64_t size =
+      state.fixed_batch > 0 ? state.fixed_batch : floor_power_of_two(std::min(batch, state.chunk));
+  ModelDescription description = describe_header(*state.model);
+  description.notes = state.notes;
+  description.notes.insert(description.notes.end(), state.pixels.notes.begin(),
+                           state.pixels.notes.end());
+  description.batch_open = state.fixed_batch == 0;
+  const std::int64_t declared = state.model->inputs[0].extents[0];
+  const std::int64_t layer_batch = declared < 0 ? size : declared;
+  Graph annotated = state.model->imported.graph;
+  infer_and_fold(annotated, std::array{state.binding(state.model->inputs[0].dtype, layer_batch)},
+                 state.model->fold_limit);
+  describe_graph(description, annotated, layer_batch, state.compiled(state.pixels, size));
+  description.batch = size;
+  return description;
+}
+
+}  // namespace prs

@@ -1,0 +1,53 @@
+#include "engine/thread_pool.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace prs {
+namespace {
+
+TEST(ThreadPool, RunsEveryTaskExactlyOnce) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 500; ++round) {
+    std::vector<std::atomic<int>> counts(static_cast<std::size_t>(round % 37));
+    pool.run(static_cast<std::int64_t>(counts.size()),
+             [&](std::int64_t task) { ++counts[static_cast<std::size_t>(task)]; });
+    for (const std::atomic<int>& count : counts) ASSERT_EQ(count.load(), 1);
+  }
+}
+
+TEST(ThreadPool, RethrowsAnExceptionAndCanBeUsedAgain) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 100; ++round) {
+    EXPECT_THROW(pool.run(50,
+                          [](std::int64_t task) {
+                            if (task == 17) throw std::runtime_error("17");
+                          }),
+                 std::runtime_error);
+    std::atomic<int> done{0};
+    pool.run(50, [&](std::int64_t) { ++done; });
+    EXPECT_EQ(done.load(), 50);
+  }
+}
+
+TEST(ThreadPool, ServesSeveralCallersAtOnce) {
+  ThreadPool pool(2);
+  std::atomic<std::int64_t> total{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        pool.run(8, [&](std::int64_t task) { total += task; });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(total.load(), 4 * 200 * 28);
+}
+
+}  // namespace
+}  // namespace prs

@@ -1,0 +1,315 @@
+#include "onnx/importer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <random>
+
+#include "support/expect_error.hpp"
+#include "support/onnx_builder.hpp"
+#include "support/op_test.hpp"
+#include "support/temp_dir.hpp"
+
+namespace prs {
+namespace {
+
+using test::expect_error;
+using test::ModelBuilder;
+using test::TempDir;
+using test::tensor;
+
+onnx::ImportedModel import(const ModelBuilder& model) {
+  const std::string bytes = model.serialize();
+  return onnx::import_bytes(bytes, "m.onnx", {});
+}
+
+/// x[N,3] * w -> y
+ModelBuilder small_model(std::int64_t ir = 8, std::int64_t opset = 13) {
+  ModelBuilder model(ir, opset);
+  model.input("x", DType::kFloat32, {"N", 3});
+  model.initializer("w", tensor<float>({3}, {1, 2, 3}));
+  model.node("Mul", {"x", "w"}, {"y"}).set_name("scale");
+  model.output("y", DType::kFloat32, {"N", 3});
+  return model;
+}
+
+TEST(Importer, ReadsASmallModel) {
+  const onnx::ImportedModel model = import(small_model());
+  ASSERT_EQ(model.graph.nodes.size(), 1U);
+  EXPECT_EQ(model.graph.nodes[0].kind, OpKind::kMul);
+  EXPECT_EQ(model.graph.nodes[0].name, "scale");
+  ASSERT_EQ(model.graph.inputs.size(), 1U);
+  ASSERT_EQ(model.graph.inputs[0].dims->size(), 2U);
+  EXPECT_EQ((*model.graph.inputs[0].dims)[0].symbol, "N");
+  EXPECT_EQ((*model.graph.inputs[0].dims)[1].extent, 3);
+  EXPECT_EQ(model.opset, 13);
+}
+
+TEST(Importer, AcceptsEveryIrVersionFrom3To13) {
+  for (std::int64_t ir = 3; ir <= 13; ++ir) EXPECT_EQ(import(small_model(ir)).ir_version, ir);
+  expect_error(ErrorCode::kInvalidModel, "IR version 2", [] { import(small_model(2)); });
+  expect_error(ErrorCode::kUnsupported, "IR version 14", [] { import(small_model(14)); });
+}
+
+TEST(Importer, AcceptsOpsets1To28) {
+  for (std::int64_t opset = 7; opset <= 28; ++opset) import(small_model(8, opset));
+  expect_error(ErrorCode::kUnsupported, "opset 29", [] { import(small_model(8, 29)); });
+  expect_error(ErrorCode::kUnsupported, "opset -1", [] { import(small_model(8, -1)); });
+  expect_error(ErrorCode::kInvalidModel, "no opset", [] {
+    ModelBuilder model = small_model();
+    model.proto().clear_opset_import();
+    import(model);
+  });
+}
+
+TEST(Importer, TakesTheDefaultDomainByEitherName) {
+  ModelBuilder model = small_model();
+  model.proto().mutable_opset_import(0)->set_domain("ai.onnx");
+  model.proto().mutable_graph()->mutable_node(0)->set_domain("ai.onnx");
+  EXPECT_EQ(import(model).opset, 13);
+}
+
+TEST(Importer, IgnoresADomainThatNoNodeUses) {
+  ModelBuilder model = small_model();
+  auto* unused = model.proto().add_opset_import();
+  unused->set_domain("com.microsoft");
+  unused->set_version(1);
+  EXPECT_EQ(import(model).opset, 13);
+  model.proto().mutable_graph()->mutable_node(0)->set_domain("com.microsoft");
+  expect_error(ErrorCode::kUnsupported,
+               "m.onnx: node 'scale' (Mul): operators of domain 'com.microsoft'",
+               [&] { import(model); });
+}
+
+TEST(Importer, TakesInitializersThatAreListedAsInputs) {
+  ModelBuilder model = small_model(3, 8);
+  model.input("w", DType::kFloat32, {3});
+  const onnx::ImportedModel imported = import(model);
+  ASSERT_EQ(imported.graph.inputs.size(), 1U);
+  EXPECT_EQ(imported.graph.value(imported.graph.inputs[0].value).name, "x");
+}
+
+TEST(Importer, ReadsWeightsFromRawDataAndTypedFields) {
+  for (const bool raw : {true, false}) {
+    for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt8, DType::kInt16,
+                              DType::kInt32, DType::kInt64, DType::kUint8, DType::kUint16,
+                              DType::kUint32, DType::kUint64, DType::kBool}) {
+      std::mt19937_64 random(7);
+      const Tensor want = test::random_tensor(dtype, Shape{5}, random, 0, 100);
+      ModelBuilder model(8, 13);
+      model.initializer("w", want, raw);
+      model.node("Identity", {"w"}, {"y"});
+      model.output("y", dtype, {5});
+      const onnx::ImportedModel imported = import(model);
+      const Value& value = imported.graph.value(imported.graph.nodes[0].inputs[0]);
+      ASSERT_TRUE(value.constant);
+      test::expect_close(*value.constant, want, {}, std::string(dtype_name(dtype)));
+    }
+  }
+}
+
+TEST(Importer, SortsNodesAndFindsCycles) {
+  ModelBuilder model(8, 13);
+  model.input("x", DType::kFloat32, {2});
+  model.node("Relu", {"b"}, {"c"}).set_name("last");
+  model.node("Neg", {"x"}, {"b"}).set_name("first");
+  model.output("c", DType::kFloat32, {2});
+  EXPECT_EQ(import(model).graph.nodes[0].name, "first");
+
+  ModelBuilder cyclic(8, 13);
+  cyclic.input("x", DType::kFloat32, {2});
+  cyclic.node("Add", {"x", "c"}, {"b"}).set_name("one");
+  cyclic.node("Neg", {"b"}, {"c"}).set_name("two");
+  cyclic.output("c", DType::kFloat32, {2});
+  expect_error(ErrorCode::kInvalidModel, "node 'one' (Add): the graph has a cycle",
+               [&] { import(cyclic); });
+}
+
+TEST(Importer, NamesFileNodeAndOperatorOfWhatItCannotRead) {
+  ModelBuilder unknown = small_model();
+  unknown.proto().mutable_graph()->mutable_node(0)->set_op_type("Frobnicate");
+  expect_error(ErrorCode::kUnsupported,
+               "m.onnx: node 'scale' (Frobnicate): operator 'Frobnicate' is not supported",
+               [&] { import(unknown); });
+
+  ModelBuilder dangling = small_model();
+  dangling.proto().mutable_graph()->mutable_node(0)->set_input(1, "nothing");
+  expect_error(ErrorCode::kInvalidModel,
+               "m.onnx: node 'scale' (Mul): input 'nothing' is produced by nothing",
+               [&] { import(dangling); });
+
+  ModelBuilder twice = small_model();
+  twice.node("Neg", {"x"}, {"y"});
+  expect_error(ErrorCode::kInvalidModel, "value 'y' is defined a second time",
+               [&] { import(twice); });
+
+  ModelBuilder few = small_model();
+  few.proto().mutable_graph()->mutable_node(0)->mutable_input()->RemoveLast();
+  expect_error(ErrorCode::kInvalidModel, "1 inputs; it takes 2..2", [&] { import(few); });
+
+  ModelBuilder no_output = small_model();
+  no_output.proto().mutable_graph()->clear_output();
+  expect_error(ErrorCode::kInvalidModel, "m.onnx: the graph has no outputs",
+               [&] { import(no_output); });
+}
+
+TEST(Importer, CannotBeUsedToCallInternalOperators) {
+  ModelBuilder model = small_model();
+  auto* node = model.proto().mutable_graph()->mutable_node(0);
+  node->set_op_type("Normalize");
+  node->mutable_input()->RemoveLast();
+  expect_error(ErrorCode::kUnsupported, "operator 'Normalize'", [&] { import(model); });
+}
+
+TEST(Importer, ChecksTensorSizesBeforeTakingMemory) {
+  ModelBuilder model = small_model();
+  auto* weights = model.proto().mutable_graph()->mutable_initializer(0);
+  weights->set_dims(0, std::int64_t{1} << 61);
+  expect_error(ErrorCode::kInvalidModel, "initializer 'w': 12 bytes of raw data",
+               [&] { import(model); });
+  weights->add_dims(std::int64_t{1} << 61);
+  expect_error(ErrorCode::kInvalidArgument, "2^62", [&] { import(model); });
+  weights->mutable_dims()->RemoveLast();
+  weights->set_dims(0, -3);
+  expect_error(ErrorCode::kInvalidModel, "negative dimension", [&] { import(model); });
+  weights->set_dims(0, 3);
+  weights->set_data_type(8);
+  expect_error(ErrorCode::kUnsupported, "element type string", [&] { import(model); });
+  weights->set_data_type(17);
+  expect_error(ErrorCode::kUnsupported, "element type number 17", [&] { import(model); });
+  weights->set_data_type(99);
+  expect_error(ErrorCode::kInvalidModel, "unknown element type number 99", [&] { import(model); });
+}
+
+TEST(Importer, EscapesNamesInMessages) {
+  ModelBuilder model = small_model();
+  auto* node = model.proto().mutable_graph()->mutable_node(0);
+  node->set_name("a\x1b[31m\n" + std::string(500, 'b'));
+  node->set_op_type("Unknown");
+  try {
+    import(model);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message().find('\x1b'), std::string::npos);
+    EXPECT_NE(error.message().find("\\x1b[31m\\x0a"), std::string::npos);
+    EXPECT_LT(error.message().size(), 400U);
+  }
+}
+
+class ExternalDataTest : public ::testing::Test {
+ protected:
+  /// Points the small model's weights at an external file.
+  ModelBuilder external(const std::string& location, const std::string& offset = "",
+                        const std::string& length = "") {
+    ModelBuilder model = small_model();
+    auto* weights = model.proto().mutable_graph()->mutable_initializer(0);
+    weights->clear_raw_data();
+    weights->set_data_location(::onnx::TensorProto::EXTERNAL);
+    const auto add = [&](const std::string& key, const std::string& value) {
+      auto* entry = weights->add_external_data();
+      entry->set_key(key);
+      entry->set_value(value);
+    };
+    add("location", location);
+    if (!offset.empty()) add("offset", offset);
+    if (!length.empty()) add("length", length);
+    return model;
+  }
+  onnx::ImportedModel load(const ModelBuilder& model) {
+    return onnx::import_file(model.write(folder_ / "m.onnx"), {});
+  }
+  void SetUp() override {
+    std::filesystem::create_directories(folder_ / "sub");
+    const float values[] = {0, 1, 2, 3};
+    for (const auto& path :
+         {folder_ / "w.bin", folder_ / "sub" / "w.bin", dir_.path() / "out.bin"}) {
+      std::ofstream(path, std::ios::binary)
+          .write(reinterpret_cast<const char*>(values), sizeof values);
+    }
+  }
+
+  TempDir dir_;
+  std::filesystem::path folder_ = dir_.path() / "model";
+};
+
+TEST_F(ExternalDataTest, ReadsFilesInsideTheModelsFolder) {
+  for (const char* location : {"w.bin", "sub/w.bin", "sub/../w.bin"}) {
+    const onnx::ImportedModel model = load(external(location, "4", "12"));
+    const Value& weights = model.graph.value(model.graph.nodes[0].inputs[1]);
+    test::expect_close(*weights.constant, tensor<float>({3}, {1, 2, 3}), {}, location);
+  }
+}
+
+TEST_F(ExternalDataTest, RefusesPathsThatLeaveTheFolder) {
+  std::filesystem::create_symlink(dir_.path() / "out.bin", folder_ / "link.bin");
+  std::filesystem::create_directory_symlink(dir_.path(), folder_ / "linked");
+  for (const std::string& location :
+       {std::string("../out.bin"), (dir_.path() / "out.bin").string(), std::string("link.bin"),
+        std::string("linked/out.bin"), std::string("sub/../../out.bin")}) {
+    expect_error(ErrorCode::kInvalidModel, "leaves the model's folder",
+                 [&] { load(external(location)); });
+  }
+}
+
+TEST_F(ExternalDataTest, ChecksOffsetsAndLengths) {
+  expect_error(ErrorCode::kInvalidModel, "at offset 8", [&] { load(external("w.bin", "8")); });
+  expect_error(ErrorCode::kInvalidModel, "length 8", [&] { load(external("w.bin", "0", "8")); });
+  expect_error(ErrorCode::kInvalidModel, "offset '-1'", [&] { load(external("w.bin", "-1")); });
+  expect_error(ErrorCode::kInvalidModel, "offset 'x'", [&] { load(external("w.bin", "x")); });
+  expect_error(ErrorCode::kIo, "absent.bin", [&] { load(external("absent.bin")); });
+  expect_error(ErrorCode::kIo, "not a regular file", [&] { load(external("sub")); });
+}
+
+TEST(Importer, RefusesFilesThatAreNoModels) {
+  TempDir dir;
+  const auto write = [&](const std::string& bytes) {
+    std::ofstream(dir.path() / "x.onnx", std::ios::binary) << bytes;
+    return dir.path() / "x.onnx";
+  };
+  expect_error(ErrorCode::kInvalidModel, "the file is empty",
+               [&] { onnx::import_file(write(""), {}); });
+  expect_error(ErrorCode::kInvalidModel, "not an ONNX model",
+               [&] { onnx::import_file(write("\xFF\xFF\xFF no model"), {}); });
+  expect_error(ErrorCode::kIo, "No such file",
+               [&] { onnx::import_file(dir.path() / "none.onnx", {}); });
+  expect_error(ErrorCode::kIo, "not a regular file", [&] { onnx::import_file(dir.path(), {}); });
+  ModelLimits limits;
+  limits.max_file_bytes = 4;
+  expect_error(ErrorCode::kInvalidModel, "exceed the limit",
+               [&] { onnx::import_file(write("12345"), limits); });
+}
+
+TEST(Importer, RefusesEveryTruncationOfAModel) {
+  const std::string bytes = small_model().serialize();
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const std::string part = bytes.substr(0, size);
+    // A cut between two of protobuf's fields leaves a valid, smaller message: then what is missing
+    // must show, or nothing that matters was missing.
+    try {
+      onnx::import_bytes(part, "cut.onnx", {});
+    } catch (const Error& error) {
+      EXPECT_NE(error.message().find("cut.onnx"), std::string::npos) << error.message();
+    }
+  }
+}
+
+TEST(Importer, SurvivesFlippedBytes) {
+  const std::string bytes = small_model().serialize();
+  std::mt19937_64 random(11);
+  for (int round = 0; round < 20000; ++round) {
+    std::string damaged = bytes;
+    for (int flips = 0; flips < 1 + round % 3; ++flips) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    try {
+      onnx::import_bytes(damaged, "bad.onnx", {});
+    } catch (const Error& error) {
+      EXPECT_NE(error.code(), ErrorCode::kInternal) << error.message();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace prs
