@@ -45,7 +45,8 @@ std::string Failures::summary() const {
   std::string text = "failed:\n";
   for (const std::string& reason : first_) text += fmt::format("  {}\n", reason);
   const std::int64_t more = count_ - static_cast<std::int64_t>(first_.size());
-  if (more > 0) text += fmt::format("  and {} more (--failures FILE lists all)\n", group_digits(more));
+  if (more > 0)
+    text += fmt::format("  and {} more\n", group_digits(more));
   return text;
 }
 

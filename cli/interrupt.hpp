@@ -3,8 +3,8 @@
 
 namespace prs::cli {
 
-/// While one of these lives, the first SIGINT is noted instead of ending the process. One at a time,
-/// created on the main thread before others start.
+/// While one of these lives, the first SIGINT is noted instead of ending the process. One at a
+/// time, created on the main thread before others start.
 class InterruptGuard {
  public:
   InterruptGuard();

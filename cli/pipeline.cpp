@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "interrupt.hpp"
+#include "record_images.hpp"
 
 namespace prs::cli {
 namespace {
@@ -55,17 +56,6 @@ struct Slot {
   std::int64_t missing = 0;          ///< Images not decoded yet.
 };
 
-/// u8 records that look like images: [H, W], [H, W, 1], [H, W, 3], [1, H, W] or [3, H, W].
-std::optional<Image> image_extents(const RecordFile& file) {
-  const Shape& shape = file.record_shape();
-  if (file.dtype() != DType::kUint8) return std::nullopt;
-  const auto is_channels = [](std::int64_t extent) { return extent == 1 || extent == 3; };
-  if (shape.rank() == 2) return Image{shape[0], shape[1], 1, {}};
-  if (shape.rank() == 3 && is_channels(shape[2])) return Image{shape[0], shape[1], shape[2], {}};
-  if (shape.rank() == 3 && is_channels(shape[0])) return Image{shape[1], shape[2], shape[0], {}};
-  return std::nullopt;
-}
-
 RecordSource make_source(const RecordFile& file, const Engine& engine) {
   RecordSource source{file, RecordUse::kDirect, {}};
   try {
@@ -78,24 +68,14 @@ RecordSource make_source(const RecordFile& file, const Engine& engine) {
   return source;
 }
 
-/// The bytes of one record as a PGM or PPM file, which the image reader scales and converts.
-std::vector<std::byte> record_as_pnm(const RecordFile& file, std::int64_t record) {
-  const Image image = *image_extents(file);
-  const bool planar = image.channels == 3 && file.record_shape()[2] != 3;
-  const std::string header = fmt::format("P{}\n{} {}\n255\n", image.channels == 1 ? 5 : 6,
-                                         image.width, image.height);
-  const TensorView view = file.records(record, 1);
-  const auto* pixels = view.as<std::byte>();
-  std::vector<std::byte> bytes(header.size() + static_cast<std::size_t>(view.bytes()));
+/// An image as a PGM or PPM file, which the image reader scales and converts.
+std::vector<std::byte> encode_pnm(const Image& image) {
+  const std::string header =
+      fmt::format("P{}\n{} {}\n255\n", image.channels == 1 ? 5 : 6, image.width, image.height);
+  std::vector<std::byte> bytes(header.size() + image.pixels.size());
   std::memcpy(bytes.data(), header.data(), header.size());
-  std::byte* out = bytes.data() + header.size();
-  if (!planar) {
-    std::memcpy(out, pixels, static_cast<std::size_t>(view.bytes()));
-    return bytes;
-  }
-  const std::int64_t plane = image.height * image.width;
-  for (std::int64_t i = 0; i < plane; ++i) {
-    for (std::int64_t c = 0; c < 3; ++c) *out++ = pixels[c * plane + i];
+  if (!image.pixels.empty()) {
+    std::memcpy(bytes.data() + header.size(), image.pixels.data(), image.pixels.size());
   }
   return bytes;
 }
@@ -147,8 +127,8 @@ class Pipeline {
   // Guarded by mutex_; the pixels and errors of a slot belong to the decoders while images are
   // missing, then to the scoring thread.
   std::array<Slot, kSlots> slots_;
-  std::int64_t next_batch_ = 0;   ///< The batch that is being claimed...
-  std::int64_t next_image_ = 0;   ///< ... from this image on.
+  std::int64_t next_batch_ = 0;  ///< The batch that is being claimed...
+  std::int64_t next_image_ = 0;  ///< ... from this image on.
   std::int64_t batches_done_ = 0;
   bool stopping_ = false;
   std::exception_ptr error_;
@@ -165,8 +145,8 @@ Pipeline::Pipeline(const Engine& engine, const ImageList& images, const Pipeline
                      .max_pixels = options.max_pixels};
   image_bytes_ = std::max<std::int64_t>(1, input.height * input.width * input.channels);
   batch_size_ = std::clamp<std::int64_t>(kMaxBatchBytes / image_bytes_, 1, options.batch);
-  batch_size_ =
-      std::min(batch_size_, static_cast<std::int64_t>(std::max<std::size_t>(1, images.items.size())));
+  batch_size_ = std::min(batch_size_,
+                         static_cast<std::int64_t>(std::max<std::size_t>(1, images.items.size())));
   sources_.reserve(images.record_files.size());
   for (const RecordFile& file : images.record_files) sources_.push_back(make_source(file, engine));
   cut_into_batches();
@@ -255,7 +235,8 @@ std::optional<Pipeline::Claim> Pipeline::claim() {
   std::unique_lock lock(mutex_);
   const auto batch_count = static_cast<std::int64_t>(batches_.size());
   for (;;) {
-    while (next_batch_ < batch_count && !batches_[static_cast<std::size_t>(next_batch_)].decoded()) {
+    while (next_batch_ < batch_count &&
+           !batches_[static_cast<std::size_t>(next_batch_)].decoded()) {
       ++next_batch_;
     }
     if (stopping_ || next_batch_ == batch_count) return std::nullopt;
@@ -299,11 +280,10 @@ void Pipeline::decode(const Claim& claim) {
 void Pipeline::decode_item(const Batch& batch, std::int64_t index,
                            std::uint8_t* destination) const {
   const ImageItem& item = images_.items[static_cast<std::size_t>(index)];
-  const Image image =
-      batch.source == nullptr
-          ? read_image(item.path, decode_options_)
-          : decode_image(record_as_pnm(batch.source->file, item.record), decode_options_,
-                         item.name());
+  const Image image = batch.source == nullptr
+                          ? read_image(item.path, decode_options_)
+                          : decode_image(encode_pnm(record_image(batch.source->file, item.record)),
+                                         decode_options_, item.name());
   arrange_pixels(image, engine_.input().layout, destination);
 }
 

@@ -37,8 +37,8 @@ void Progress::update(std::int64_t done) {
   const double rate = static_cast<double>(done) / elapsed_s();
   std::string left = "-";
   if (rate > 0.0) left = format_duration(static_cast<double>(total_ - done) / rate);
-  fmt::print(stderr, "\r\033[K{} of {} {}, {}/s, {} left", group_digits(done),
-             group_digits(total_), noun_, format_rate(rate), left);
+  fmt::print(stderr, "\r\033[K{} of {} {}, {}/s, {} left", group_digits(done), group_digits(total_),
+             noun_, format_rate(rate), left);
   std::fflush(stderr);
   shown_ = true;
 }

@@ -69,8 +69,7 @@ void RowWriter::append(const ImageItem& item, std::span<const float> scores,
   }
 }
 
-void RowWriter::append_text(const ImageItem& item, const Prediction& best,
-                            std::string& out) const {
+void RowWriter::append_text(const ImageItem& item, const Prediction& best, std::string& out) const {
   out += short_name(item);
   out += ':';
   for (std::size_t k = 0; k < best.top.size(); ++k) {

@@ -105,11 +105,8 @@ int score(const ScoreOptions& options) {
 
   const InterruptGuard guard;
   RowSink sink(images, writer, output, failures);
-  const PipelineOptions pipeline = {.batch = options.scoring.engine.max_batch,
-                                    .decoders = scorer.engine.threads(),
-                                    .resize = options.scoring.resize,
-                                    .max_pixels = options.scoring.max_pixels};
-  const bool completed = score_images(scorer.engine, images, pipeline, sink);
+  const bool completed =
+      score_images(scorer.engine, images, pipeline_options(options.scoring, scorer), sink);
   if (completed) {
     output.commit();
     failures.commit();
@@ -134,10 +131,9 @@ void add_score(CLI::App& app, Command& chosen) {
   CLI::App& command = *app.add_subcommand("score", "Classify images with a model");
   const auto options = std::make_shared<ScoreOptions>();
   add_model_options(command, options->scoring);
-  add_image_options(command, options->scoring, "--labels");
-  const std::map<std::string, RowFormat> formats = {{"text", RowFormat::kText},
-                                                    {"csv", RowFormat::kCsv},
-                                                    {"jsonl", RowFormat::kJsonLines}};
+  add_image_options(command, options->scoring, "--labels,--class-names");
+  const std::map<std::string, RowFormat> formats = {
+      {"text", RowFormat::kText}, {"csv", RowFormat::kCsv}, {"jsonl", RowFormat::kJsonLines}};
   command.add_option("--format", options->format, "text (name: class), csv or jsonl")
       ->type_name("FORMAT")
       ->transform(CLI::CheckedTransformer(formats).description(""))

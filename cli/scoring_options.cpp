@@ -19,7 +19,8 @@
 namespace prs::cli {
 namespace {
 
-constexpr const char* kPreprocessing = "Preprocessing (default: what the model and its sidecar say)";
+constexpr const char* kPreprocessing =
+    "Preprocessing (default: what the model and its sidecar say)";
 
 /// "0.5" or "0.485,0.456,0.406".
 std::vector<double> parse_numbers(const std::string& flag, std::string_view text) {
@@ -81,7 +82,8 @@ std::vector<std::string> read_lines(const std::filesystem::path& path) {
 }  // namespace
 
 void add_model_options(CLI::App& command, ScoringOptions& options, const char* positional) {
-  const std::string names = positional == nullptr ? "--model" : fmt::format("--model,{}", positional);
+  const std::string names =
+      positional == nullptr ? "--model" : fmt::format("--model,{}", positional);
   command.add_option(names, options.model, "ONNX model")->required()->type_name("FILE");
   command.add_option("--device", options.engine.device, "auto, cpu, cuda or cuda:N")
       ->type_name("DEVICE")
@@ -95,8 +97,9 @@ void add_model_options(CLI::App& command, ScoringOptions& options, const char* p
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24).description(""))
       ->capture_default_str();
-  command.add_option("--model-output", options.engine.output,
-                     "The model's output that holds the scores (default: the first)")
+  command
+      .add_option("--model-output", options.engine.output,
+                  "The model's output that holds the scores (default: the first)")
       ->type_name("NAME");
 }
 
@@ -155,13 +158,15 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
 
 void add_image_options(CLI::App& command, ScoringOptions& options, const char* names_flag) {
   command
-      .add_option("images", options.images,
-                  "Files, folders, globs, IDX or NPY files, @LIST, or - for a list on standard input")
+      .add_option(
+          "images", options.images,
+          "Files, folders, globs, IDX or NPY files, @LIST, or - for a list on standard input")
       ->required()
       ->type_name("IMAGES...");
   command.add_option(names_flag, options.class_names, "Names of the classes, one a line")
       ->type_name("FILE");
-  command.add_option("--max-pixels", options.max_pixels, "Refuse larger images before decoding them")
+  command
+      .add_option("--max-pixels", options.max_pixels, "Refuse larger images before decoding them")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description(""))
       ->capture_default_str();
@@ -203,6 +208,13 @@ Scorer load_scorer(const ScoringOptions& options) {
   spdlog::info("images: {}", describe_input(engine.input()));
   for (const std::string& origin : engine.input().origins) spdlog::info("  {}", origin);
   return {std::move(engine), std::move(names)};
+}
+
+PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& scorer) {
+  return {.batch = options.engine.max_batch,
+          .decoders = scorer.engine.threads(),
+          .resize = options.resize,
+          .max_pixels = options.max_pixels};
 }
 
 ImageList find_images(const std::vector<std::string>& arguments) {

@@ -10,6 +10,8 @@
 
 #include <prs/engine.hpp>
 
+#include "pipeline.hpp"
+
 namespace CLI {
 class App;
 }
@@ -26,7 +28,8 @@ struct ScoringOptions {
 };
 
 /// --model, also as `positional` when that is given, and --device, --threads, --batch.
-void add_model_options(CLI::App& command, ScoringOptions& options, const char* positional = nullptr);
+void add_model_options(CLI::App& command, ScoringOptions& options,
+                       const char* positional = nullptr);
 
 /// --scale, --mean, --std, --invert, --layout, --channels, --resize.
 void add_preprocess_options(CLI::App& command, ScoringOptions& options);
@@ -51,6 +54,9 @@ struct Scorer {
 /// Loads the model, logs how images will be treated. Throws prs::Error; invalid argument when the
 /// file of class names does not have one line a class.
 Scorer load_scorer(const ScoringOptions& options);
+
+/// How `scorer` reads images.
+PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& scorer);
 
 /// The arguments as a list; throws UsageError when there is nothing to score.
 ImageList find_images(const std::vector<std::string>& arguments);
