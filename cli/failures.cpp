@@ -45,16 +45,17 @@ std::string Failures::summary() const {
   std::string text = "failed:\n";
   for (const std::string& reason : first_) text += fmt::format("  {}\n", reason);
   const std::int64_t more = count_ - static_cast<std::int64_t>(first_.size());
-  if (more > 0)
-    text += fmt::format("  and {} more\n", group_digits(more));
+  if (more > 0) text += fmt::format("  and {} more\n", group_digits(more));
   return text;
 }
 
 std::string scoring_summary(std::int64_t scored, std::int64_t failed, std::int64_t total,
                             double seconds) {
-  return fmt::format("scored {} of {} image{} in {:.2f} s ({} images/s); {} failed",
-                     group_digits(scored), group_digits(total), total == 1 ? "" : "s", seconds,
-                     format_rate(static_cast<double>(scored) / seconds), group_digits(failed));
+  return fmt::format(
+      "scored {} of {} image{} in {} s ({} images/s); {} failed", group_digits(scored),
+      group_digits(total), total == 1 ? "" : "s",
+      seconds < 0.1 ? fmt::format("{:.2g}", seconds) : fmt::format("{:.2f}", seconds),
+      format_rate(static_cast<double>(scored) / seconds), group_digits(failed));
 }
 
 }  // namespace prs::cli

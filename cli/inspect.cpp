@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -43,34 +44,57 @@ struct Inspection {
   std::optional<ImageInput> images;
   std::string no_images;  ///< Why `images` is empty.
   std::vector<std::string> labels;
+  std::string no_layers;  ///< Why layers and plan are not known.
 };
 
-ModelDescription describe_tensors(const Model& model, std::int64_t batch) {
-  std::vector<TensorView> inputs;
-  for (const PortInfo& port : model.inputs()) {
-    Shape shape;
-    for (const std::int64_t extent : port.extents) shape.push_back(extent < 0 ? batch : extent);
-    inputs.push_back({port.dtype, shape, nullptr});
+/// Whether the model's shapes may depend on the contents of its inputs, as those of Reshape do.
+bool takes_integers(const Model& model) {
+  return std::any_of(model.inputs().begin(), model.inputs().end(), [](const PortInfo& port) {
+    return port.dtype == DType::kInt64 || port.dtype == DType::kInt32;
+  });
+}
+
+Inspection inspect_tensors(const ScoringOptions& options, std::string no_images) {
+  const Model model = Model::load(options.model);
+  Inspection inspection;
+  inspection.no_images = std::move(no_images);
+  try {
+    std::vector<TensorView> inputs;
+    for (const PortInfo& port : model.inputs()) {
+      Shape shape;
+      for (const std::int64_t extent : port.extents) {
+        shape.push_back(extent < 0 ? options.engine.max_batch : extent);
+      }
+      inputs.push_back({port.dtype, shape, nullptr});
+    }
+    inspection.model = model.describe(inputs);
+  } catch (const Error& error) {
+    if (!takes_integers(model)) throw;
+    inspection.model.path = options.model.string();
+    inspection.model.inputs.assign(model.inputs().begin(), model.inputs().end());
+    inspection.model.outputs.assign(model.outputs().begin(), model.outputs().end());
+    inspection.no_layers =
+        "not known; they depend on the contents of inputs. With zeros: " + error.message();
   }
-  return model.describe(inputs);
+  return inspection;
 }
 
 Inspection inspect_model(const ScoringOptions& options) {
-  const std::int64_t batch = options.engine.max_batch;
   std::string reason;
   try {
     const Engine engine = Engine::load(options.model, options.engine);
-    return {engine.describe(batch),
+    return {engine.describe(options.engine.max_batch),
             engine.input(),
             {},
-            {engine.labels().begin(), engine.labels().end()}};
+            {engine.labels().begin(), engine.labels().end()},
+            {}};
   } catch (const Error& error) {
     const bool other_model =
         error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kUnsupported;
     if (!other_model) throw;
     reason = error.message();
   }
-  return {describe_tensors(Model::load(options.model), batch), std::nullopt, std::move(reason), {}};
+  return inspect_tensors(options, std::move(reason));
 }
 
 std::string ports_as_text(const char* title, const std::vector<PortInfo>& ports) {
@@ -83,7 +107,7 @@ std::string images_as_text(const Inspection& inspection) {
   if (!inspection.images) return fmt::format("images: none ({})\n", inspection.no_images);
   const ImageInput& images = *inspection.images;
   std::string text = fmt::format("images: {}\n", describe_input(images));
-  for (const std::string& origin : images.origins) text += fmt::format("  {}\n", origin);
+  for (const std::string& line : describe_origins(images)) text += fmt::format("  {}\n", line);
   if (!inspection.labels.empty()) {
     text += fmt::format("classes: {}\n", fmt::join(inspection.labels, ", "));
   }
@@ -103,18 +127,18 @@ std::string layers_as_text(const ModelDescription& model) {
   return "layers\n" + table.to_string("  ");
 }
 
-std::string plan_as_text(const ModelDescription& model) {
-  Table table(
-      ">"
-      "<<<<<");
+std::string plan_as_text(const Inspection& inspection) {
+  const ModelDescription& model = inspection.model;
+  Table table("><<<<<");
   std::int64_t number = 0;
   table.add({"#", "name", "operators", "kernel", "device", "output"});
   for (const StepInfo& step : model.steps) {
     table.add(
         {fmt::format("{}", ++number), step.name, step.op, step.kernel, step.device, step.output});
   }
+  const bool any_batch = !inspection.images || model.batch_open;
   std::string text = fmt::format("plan for batch {}{}\n{}", model.batch,
-                                 model.batch_open ? "" : ", the only one", table.to_string("  "));
+                                 any_batch ? "" : ", the only one", table.to_string("  "));
   text += fmt::format("  arena: {}\n", format_bytes(model.arena_bytes));
   for (const std::string& note : model.notes) text += fmt::format("  {}\n", note);
   return text;
@@ -122,10 +146,15 @@ std::string plan_as_text(const ModelDescription& model) {
 
 std::string as_text(const Inspection& inspection) {
   const ModelDescription& model = inspection.model;
-  return fmt::format("{}: ONNX IR {}, opset {}{}\n{}{}{}{}{}", model.path, model.ir_version,
-                     model.opset, model.producer.empty() ? "" : ", by " + model.producer,
-                     ports_as_text("inputs", model.inputs), ports_as_text("outputs", model.outputs),
-                     images_as_text(inspection), layers_as_text(model), plan_as_text(model));
+  std::string text = model.path;
+  if (model.ir_version > 0) {
+    text += fmt::format(": ONNX IR {}, opset {}{}", model.ir_version, model.opset,
+                        model.producer.empty() ? "" : ", by " + model.producer);
+  }
+  text += "\n" + ports_as_text("inputs", model.inputs) + ports_as_text("outputs", model.outputs) +
+          images_as_text(inspection);
+  if (!inspection.no_layers.empty()) return text + "layers: " + inspection.no_layers + "\n";
+  return text + layers_as_text(model) + plan_as_text(inspection);
 }
 
 Json ports_as_json(const std::vector<PortInfo>& ports) {
@@ -173,6 +202,7 @@ std::string as_json(const Inspection& inspection) {
                {"layers", Json::array()},
                {"steps", Json::array()},
                {"notes", model.notes}};
+  if (!inspection.no_layers.empty()) json["layers_unknown"] = inspection.no_layers;
   for (const LayerInfo& layer : model.layers) {
     json["layers"].push_back({{"name", layer.name},
                               {"op", layer.op},

@@ -12,6 +12,7 @@
 #include <functional>
 #include <iterator>
 #include <system_error>
+#include <utility>
 
 #include "errors.hpp"
 #include "text.hpp"
@@ -120,11 +121,15 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
   numbers("--mean", overrides.mean, "One number, or one a channel");
   numbers("--std", overrides.std, "One number, or one a channel");
   command
-      .add_flag_function(
-          "--invert,!--no-invert",
-          [&overrides](std::int64_t count) { overrides.invert = count > 0; },
+      .add_flag_callback(
+          "--invert", [&overrides] { overrides.invert = true; },
           "First replace each pixel by 255 - pixel (dark on light <-> light on dark)")
       ->group(kPreprocessing);
+  command
+      .add_flag_callback(
+          "--no-invert", [&overrides] { overrides.invert = false; }, "Leave pixels as they are")
+      ->group(kPreprocessing)
+      ->excludes("--invert");
   command
       .add_option_function<std::string>(
           "--layout",
@@ -162,7 +167,7 @@ void add_image_options(CLI::App& command, ScoringOptions& options, const char* n
           "images", options.images,
           "Files, folders, globs, IDX or NPY files, @LIST, or - for a list on standard input")
       ->required()
-      ->type_name("IMAGES...");
+      ->type_name("");
   command.add_option(names_flag, options.class_names, "Names of the classes, one a line")
       ->type_name("FILE");
   command
@@ -187,6 +192,25 @@ std::string describe_input(const ImageInput& input) {
                      preprocess_formula(input.preprocess));
 }
 
+std::vector<std::string> describe_origins(const ImageInput& input) {
+  std::vector<std::pair<std::string, std::string>> names_by_origin;
+  for (const std::string& entry : input.origins) {
+    const std::size_t colon = entry.find(": ");
+    const std::string name = entry.substr(0, colon);
+    const std::string origin = colon == std::string::npos ? "" : entry.substr(colon);
+    const auto same = std::find_if(names_by_origin.begin(), names_by_origin.end(),
+                                   [&](const auto& pair) { return pair.first == origin; });
+    if (same == names_by_origin.end()) {
+      names_by_origin.emplace_back(origin, name);
+    } else {
+      same->second += ", " + name;
+    }
+  }
+  std::vector<std::string> lines;
+  for (const auto& [origin, names] : names_by_origin) lines.push_back(names + origin);
+  return lines;
+}
+
 std::string Scorer::class_name(std::int64_t index) const {
   return class_names.empty() ? fmt::format("{}", index)
                              : class_names[static_cast<std::size_t>(index)];
@@ -206,7 +230,7 @@ Scorer load_scorer(const ScoringOptions& options) {
   spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
   spdlog::info("images: {}", describe_input(engine.input()));
-  for (const std::string& origin : engine.input().origins) spdlog::info("  {}", origin);
+  for (const std::string& line : describe_origins(engine.input())) spdlog::info("  {}", line);
   return {std::move(engine), std::move(names)};
 }
 

@@ -43,6 +43,9 @@ std::string preprocess_formula(const Preprocess& preprocess);
 /// "28 x 28, 1 channel, nchw, value = ...".
 std::string describe_input(const ImageInput& input);
 
+/// Where the settings came from, one line an origin: "layout, scale: from ...".
+std::vector<std::string> describe_origins(const ImageInput& input);
+
 /// A model ready to score, and what its classes are called.
 struct Scorer {
   Engine engine;
