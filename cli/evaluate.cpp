@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -12,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "choice.hpp"
 #include "commands.hpp"
 #include "evaluation.hpp"
 #include "failures.hpp"
@@ -203,11 +203,8 @@ void add_evaluate(CLI::App& app, Command& chosen) {
       ->required()
       ->type_name("LABELS");
   add_image_options(command, options->scoring, "--class-names");
-  const std::map<std::string, Format> formats = {{"text", Format::kText}, {"json", Format::kJson}};
-  command.add_option("--format", options->format, "text or json")
-      ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(formats).description(""))
-      ->default_str("text");
+  add_choice<Format>(command, "--format", options->format,
+                     {{"text", Format::kText}, {"json", Format::kJson}}, "text or json");
   add_preprocess_options(command, options->scoring);
   command.footer(kExamples);
   command.callback([options, &chosen] { chosen = [options] { return evaluate(*options); }; });

@@ -128,7 +128,8 @@ void add_export_images(CLI::App& app, Command& chosen) {
       ->type_name("DIR");
   command.add_option("--limit", options->limit, "Only the first N images")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber.description(""));
+      ->check(
+          CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()).description(""));
   command.add_option("--labels", options->labels, "IDX or NPY file of labels, one an image")
       ->type_name("FILE");
   command.add_flag("--overwrite", options->overwrite, "Write into a folder that is not empty");

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,6 +15,7 @@
 #include <prs/engine.hpp>
 #include <prs/model.hpp>
 
+#include "choice.hpp"
 #include "commands.hpp"
 #include "output.hpp"
 #include "scoring_options.hpp"
@@ -231,11 +231,8 @@ void add_inspect(CLI::App& app, Command& chosen) {
   const auto format = std::make_shared<Format>(Format::kText);
   options->engine.max_batch = 1;
   add_model_options(command, *options, "model");
-  const std::map<std::string, Format> formats = {{"text", Format::kText}, {"json", Format::kJson}};
-  command.add_option("--format", *format, "text or json")
-      ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(formats).description(""))
-      ->default_str("text");
+  add_choice<Format>(command, "--format", *format,
+                     {{"text", Format::kText}, {"json", Format::kJson}}, "text or json");
   add_preprocess_options(command, *options);
   command.footer(kExamples);
   command.callback([options, format, &chosen] {

@@ -9,13 +9,13 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <map>
 #include <new>
 #include <string>
 #include <vector>
 
 #include <prs/error.hpp>
 
+#include "choice.hpp"
 #include "commands.hpp"
 #include "errors.hpp"
 #include "text.hpp"
@@ -106,14 +106,14 @@ int parse_and_run(int argc, char** argv) {
   bool version = false;
   app.add_flag("--version", version, "What this build is, and what it finds on this machine");
   spdlog::level::level_enum level = spdlog::level::info;
-  const std::map<std::string, spdlog::level::level_enum> levels = {
-      {"trace", spdlog::level::trace}, {"debug", spdlog::level::debug},
-      {"info", spdlog::level::info},   {"warn", spdlog::level::warn},
-      {"error", spdlog::level::err},   {"off", spdlog::level::off}};
-  app.add_option("--log-level", level, "trace, debug, info, warn, error or off")
-      ->type_name("LEVEL")
-      ->transform(CLI::CheckedTransformer(levels, CLI::ignore_case).description(""))
-      ->default_str("info");
+  add_choice<spdlog::level::level_enum>(app, "--log-level", level,
+                                        {{"trace", spdlog::level::trace},
+                                         {"debug", spdlog::level::debug},
+                                         {"info", spdlog::level::info},
+                                         {"warn", spdlog::level::warn},
+                                         {"error", spdlog::level::err},
+                                         {"off", spdlog::level::off}},
+                                        "trace, debug, info, warn, error or off");
   Command chosen;
   add_score(app, chosen);
   add_evaluate(app, chosen);

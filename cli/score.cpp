@@ -5,12 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "choice.hpp"
 #include "commands.hpp"
 #include "errors.hpp"
 #include "failures.hpp"
@@ -132,12 +132,10 @@ void add_score(CLI::App& app, Command& chosen) {
   const auto options = std::make_shared<ScoreOptions>();
   add_model_options(command, options->scoring);
   add_image_options(command, options->scoring, "--labels,--class-names");
-  const std::map<std::string, RowFormat> formats = {
-      {"text", RowFormat::kText}, {"csv", RowFormat::kCsv}, {"jsonl", RowFormat::kJsonLines}};
-  command.add_option("--format", options->format, "text (name: class), csv or jsonl")
-      ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(formats).description(""))
-      ->default_str("text");
+  add_choice<RowFormat>(
+      command, "--format", options->format,
+      {{"text", RowFormat::kText}, {"csv", RowFormat::kCsv}, {"jsonl", RowFormat::kJsonLines}},
+      "text (name: class), csv or jsonl");
   command.add_option("--top-k", options->top_k, "Best classes of each image")
       ->type_name("K")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 31).description(""))

@@ -242,9 +242,18 @@ PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& sc
 }
 
 ImageList find_images(const std::vector<std::string>& arguments) {
-  ImageList images = expand_image_arguments(arguments);
-  if (images.items.empty()) throw UsageError("no images found");
-  return images;
+  constexpr const char* kNone = "no images found";
+  try {
+    ImageList images = expand_image_arguments(arguments);
+    if (images.items.empty()) throw UsageError(kNone);
+    return images;
+  } catch (const Error& error) {
+    const bool only_folders = std::all_of(
+        arguments.begin(), arguments.end(),
+        [](const std::string& argument) { return std::filesystem::is_directory(argument); });
+    if (!only_folders || error.code() != ErrorCode::kInvalidArgument) throw;
+    throw UsageError(fmt::format("{}: {}", kNone, error.message()));
+  }
 }
 
 }  // namespace prs::cli

@@ -23,6 +23,7 @@
 
 #include <prs/model.hpp>
 
+#include "choice.hpp"
 #include "commands.hpp"
 #include "compare.hpp"
 #include "errors.hpp"
@@ -275,17 +276,14 @@ void add_verify(CLI::App& app, Command& chosen) {
       ->type_name("DIR");
   command.add_option("--rtol", options->tolerance.relative, "Relative tolerance of floats")
       ->type_name("X")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e6).description(""))
       ->capture_default_str();
   command.add_option("--atol", options->tolerance.absolute, "Absolute tolerance of floats")
       ->type_name("X")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e6).description(""))
       ->capture_default_str();
-  const std::map<std::string, Format> formats = {{"text", Format::kText}, {"json", Format::kJson}};
-  command.add_option("--format", options->format, "text or json")
-      ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(formats).description(""))
-      ->default_str("text");
+  add_choice<Format>(command, "--format", options->format,
+                     {{"text", Format::kText}, {"json", Format::kJson}}, "text or json");
   command.footer(kExamples);
   command.callback([options, &chosen] { chosen = [options] { return verify(*options); }; });
 }
