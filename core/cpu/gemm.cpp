@@ -1,7 +1,188 @@
-// PLACEHOLDER
-#include "cpu/kernel.hpp"
+// Gemm and MatMul: f32 through the instruction-set kernels, everything else through plain loops.
+//
+// Plans are immutable and safe to run from several threads, each with scratch of its own. A
+// constant B is packed when the plan is made.
+#include "ops/gemm.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <type_traits>
+
 #include "check.hpp"
+#include "cpu/isa/gemm.hpp"
+#include "cpu/isa/isa.hpp"
+#include "cpu/kernel.hpp"
+#include "ops/activation.hpp"
+#include "ops/matmul.hpp"
+#include "ops/support.hpp"
+
 namespace prs::cpu {
-Plan plan_gemm(const Call&, const Isa&) { fail_unsupported("placeholder"); }
-Plan plan_matmul(const Call&, const Isa&) { fail_unsupported("placeholder"); }
+namespace {
+
+/// The unsigned type in which T's arithmetic wraps around; T itself for floats.
+template <typename T>
+using Wrapping = typename std::conditional_t<std::is_integral_v<T>, std::make_unsigned<T>,
+                                             std::type_identity<T>>::type;
+
+template <typename T>
+Wrapping<T> to_factor(float value) {
+  if constexpr (std::is_integral_v<T>) {
+    return static_cast<Wrapping<T>>(static_cast<std::int64_t>(value));
+  } else {
+    return static_cast<T>(value);
+  }
 }
+
+template <typename T>
+void multiply(const GemmTask& task, const T* a, const T* b, const T* bias, T* y) {
+  using U = Wrapping<T>;
+  const U alpha = to_factor<T>(task.alpha);
+  const U beta = to_factor<T>(task.beta);
+  for (std::int64_t i = 0; i < task.m; ++i) {
+    T* row = y + i * task.n;
+    for (std::int64_t j = 0; j < task.n; ++j) row[j] = 0;
+    for (std::int64_t k = 0; k < task.k; ++k) {
+      const U x = static_cast<U>(a[i * task.a_row_stride + k * task.a_column_stride]);
+      const T* b_row = b + k * task.b_row_stride;
+      for (std::int64_t j = 0; j < task.n; ++j) {
+        const U product = x * static_cast<U>(b_row[j * task.b_column_stride]);
+        row[j] = static_cast<T>(static_cast<U>(row[j]) + product);
+      }
+    }
+    for (std::int64_t j = 0; j < task.n; ++j) {
+      const std::int64_t at = i * task.bias_row_stride + j * task.bias_column_stride;
+      const U added = bias == nullptr ? U{0} : beta * static_cast<U>(bias[at]);
+      row[j] = static_cast<T>(alpha * static_cast<U>(row[j]) + added);
+      if constexpr (std::is_floating_point_v<T>) row[j] = ops::activate(task.activation, row[j]);
+    }
+  }
+}
+
+/// Equal tasks over a batch of matrices.
+struct Batch {
+  GemmTask task;
+  ops::matmul::Product product;
+  bool has_bias;
+};
+
+template <typename T>
+std::function<void(const StepArgs&)> run_plain(const Batch& batch) {
+  return [batch](const StepArgs& args) {
+    const GemmTask& task = batch.task;
+    const T* bias = batch.has_bias ? static_cast<const T*>(args.inputs[2]) : nullptr;
+    for (std::int64_t i = 0; i < batch.product.batch.elements(); ++i) {
+      const ops::matmul::Offsets at = ops::matmul::offsets(batch.product, i);
+      multiply(task, static_cast<const T*>(args.inputs[0]) + at.a,
+               static_cast<const T*>(args.inputs[1]) + at.b, bias,
+               static_cast<T*>(args.outputs[0]) + i * task.m * task.n);
+    }
+  };
+}
+
+/// Each matrix of the constant B packed, one after the other.
+Tensor pack_matrices(const GemmTask& task, const Tensor& b, const GemmKernels& kernels) {
+  const std::int64_t matrix_size = task.k * task.n;
+  const std::int64_t count = matrix_size == 0 ? 0 : b.elements() / matrix_size;
+  const std::int64_t packed_size = kernels.packed_size(task.n, task.k);
+  Tensor packed(DType::kFloat32, Shape{count, packed_size});
+  for (std::int64_t i = 0; i < count; ++i) {
+    kernels.pack(task, b.as<float>() + i * matrix_size, packed.as<float>() + i * packed_size);
+  }
+  return packed;
+}
+
+/// The address of element `offset`.
+const void* advance(const void* a, bool is_u8, std::int64_t offset) {
+  if (is_u8) return static_cast<const std::uint8_t*>(a) + offset;
+  return static_cast<const float*>(a) + offset;
+}
+
+Plan plan_f32(Batch batch, const Tensor* constant_b, const GemmKernels& kernels) {
+  Tensor packed;
+  if (constant_b != nullptr) {
+    packed = pack_matrices(batch.task, *constant_b, kernels);
+    batch.task.b_is_packed = true;
+  }
+  Plan plan;
+  plan.scratch_bytes = kernels.gemm_scratch(batch.task) * static_cast<std::int64_t>(sizeof(float));
+  plan.run = [batch, packed, kernels = &kernels](const StepArgs& args) {
+    const GemmTask& task = batch.task;
+    const std::int64_t matrix_size = std::max<std::int64_t>(task.k * task.n, 1);
+    for (std::int64_t i = 0; i < batch.product.batch.elements(); ++i) {
+      const ops::matmul::Offsets at = ops::matmul::offsets(batch.product, i);
+      const float* b =
+          task.b_is_packed
+              ? packed.as<float>() + at.b / matrix_size * kernels->packed_size(task.n, task.k)
+              : static_cast<const float*>(args.inputs[1]) + at.b;
+      kernels->gemm(task,
+                    {.a = advance(args.inputs[0], task.a_is_u8, at.a),
+                     .b = b,
+                     .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                     .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
+                     .scratch = reinterpret_cast<float*>(args.scratch)});
+    }
+  };
+  return plan;
+}
+
+Plan plan_batch(const Call& call, const Batch& batch, const Isa& isa, std::string_view name) {
+  const DType a = call.inputs[0].type.dtype;
+  const DType b = call.inputs[1].type.dtype;
+  if (b == DType::kFloat32) {
+    Plan plan = plan_f32(batch, call.inputs[1].constant, isa.gemm);
+    plan.kernel = fmt::format("{}_{}_packed_{}x{}", name, a == b ? dtype_name(b) : "u8_f32",
+                              isa.gemm.tile_rows, isa.gemm.tile_columns);
+    return plan;
+  }
+  Plan plan;
+  plan.kernel = fmt::format("{}_{}_plain", name, dtype_name(b));
+  ops::visit_dtype(b, [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (!std::is_same_v<T, bool>) plan.run = run_plain<T>(batch);
+  });
+  return plan;
+}
+
+}  // namespace
+
+Plan plan_gemm(const Call& call, const Isa& isa) {
+  const auto& params = std::get<GemmParams>(call.params);
+  const auto [m, n, k] =
+      ops::gemm::resolve(params, call.inputs[0].type.shape, call.inputs[1].type.shape);
+  Batch batch;
+  batch.has_bias = call.has(2);
+  GemmTask& task = batch.task;
+  task.m = m;
+  task.n = n;
+  task.k = k;
+  task.a_row_stride = params.trans_a ? 1 : k;
+  task.a_column_stride = params.trans_a ? m : 1;
+  task.b_row_stride = params.trans_b ? 1 : n;
+  task.b_column_stride = params.trans_b ? k : 1;
+  if (batch.has_bias) {
+    const auto strides = ops::broadcast_strides(call.inputs[2].type.shape, Shape{m, n});
+    task.bias_row_stride = strides[0];
+    task.bias_column_stride = strides[1];
+  }
+  task.alpha = params.alpha;
+  task.beta = params.beta;
+  task.a_is_u8 = call.inputs[0].type.dtype == DType::kUint8;
+  task.activation = params.activation;
+  return plan_batch(call, batch, isa, "gemm");
+}
+
+Plan plan_matmul(const Call& call, const Isa& isa) {
+  Batch batch;
+  batch.has_bias = false;
+  batch.product = ops::matmul::resolve(call.inputs[0].type.shape, call.inputs[1].type.shape);
+  GemmTask& task = batch.task;
+  task.m = batch.product.m;
+  task.n = batch.product.n;
+  task.k = batch.product.k;
+  task.a_row_stride = task.k;
+  task.b_row_stride = task.n;
+  return plan_batch(call, batch, isa, "matmul");
+}
+
+}  // namespace prs::cpu

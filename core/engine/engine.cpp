@@ -39,7 +39,7 @@ void annotate(Graph& graph, const Graph& inferred) {
   }
 }
 
-std::string join_shapes(const std::vector<Shape>& shapes) {
+std::string join_shapes(std::span<const Shape> shapes) {
   std::string text;
   for (const Shape& shape : shapes) {
     std::string one = shape.to_string();
@@ -224,9 +224,9 @@ void Engine::State::check_images(const TensorView& images) const {
     fail_argument("images of {}; this model takes u8 pixels{}", dtype_name(images.dtype),
                   values.dtype == DType::kFloat32 ? " or f32 values" : "");
   }
-  const std::vector<Shape> fitting = {image_shape, Shape{input.height, input.width, input.channels},
-                                      Shape{input.channels, input.height, input.width},
-                                      Shape{image_elements}};
+  const std::array fitting = {image_shape, Shape{input.height, input.width, input.channels},
+                              Shape{input.channels, input.height, input.width},
+                              Shape{image_elements}};
   if (images.shape.rank() >= 1) {
     const Shape record(images.shape.extents().subspan(1));
     const bool plane = input.channels == 1 && record == Shape{input.height, input.width};
@@ -236,7 +236,7 @@ void Engine::State::check_images(const TensorView& images) const {
     }
   }
   fail_argument("images of shape {} do not fit the model; it takes {}", images.shape.to_string(),
-                join_shapes({fitting[0], fitting[1], fitting[2], fitting[3]}));
+                join_shapes(fitting));
 }
 
 /// Whether images of this shape must be reordered: their layout differs from the model's.

@@ -29,7 +29,8 @@ struct ColorMask {
     if (mask == 0) return 0;
     const int shift = std::countr_zero(mask);
     const std::uint64_t most = mask >> shift;
-    return static_cast<std::uint8_t>((((pixel & mask) >> shift) * 255 + most / 2) / most);
+    const std::uint64_t value = (pixel & mask) >> shift;
+    return static_cast<std::uint8_t>((value * 255 + most / 2) / most);
   }
 };
 
@@ -156,7 +157,7 @@ void read_row(const BmpHeader& header, const std::array<Color, 256>& palette, co
         break;
       default: {  // 1, 4 or 8: the first pixel is in the high bits.
         const std::int64_t bit = x * header.bits;
-        const unsigned byte = std::to_integer<unsigned>(from[bit / 8]);
+        const auto byte = std::to_integer<unsigned>(from[bit / 8]);
         put(palette[(byte >> (8 - header.bits - bit % 8)) & ((1u << header.bits) - 1u)]);
       }
     }
@@ -167,7 +168,7 @@ void read_row(const BmpHeader& header, const std::array<Color, 256>& palette, co
 
 Image decode_bmp(const Source& source) {
   const BmpHeader header = parse_header(source);
-  const std::int64_t size = static_cast<std::int64_t>(source.bytes.size());
+  const auto size = static_cast<std::int64_t>(source.bytes.size());
   const std::int64_t pixel_bytes = header.row_bytes() * header.height;
   if (header.pixels_offset < header.palette_offset) refuse(source, "corrupt BMP (pixel offset)");
   if (header.pixels_offset > size || pixel_bytes > size - header.pixels_offset) {

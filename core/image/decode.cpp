@@ -57,8 +57,8 @@ constexpr std::array kFormats = {
     Format{std::string_view("MM\0+", 4), decode_tiff},
 };
 
-constexpr std::array<std::string_view, 9> kExtensions = {".png", ".jpg", ".jpeg", ".bmp", ".pgm",
-                                                         ".ppm", ".pbm", ".tif",  ".tiff"};
+constexpr std::array<std::string_view, 10> kExtensions = {".png", ".jpg", ".jpeg", ".bmp", ".pgm",
+                                                          ".ppm", ".pbm", ".pnm",  ".tif", ".tiff"};
 
 Image decode_as_stored(const Source& source) {
   if (source.bytes.empty()) refuse(source, "empty file");

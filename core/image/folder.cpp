@@ -53,7 +53,6 @@ std::vector<fs::directory_entry> list_folder(const fs::path& folder) {
   if (folder.empty()) {
     for (fs::directory_entry& entry : entries) entry.assign(entry.path().filename(), error);
   }
-  std::sort(entries.begin(), entries.end());
   return entries;
 }
 

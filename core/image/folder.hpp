@@ -1,4 +1,4 @@
-// Listing folders, sorted. Internal. Failures are io errors that begin with the folder's path.
+// Listing folders. Internal. Failures are io errors that begin with the folder's path.
 #pragma once
 
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 namespace prs::image {
 
-/// The entries directly in a folder, sorted by path. An empty path is the current folder, whose
+/// The entries directly in a folder, in any order. An empty path is the current folder, whose
 /// entries then have no folder in their paths.
 std::vector<std::filesystem::directory_entry> list_folder(const std::filesystem::path& folder);
 

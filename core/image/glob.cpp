@@ -20,7 +20,11 @@ std::vector<std::string> split(std::string_view pattern) {
   std::vector<std::string> components;
   while (!pattern.empty()) {
     const std::size_t end = std::min(pattern.find('/'), pattern.size());
-    if (end > 0) components.emplace_back(pattern.substr(0, end));
+    const std::string_view component = pattern.substr(0, end);
+    // "**/**" matches what "**" does, but would search every folder again and again.
+    const bool repeats =
+        component == kAnyDepth && !components.empty() && components.back() == kAnyDepth;
+    if (end > 0 && !repeats) components.emplace_back(component);
     pattern.remove_prefix(std::min(end + 1, pattern.size()));
   }
   if (!components.empty() && components.back() == kAnyDepth) components.emplace_back("*");

@@ -47,7 +47,7 @@ RecordHeader parse_idx_header(std::span<const std::byte> bytes, std::string_view
   RecordHeader header;
   header.dtype = idx_dtype(std::to_integer<int>(bytes[2]), name);
   header.big_endian = true;
-  const std::int64_t rank = std::to_integer<std::int64_t>(bytes[3]);
+  const auto rank = std::to_integer<std::int64_t>(bytes[3]);
   if (rank < 1 || rank > Shape::kMaxRank) {
     fail_argument("{}: rank {}; expected 1 to {}", name, rank, Shape::kMaxRank);
   }

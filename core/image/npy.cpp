@@ -94,8 +94,8 @@ class HeaderParser {
     if (peek() < '0' || peek() > '9') refuse("expected an extent");
     std::int64_t value = 0;
     for (; !rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9'; rest_.remove_prefix(1)) {
+      if (value > kMost / 10) refuse("an extent above 2^60");
       value = value * 10 + (rest_.front() - '0');
-      if (value > kMost) refuse("an extent above 2^60");
     }
     return value;
   }
@@ -145,7 +145,7 @@ class HeaderParser {
 bool is_npy(std::span<const std::byte> bytes) noexcept { return starts_with(bytes, kMagic); }
 
 RecordHeader parse_npy_header(std::span<const std::byte> bytes, std::string_view name) {
-  const std::int64_t size = static_cast<std::int64_t>(bytes.size());
+  const auto size = static_cast<std::int64_t>(bytes.size());
   if (size < 12) fail_argument("{}: truncated NPY header", name);
   const int major = std::to_integer<int>(bytes[6]);
   const int minor = std::to_integer<int>(bytes[7]);

@@ -87,7 +87,7 @@ void read_packed_bits(PnmReader& reader, Image& image) {
   std::uint8_t* to = image.pixels.data();
   for (std::int64_t y = 0; y < image.height; ++y, from += row_bytes) {
     for (std::int64_t x = 0; x < image.width; ++x) {
-      const unsigned bits = std::to_integer<unsigned>(from[x / 8]);
+      const auto bits = std::to_integer<unsigned>(from[x / 8]);
       *to++ = ((bits >> (7 - x % 8)) & 1u) != 0 ? 0 : 255;
     }
   }

@@ -145,6 +145,11 @@ struct SliceParams {
   std::optional<std::vector<std::int64_t>> legacy_axes;
 };
 
+/// Dropout at inference, which is all that is supported.
+struct DropoutParams {
+  bool mask_like_input = false;  ///< Opsets below 10: the mask has x's element type, not bool.
+};
+
 struct CastParams {
   DType to = DType::kFloat32;
 };
@@ -176,10 +181,11 @@ struct NormalizeParams {
   std::int64_t channel_axis = 1;
 };
 
-using Params = std::variant<std::monostate, ConvParams, PoolParams, GemmParams, BinaryParams,
-                            UnaryParams, ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams,
-                            FlattenParams, AxesParams, ReduceParams, TransposeParams, ConcatParams,
-                            ConstantParams, ConstantOfShapeParams, ShapeParams, GatherParams,
-                            SliceParams, CastParams, PadParams, ArgMaxParams, NormalizeParams, MeanVarianceParams>;
+using Params =
+    std::variant<std::monostate, ConvParams, PoolParams, GemmParams, BinaryParams, UnaryParams,
+                 ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams, FlattenParams,
+                 AxesParams, ReduceParams, TransposeParams, ConcatParams, ConstantParams,
+                 ConstantOfShapeParams, ShapeParams, GatherParams, SliceParams, CastParams,
+                 PadParams, ArgMaxParams, NormalizeParams, MeanVarianceParams, DropoutParams>;
 
 }  // namespace prs

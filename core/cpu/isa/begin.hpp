@@ -12,3 +12,11 @@
 
 // Kernels are single-threaded and must not allocate: parallelism lies above, buffers come in.
 #define EIGEN_DONT_PARALLELIZE
+
+// Before a loop whose iterations touch the same index of every buffer only: lets GCC vectorise it
+// although an output may be the same buffer as an input. Other compilers check at run time.
+#ifdef __clang__
+#define PRS_IVDEP
+#else
+#define PRS_IVDEP _Pragma("GCC ivdep")
+#endif

@@ -37,7 +37,7 @@ struct DecodeOptions {
   std::int64_t height = 0;    ///< Expected size; 0 accepts any.
   std::int64_t width = 0;
   bool resize = false;  ///< Resize to height x width instead of refusing another size.
-  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< Refuse larger images before decoding them.
+  std::int64_t max_pixels = std::int64_t{1} << 26;  ///< Refuse larger images undecoded; below 2^31.
 };
 
 /// A decoded image.
@@ -49,9 +49,10 @@ struct Image {
 };
 
 /// Decodes PNG, JPEG, BMP, PGM/PPM/PBM or TIFF. `name` (a path, say) begins every message.
-/// 16-bit images are scaled to 8 bits; alpha is dropped; EXIF orientation is ignored.
-/// Throws invalid argument: empty, unknown format, truncated, corrupt, more than max_pixels, or
-/// another size than expected without resize.
+/// 16-bit images are scaled to 8 bits; alpha is dropped; EXIF orientation is ignored. BMP must not
+/// be run-length-encoded. Bytes after the image are ignored. Throws invalid argument: empty,
+/// unknown format, truncated, corrupt, more than max_pixels, or another size than expected without
+/// resize.
 PRS_API Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options,
                            std::string_view name);
 

@@ -172,6 +172,10 @@ TEST(DecodeImage, ReadsBmpMasks) {
   const Bytes masked =
       file + masks + Bytes{std::byte{0xE0}, std::byte{0x07}, std::byte{0}, std::byte{0}};
   EXPECT_EQ(decode(masked, 3).pixels, (Pixels{0, 255, 0}));
+  // Masks as wide as the pixel.
+  file[28] = std::byte{32};
+  const Bytes wide = file + Bytes(12, std::byte{0xFF}) + Bytes(4, std::byte{0xFF});
+  EXPECT_EQ(decode(wide, 3).pixels, (Pixels{255, 255, 255}));
 }
 
 TEST(DecodeImage, IgnoresTheTiffOrientation) {
@@ -264,8 +268,8 @@ TEST(ArrangePixels, IsACopyForOneChannel) {
 }
 
 TEST(IsImagePath, GoesByTheExtensionInAnyCase) {
-  for (const char* name :
-       {"a.png", "a.JPG", "a.jpeg", "a.Bmp", "a.pgm", "a.ppm", "a.pbm", "a.tif", "x/a.tiff"}) {
+  for (const char* name : {"a.png", "a.JPG", "a.jpeg", "a.Bmp", "a.pgm", "a.ppm", "a.pbm", "a.pnm",
+                           "a.tif", "x/a.tiff"}) {
     EXPECT_TRUE(is_image_path(name)) << name;
   }
   for (const char* name : {"a.txt", "png", "a.npy", "a.png.txt", ""}) {

@@ -1,0 +1,209 @@
+// The register tile that GEMM and convolution are made of: R rows by V vectors of sums.
+//
+//   for r, v:  sums[r][v] = the bias, or the partial sums in y
+//   for k, r, v:  sums[r][v] += a[r, k] * b[k, v]
+//   for r, v:  y[r, v] = activation(sums[r][v])     (the activation with the last block of k)
+//
+// Only for sources of prs_add_isa_sources(), after isa/begin.hpp.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/isa/vec.hpp"
+#include "ops/params.hpp"
+
+namespace prs::cpu::PRS_ISA {
+
+// As many sums as registers hold beside one row of B and one element of A: 24 of 32 registers with
+// AVX-512, 12 of 16 with AVX2; without FMA one more register holds the product.
+#if defined(__AVX512F__)
+inline constexpr int kTileRows = 8;
+inline constexpr int kTileVectors = 3;
+#elif defined(__AVX__)
+inline constexpr int kTileRows = 4;
+inline constexpr int kTileVectors = 3;
+#else
+inline constexpr int kTileRows = 4;
+inline constexpr int kTileVectors = 2;
+#endif
+inline constexpr int kTileColumns = kTileVectors * kLanes;
+/// Vectors of a tile of one row: enough sums to hide the latency of their additions.
+inline constexpr int kRowVectors = 8;
+
+/// Where a tile's sums begin and what becomes of them.
+struct TileEnds {
+  const float* bias;  ///< At the tile's first element; null: begin with 0.
+  std::int64_t bias_row_stride;
+  std::int64_t bias_column_stride;  ///< 0 or 1
+  float beta;
+  Activation activation;
+  bool first;  ///< Begin with beta * bias; otherwise with what y holds.
+  bool last;   ///< Apply the activation.
+};
+
+/// Vector v of row k of B begins at base + k * stride + v * kLanes.
+struct DenseRows {
+  const float* base;
+  std::int64_t stride;
+  PRS_INLINE Vec operator()(std::int64_t k, int v) const {
+    return load(base + k * stride + v * kLanes);
+  }
+};
+
+/// Vector v of row k of B begins at base[v] + shifts[k].
+struct ShiftedRows {
+  const float* base[kRowVectors];
+  const std::int32_t* shifts;
+  PRS_INLINE Vec operator()(std::int64_t k, int v) const { return load(base[v] + shifts[k]); }
+};
+
+/// Where the vectors of y lie: vector v of row r at y + r * row_stride + at[v], `lanes[v]` of it.
+struct TileTarget {
+  float* y;
+  std::int64_t row_stride;
+  std::int64_t at[kRowVectors];
+  std::int64_t lanes[kRowVectors];
+};
+
+PRS_INLINE Vec load_part(const float* p, std::int64_t lanes) {
+  return lanes == kLanes ? load(p) : load_lanes(p, lanes);
+}
+
+PRS_INLINE void store_part(float* p, Vec x, std::int64_t lanes) {
+  if (lanes == kLanes) {
+    store(p, x);
+  } else {
+    store_lanes(p, x, lanes);
+  }
+}
+
+template <int R, int V>
+PRS_INLINE void begin_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarget& target) {
+  if (!ends.first) {
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      PRS_UNROLL for (int v = 0; v < V; ++v) {
+        sums[r][v] = load_part(target.y + r * target.row_stride + target.at[v], target.lanes[v]);
+      }
+    }
+  } else if (ends.bias == nullptr) {
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      PRS_UNROLL for (int v = 0; v < V; ++v) sums[r][v] = Vec{};
+    }
+  } else if (ends.bias_column_stride == 0) {
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      const Vec bias = broadcast(ends.beta * ends.bias[r * ends.bias_row_stride]);
+      PRS_UNROLL for (int v = 0; v < V; ++v) sums[r][v] = bias;
+    }
+  } else {
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      PRS_UNROLL for (int v = 0; v < V; ++v) {
+        const float* bias = ends.bias + r * ends.bias_row_stride + target.at[v];
+        sums[r][v] = ends.beta * load_part(bias, target.lanes[v]);
+      }
+    }
+  }
+}
+
+template <int R, int V, typename Rows>
+PRS_INLINE void accumulate(Vec (&sums)[R][V], const float* a, std::int64_t a_stride,
+                           const Rows& rows, std::int64_t depth) {
+  for (std::int64_t k = 0; k < depth; ++k) {
+    Vec b[V];
+    PRS_UNROLL for (int v = 0; v < V; ++v) b[v] = rows(k, v);
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      const Vec x = broadcast(a[r * a_stride + k]);
+      PRS_UNROLL for (int v = 0; v < V; ++v) sums[r][v] += x * b[v];
+    }
+  }
+}
+
+/// Stores one vector of sums through a transcendental function. Vectors may overlap others that are
+/// stored already: nothing but this one's own sums may pass through the function.
+[[gnu::noinline]] inline void store_activated(float* y, Vec sums, std::int64_t lanes,
+                                              Activation::Kind kind) {
+  for (std::int64_t i = 0; i < lanes; ++i) {
+    if (kind == Activation::Kind::kTanh) {
+      y[i] = __builtin_tanhf(sums[i]);
+    } else {
+      // exp of the negative magnitude cannot overflow.
+      const float e = __builtin_expf(-__builtin_fabsf(sums[i]));
+      y[i] = (sums[i] < 0.0F ? e : 1.0F) / (1.0F + e);
+    }
+  }
+}
+
+template <int R, int V>
+PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarget& target) {
+  const Activation::Kind kind = ends.last ? ends.activation.kind : Activation::Kind::kNone;
+  // Comparisons that are false keep x: NaN stays NaN.
+  if (kind == Activation::Kind::kRelu) {
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      PRS_UNROLL for (int v = 0; v < V; ++v) {
+        sums[r][v] = Vec{} > sums[r][v] ? Vec{} : sums[r][v];
+      }
+    }
+  } else if (kind == Activation::Kind::kClip) {
+    const Vec low = broadcast(ends.activation.alpha);
+    const Vec high = broadcast(ends.activation.beta);
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      PRS_UNROLL for (int v = 0; v < V; ++v) {
+        const Vec raised = sums[r][v] < low ? low : sums[r][v];
+        sums[r][v] = raised > high ? high : raised;
+      }
+    }
+  } else if (kind == Activation::Kind::kLeakyRelu) {
+    PRS_UNROLL for (int r = 0; r < R; ++r) {
+      PRS_UNROLL for (int v = 0; v < V; ++v) {
+        sums[r][v] = sums[r][v] < 0.0F ? ends.activation.alpha * sums[r][v] : sums[r][v];
+      }
+    }
+  }
+  const bool transcendental = kind == Activation::Kind::kSigmoid || kind == Activation::Kind::kTanh;
+  PRS_UNROLL for (int r = 0; r < R; ++r) {
+    PRS_UNROLL for (int v = 0; v < V; ++v) {
+      float* y = target.y + r * target.row_stride + target.at[v];
+      if (transcendental) {
+        store_activated(y, sums[r][v], target.lanes[v], kind);
+      } else {
+        store_part(y, sums[r][v], target.lanes[v]);
+      }
+    }
+  }
+}
+
+template <int R, int V, typename Rows>
+void run_tile(const float* a, std::int64_t a_stride, const Rows& rows, std::int64_t depth,
+              const TileEnds& ends, const TileTarget& target) {
+  Vec sums[R][V];
+  begin_tile(sums, ends, target);
+  accumulate(sums, a, a_stride, rows, depth);
+  end_tile(sums, ends, target);
+}
+
+template <typename Rows>
+using TileFunction = void (*)(const float* a, std::int64_t a_stride, const Rows& rows,
+                              std::int64_t depth, const TileEnds& ends, const TileTarget& target);
+
+/// The tile of `rows` rows (1..kTileRows) and `vectors` vectors (1..kTileVectors; of one row
+/// 1..kRowVectors).
+template <typename Rows>
+PRS_INLINE TileFunction<Rows> tile_function(std::int64_t rows, std::int64_t vectors) {
+#define PRS_TILE(r, v) &run_tile<r, v, Rows>
+  static constexpr TileFunction<Rows> kSingle[kRowVectors] = {
+      PRS_TILE(1, 1), PRS_TILE(1, 2), PRS_TILE(1, 3), PRS_TILE(1, 4),
+      PRS_TILE(1, 5), PRS_TILE(1, 6), PRS_TILE(1, 7), PRS_TILE(1, 8)};
+  // A level with fewer rows or vectors has its last tile repeated.
+#define PRS_TILES(r)                                                                            \
+  {                                                                                             \
+    PRS_TILE((r < kTileRows ? r : kTileRows), 1), PRS_TILE((r < kTileRows ? r : kTileRows), 2), \
+        PRS_TILE((r < kTileRows ? r : kTileRows), kTileVectors)                                 \
+  }
+  static constexpr TileFunction<Rows> kTiles[8][3] = {PRS_TILES(1), PRS_TILES(2), PRS_TILES(3),
+                                                      PRS_TILES(4), PRS_TILES(5), PRS_TILES(6),
+                                                      PRS_TILES(7), PRS_TILES(8)};
+#undef PRS_TILES
+#undef PRS_TILE
+  return rows == 1 ? kSingle[vectors - 1] : kTiles[rows - 1][vectors - 1];
+}
+
+}  // namespace prs::cpu::PRS_ISA

@@ -1,0 +1,109 @@
+// One SIMD register of f32 as GCC's vector extension gives it, and what that extension lacks.
+//
+// Only for sources of prs_add_isa_sources(), after isa/begin.hpp.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
+// Arrays of vectors live in registers only when the loops over them are unrolled.
+#if defined(__clang__)
+#define PRS_UNROLL _Pragma("unroll")
+#else
+#define PRS_UNROLL _Pragma("GCC unroll 16")
+#endif
+#define PRS_INLINE [[gnu::always_inline]] inline
+
+namespace prs::cpu::PRS_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16;
+#elif defined(__AVX__)
+inline constexpr int kLanes = 8;
+#else
+inline constexpr int kLanes = 4;
+#endif
+
+using Vec = float __attribute__((vector_size(kLanes * 4)));
+/// The same at any address; may alias anything.
+using LooseVec = float __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+PRS_INLINE Vec load(const float* p) { return *reinterpret_cast<const LooseVec*>(p); }
+PRS_INLINE void store(float* p, Vec x) { *reinterpret_cast<LooseVec*>(p) = x; }
+PRS_INLINE Vec broadcast(float x) { return x - Vec{}; }
+
+/// The first `count` lanes, 0 <= count < kLanes; the memory of the others is not touched, and what
+/// is loaded has the lanes of `rest` there.
+PRS_INLINE Vec load_lanes(const float* p, std::int64_t count, Vec rest = Vec{});
+PRS_INLINE void store_lanes(float* p, Vec x, std::int64_t count);
+
+#if defined(__AVX512F__)
+PRS_INLINE __mmask16 lane_mask(std::int64_t count) {
+  return static_cast<__mmask16>((1U << count) - 1U);
+}
+PRS_INLINE Vec load_lanes(const float* p, std::int64_t count, Vec rest) {
+  return reinterpret_cast<Vec>(
+      _mm512_mask_loadu_ps(reinterpret_cast<__m512>(rest), lane_mask(count), p));
+}
+PRS_INLINE void store_lanes(float* p, Vec x, std::int64_t count) {
+  _mm512_mask_storeu_ps(p, lane_mask(count), reinterpret_cast<__m512>(x));
+}
+#elif defined(__AVX2__)
+PRS_INLINE __m256i lane_mask(std::int64_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+PRS_INLINE Vec load_lanes(const float* p, std::int64_t count, Vec rest) {
+  const __m256i mask = lane_mask(count);
+  return reinterpret_cast<Vec>(_mm256_blendv_ps(
+      reinterpret_cast<__m256>(rest), _mm256_maskload_ps(p, mask), reinterpret_cast<__m256>(mask)));
+}
+PRS_INLINE void store_lanes(float* p, Vec x, std::int64_t count) {
+  _mm256_maskstore_ps(p, lane_mask(count), reinterpret_cast<__m256>(x));
+}
+#else
+PRS_INLINE Vec load_lanes(const float* p, std::int64_t count, Vec rest) {
+  Vec x = rest;
+  for (int i = 0; i < kLanes - 1; ++i) {
+    if (i < count) x[i] = p[i];
+  }
+  return x;
+}
+PRS_INLINE void store_lanes(float* p, Vec x, std::int64_t count) {
+  for (int i = 0; i < kLanes - 1; ++i) {
+    if (i < count) p[i] = x[i];
+  }
+}
+#endif
+
+/// The even lanes, or the odd lanes, of two neighbouring registers.
+#if defined(__AVX512F__)
+PRS_INLINE Vec even_lanes(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+PRS_INLINE Vec odd_lanes(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+#elif defined(__AVX__)
+PRS_INLINE Vec even_lanes(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+PRS_INLINE Vec odd_lanes(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+}
+#else
+PRS_INLINE Vec even_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6); }
+PRS_INLINE Vec odd_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7); }
+#endif
+
+/// to[0, count) = from[0, count); the ranges must not overlap.
+PRS_INLINE void copy(const float* from, float* to, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
+  if (i < count) store_lanes(to + i, load_lanes(from + i, count - i), count - i);
+}
+
+}  // namespace prs::cpu::PRS_ISA

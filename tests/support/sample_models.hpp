@@ -1,0 +1,17 @@
+// Small valid ONNX models: one or more an operator, and a few networks. For end-to-end checks of
+// the importer and the backend, and as seeds for the fuzzer.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace prs::test {
+
+/// (name, serialized model). Inputs have fixed shapes, so that each can be run as it is.
+std::vector<std::pair<std::string, std::string>> sample_models();
+
+/// The operator table's importable names that no sample uses; empty when all are covered.
+std::vector<std::string> operators_without_sample();
+
+}  // namespace prs::test
