@@ -1,7 +1,7 @@
 // What CUDA devices this process can use, or why none. C++17: nvcc compiles it too.
 //
-// Needs no driver to link or start; makes no CUDA context, so that a process may look at the devices
-// and leave their memory alone. Thread-safe.
+// Needs no driver to link or start; makes no CUDA context, so that a process may look at the
+// devices and leave their memory alone. Thread-safe.
 #pragma once
 
 #include <cstdint>

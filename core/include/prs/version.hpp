@@ -9,9 +9,9 @@ namespace prs {
 
 /// Every field is one line for people.
 struct BuildInfo {
-  std::string version;     ///< "0.1.0".
-  std::string commit;      ///< Abbreviated hash, "-dirty" when the work tree differed, or "unknown".
-  std::string compiler;    ///< "GNU 12.2.0".
+  std::string version;   ///< "0.1.0".
+  std::string commit;    ///< Abbreviated hash, "-dirty" when the work tree differed, or "unknown".
+  std::string compiler;  ///< "GNU 12.2.0".
   std::string build_type;  ///< "Release".
   std::string cuda;        ///< The toolkit it was built with, or that it was built without.
   std::string cpu;         ///< Instruction-set features of this machine's processor.
