@@ -5,7 +5,7 @@
 # onnxruntime-node comes from npm into WORK_FOLDER and stays there for the next run. Without npm or
 # the data the test is skipped (exit 77); with CI=true it fails.
 set -euo pipefail
-dump_scores=$1
+dump_scores=$(realpath "$1")
 work=$2
 here=$(cd "$(dirname "$0")" && pwd)
 models=$here/../../../models
