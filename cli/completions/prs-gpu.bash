@@ -1,0 +1,63 @@
+# bash completion for prs-gpu; loaded by bash-completion, or: source <(prs-gpu completion bash)
+_prs_gpu() {
+  local cur prev command="" word
+  cur=${COMP_WORDS[COMP_CWORD]}
+  prev=${COMP_WORDS[COMP_CWORD - 1]}
+  local commands="score evaluate inspect verify export-images completion"
+  local global="--help --version --log-level"
+  local model="--model --device --threads --batch --model-output"
+  local preprocessing="--scale --mean --std --invert --no-invert --layout --channels --resize"
+  local images="--class-names --max-pixels"
+
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ " $commands " == *" $word "* ]] && command=$word && break
+  done
+
+  local values=""
+  case $prev in
+    --log-level) values="trace debug info warn error off" ;;
+    --device) values="auto cpu cuda cuda:0" ;;
+    --layout) values="nchw nhwc nhw flat" ;;
+    --channels) values="1 3" ;;
+    --format)
+      values="text json"
+      [[ $command == score ]] && values="text csv jsonl"
+      ;;
+    --threads | --batch | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output)
+      return
+      ;;
+    --data | --suite)
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+      compopt -o filenames 2> /dev/null
+      return
+      ;;
+  esac
+  if [[ -n $values ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$values" -- "$cur")
+    return
+  fi
+
+  local options="$global"
+  case $command in
+    score) options+=" $model $preprocessing $images --labels --format --top-k --scores --output --failures --overwrite" ;;
+    evaluate) options+=" $model $preprocessing $images --labels --format" ;;
+    inspect) options+=" $model $preprocessing --format" ;;
+    verify) options+=" --model --data --suite --rtol --atol --format" ;;
+    export-images) options+=" --output --limit --labels --overwrite" ;;
+    completion)
+      mapfile -t COMPREPLY < <(compgen -W "bash zsh $options" -- "$cur")
+      return
+      ;;
+    *)
+      mapfile -t COMPREPLY < <(compgen -W "$commands $options" -- "$cur")
+      return
+      ;;
+  esac
+  if [[ $cur == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+  else
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    compopt -o filenames 2> /dev/null
+  fi
+}
+complete -F _prs_gpu prs-gpu

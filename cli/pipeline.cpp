@@ -1,0 +1,372 @@
+#include "pipeline.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "interrupt.hpp"
+#include "record_images.hpp"
+
+namespace prs::cli {
+namespace {
+
+/// A batch of pixels larger than this is split, so that few of them fit in memory at once.
+constexpr std::int64_t kMaxBatchBytes = std::int64_t{64} << 20;
+/// Batches under way: one being scored, one ready, one being filled.
+constexpr std::int64_t kSlots = 3;
+/// Images that a decoder claims at once, so that the lock is rarely taken.
+constexpr std::int64_t kClaim = 8;
+
+/// How the records of one file reach the model.
+enum class RecordUse {
+  kDirect,  ///< The engine takes them as they lie in the file.
+  kDecode,  ///< As images: other size or number of channels.
+  kRefuse,
+};
+
+struct RecordSource {
+  RecordFile file;
+  RecordUse use = RecordUse::kDirect;
+  std::string refusal;  ///< Why not, for kRefuse.
+};
+
+/// Consecutive items that are treated alike.
+struct Batch {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+  const RecordSource* source = nullptr;  ///< Null: image files.
+
+  bool decoded() const { return source == nullptr || source->use == RecordUse::kDecode; }
+};
+
+/// Pixels of a batch on their way from the decoders to the engine.
+struct Slot {
+  std::vector<std::uint8_t> pixels;  // [batch, image_bytes]
+  std::vector<std::string> errors;   // [batch], "" for a decoded image
+  std::int64_t missing = 0;          ///< Images not decoded yet.
+};
+
+RecordSource make_source(const RecordFile& file, const Engine& engine) {
+  RecordSource source{file, RecordUse::kDirect, {}};
+  try {
+    engine.run(file.records(0, 0));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+    source.use = image_extents(file) ? RecordUse::kDecode : RecordUse::kRefuse;
+    source.refusal = error.message();
+  }
+  return source;
+}
+
+/// An image as a PGM or PPM file, which the image reader scales and converts.
+std::vector<std::byte> encode_pnm(const Image& image) {
+  const std::string header =
+      fmt::format("P{}\n{} {}\n255\n", image.channels == 1 ? 5 : 6, image.width, image.height);
+  std::vector<std::byte> bytes(header.size() + image.pixels.size());
+  std::memcpy(bytes.data(), header.data(), header.size());
+  if (!image.pixels.empty()) {
+    std::memcpy(bytes.data() + header.size(), image.pixels.data(), image.pixels.size());
+  }
+  return bytes;
+}
+
+class Pipeline {
+ public:
+  Pipeline(const Engine& engine, const ImageList& images, const PipelineOptions& options,
+           ScoreSink& sink);
+  bool run();
+
+ private:
+  /// Images [first, first + count) of batch `batch`.
+  struct Claim {
+    std::int64_t batch = 0;
+    std::int64_t first = 0;
+    std::int64_t count = 0;
+  };
+
+  void cut_into_batches();
+  Shape batch_shape(std::int64_t count) const;
+  Slot& slot(std::int64_t batch) { return slots_[static_cast<std::size_t>(batch % kSlots)]; }
+
+  void decode_until_done();
+  std::optional<Claim> claim();
+  void decode(const Claim& claim);
+  void decode_item(const Batch& batch, std::int64_t item, std::uint8_t* destination) const;
+  void stop(std::exception_ptr error);
+
+  bool score_batches();
+  bool wait_until_decoded(std::int64_t batch);
+  void score_decoded(const Batch& batch, Slot& slot);
+  void score_records(const Batch& batch);
+  void refuse_records(const Batch& batch);
+
+  const Engine& engine_;
+  const ImageList& images_;
+  const PipelineOptions options_;
+  ScoreSink& sink_;
+  DecodeOptions decode_options_;
+  std::int64_t image_bytes_ = 0;
+  std::int64_t batch_size_ = 0;
+  std::vector<RecordSource> sources_;
+  std::vector<Batch> batches_;
+  std::vector<float> scores_;  // [batch, classes]
+
+  std::mutex mutex_;
+  std::condition_variable slot_free_;
+  std::condition_variable batch_decoded_;
+  // Guarded by mutex_; the pixels and errors of a slot belong to the decoders while images are
+  // missing, then to the scoring thread.
+  std::array<Slot, kSlots> slots_;
+  std::int64_t next_batch_ = 0;  ///< The batch that is being claimed...
+  std::int64_t next_image_ = 0;  ///< ... from this image on.
+  std::int64_t batches_done_ = 0;
+  bool stopping_ = false;
+  std::exception_ptr error_;
+};
+
+Pipeline::Pipeline(const Engine& engine, const ImageList& images, const PipelineOptions& options,
+                   ScoreSink& sink)
+    : engine_(engine), images_(images), options_(options), sink_(sink) {
+  const ImageInput& input = engine.input();
+  decode_options_ = {.channels = input.channels,
+                     .height = input.height,
+                     .width = input.width,
+                     .resize = options.resize,
+                     .max_pixels = options.max_pixels};
+  image_bytes_ = std::max<std::int64_t>(1, input.height * input.width * input.channels);
+  batch_size_ = std::clamp<std::int64_t>(kMaxBatchBytes / image_bytes_, 1, options.batch);
+  batch_size_ = std::min(batch_size_,
+                         static_cast<std::int64_t>(std::max<std::size_t>(1, images.items.size())));
+  sources_.reserve(images.record_files.size());
+  for (const RecordFile& file : images.record_files) sources_.push_back(make_source(file, engine));
+  cut_into_batches();
+  scores_.resize(static_cast<std::size_t>(batch_size_ * engine.classes()));
+}
+
+void Pipeline::cut_into_batches() {
+  const std::filesystem::path* source_path = nullptr;
+  const RecordSource* source = nullptr;
+  std::int64_t next_record = 0;
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(images_.items.size()); ++i) {
+    const ImageItem& item = images_.items[static_cast<std::size_t>(i)];
+    if (item.record < 0) {
+      source = nullptr;
+      source_path = nullptr;
+    } else if (source_path == nullptr || *source_path != item.path) {
+      const auto found =
+          std::find(images_.record_paths.begin(), images_.record_paths.end(), item.path);
+      source = &sources_[static_cast<std::size_t>(found - images_.record_paths.begin())];
+      source_path = &item.path;
+    }
+    const bool joins = !batches_.empty() && batches_.back().count < batch_size_ &&
+                       batches_.back().source == source &&
+                       (source == nullptr || item.record == next_record);
+    if (!joins) batches_.push_back({i, 0, source});
+    ++batches_.back().count;
+    next_record = item.record + 1;
+  }
+}
+
+Shape Pipeline::batch_shape(std::int64_t count) const {
+  const ImageInput& input = engine_.input();
+  switch (input.layout) {
+    case Layout::kChw:
+      return {count, input.channels, input.height, input.width};
+    case Layout::kHwc:
+      return {count, input.height, input.width, input.channels};
+    case Layout::kHw:
+      return {count, input.height, input.width};
+    case Layout::kFlat:
+      break;
+  }
+  return {count, image_bytes_};
+}
+
+bool Pipeline::run() {
+  std::vector<std::thread> decoders;
+  const auto join = [&] {
+    stop(nullptr);
+    for (std::thread& decoder : decoders) decoder.join();
+  };
+  bool completed = false;
+  try {
+    if (std::any_of(batches_.begin(), batches_.end(), [](const Batch& b) { return b.decoded(); })) {
+      const BlockInterrupts block;
+      for (int i = 0; i < options_.decoders; ++i) {
+        decoders.emplace_back([this] { decode_until_done(); });
+      }
+    }
+    completed = score_batches();
+  } catch (...) {
+    join();
+    throw;
+  }
+  join();
+  return completed;
+}
+
+void Pipeline::stop(std::exception_ptr error) {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  if (error && !error_) error_ = std::move(error);
+  slot_free_.notify_all();
+  batch_decoded_.notify_all();
+}
+
+void Pipeline::decode_until_done() {
+  try {
+    while (const std::optional<Claim> next = claim()) decode(*next);
+  } catch (...) {
+    stop(std::current_exception());
+  }
+}
+
+std::optional<Pipeline::Claim> Pipeline::claim() {
+  std::unique_lock lock(mutex_);
+  const auto batch_count = static_cast<std::int64_t>(batches_.size());
+  for (;;) {
+    while (next_batch_ < batch_count &&
+           !batches_[static_cast<std::size_t>(next_batch_)].decoded()) {
+      ++next_batch_;
+    }
+    if (stopping_ || next_batch_ == batch_count) return std::nullopt;
+    if (next_batch_ < batches_done_ + kSlots) break;
+    slot_free_.wait(lock);
+  }
+  const Batch& batch = batches_[static_cast<std::size_t>(next_batch_)];
+  if (next_image_ == 0) {
+    Slot& fresh = slot(next_batch_);
+    fresh.missing = batch.count;
+    fresh.pixels.resize(static_cast<std::size_t>(batch_size_ * image_bytes_));
+    fresh.errors.assign(static_cast<std::size_t>(batch.count), {});
+  }
+  const Claim claim{next_batch_, next_image_, std::min(kClaim, batch.count - next_image_)};
+  next_image_ += claim.count;
+  if (next_image_ == batch.count) {
+    next_image_ = 0;
+    ++next_batch_;
+  }
+  return claim;
+}
+
+void Pipeline::decode(const Claim& claim) {
+  const Batch& batch = batches_[static_cast<std::size_t>(claim.batch)];
+  Slot& filled = slot(claim.batch);
+  for (std::int64_t i = claim.first; i < claim.first + claim.count && !interrupted(); ++i) {
+    try {
+      decode_item(batch, batch.first + i, filled.pixels.data() + i * image_bytes_);
+    } catch (const Error& error) {
+      filled.errors[static_cast<std::size_t>(i)] = error.message();
+    } catch (const std::bad_alloc&) {
+      const ImageItem& item = images_.items[static_cast<std::size_t>(batch.first + i)];
+      filled.errors[static_cast<std::size_t>(i)] = item.name() + ": out of memory";
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  filled.missing -= claim.count;
+  if (filled.missing == 0) batch_decoded_.notify_all();
+}
+
+void Pipeline::decode_item(const Batch& batch, std::int64_t index,
+                           std::uint8_t* destination) const {
+  const ImageItem& item = images_.items[static_cast<std::size_t>(index)];
+  const Image image = batch.source == nullptr
+                          ? read_image(item.path, decode_options_)
+                          : decode_image(encode_pnm(record_image(batch.source->file, item.record)),
+                                         decode_options_, item.name());
+  arrange_pixels(image, engine_.input().layout, destination);
+}
+
+bool Pipeline::score_batches() {
+  for (std::int64_t b = 0; b < static_cast<std::int64_t>(batches_.size()); ++b) {
+    const Batch& batch = batches_[static_cast<std::size_t>(b)];
+    if (interrupted()) return false;
+    if (batch.decoded()) {
+      if (!wait_until_decoded(b)) return false;
+      score_decoded(batch, slot(b));
+    } else if (batch.source->use == RecordUse::kDirect) {
+      score_records(batch);
+    } else {
+      refuse_records(batch);
+    }
+    sink_.batch_done(batch.first + batch.count);
+    const std::lock_guard lock(mutex_);
+    batches_done_ = b + 1;
+    slot_free_.notify_all();
+  }
+  return true;
+}
+
+bool Pipeline::wait_until_decoded(std::int64_t batch) {
+  std::unique_lock lock(mutex_);
+  const auto decoded = [&] {
+    const bool claimed = next_batch_ > batch;
+    return claimed && slot(batch).missing == 0;
+  };
+  batch_decoded_.wait(lock, [&] { return stopping_ || decoded(); });
+  if (error_) std::rethrow_exception(error_);
+  return !interrupted();
+}
+
+void Pipeline::score_decoded(const Batch& batch, Slot& decoded) {
+  const auto image_size = static_cast<std::size_t>(image_bytes_);
+  std::int64_t good = 0;
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    if (!decoded.errors[static_cast<std::size_t>(i)].empty()) continue;
+    if (good != i) {
+      std::memcpy(decoded.pixels.data() + good * image_bytes_,
+                  decoded.pixels.data() + i * image_bytes_, image_size);
+    }
+    ++good;
+  }
+  const auto classes = static_cast<std::size_t>(engine_.classes());
+  const std::span<float> scores(scores_.data(), static_cast<std::size_t>(good) * classes);
+  if (good > 0) {
+    engine_.run(TensorView{DType::kUint8, batch_shape(good), decoded.pixels.data()}, scores);
+  }
+  std::size_t row = 0;
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const std::string& error = decoded.errors[static_cast<std::size_t>(i)];
+    if (error.empty()) {
+      sink_.scored(batch.first + i, scores.subspan(row++ * classes, classes));
+    } else {
+      sink_.failed(batch.first + i, error);
+    }
+  }
+}
+
+void Pipeline::score_records(const Batch& batch) {
+  const std::int64_t first = images_.items[static_cast<std::size_t>(batch.first)].record;
+  const auto classes = static_cast<std::size_t>(engine_.classes());
+  const std::span<float> scores(scores_.data(), static_cast<std::size_t>(batch.count) * classes);
+  engine_.run(batch.source->file.records(first, batch.count), scores);
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    sink_.scored(batch.first + i, scores.subspan(static_cast<std::size_t>(i) * classes, classes));
+  }
+}
+
+void Pipeline::refuse_records(const Batch& batch) {
+  for (std::int64_t i = 0; i < batch.count; ++i) {
+    const ImageItem& item = images_.items[static_cast<std::size_t>(batch.first + i)];
+    sink_.failed(batch.first + i, fmt::format("{}: {}", item.name(), batch.source->refusal));
+  }
+}
+
+}  // namespace
+
+bool score_images(const Engine& engine, const ImageList& images, const PipelineOptions& options,
+                  ScoreSink& sink) {
+  return Pipeline(engine, images, options, sink).run();
+}
+
+}  // namespace prs::cli

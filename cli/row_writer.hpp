@@ -1,0 +1,53 @@
+// The rows that score writes: one an image, as text, CSV or JSON lines.
+//
+//   text    7.png: Sneaker                     with --top-k 2: 7.png: Sneaker (9.3), Sandal (4.1)
+//   csv     name,class,score[,class2,score2...][,score_<class>...]
+//   jsonl   {"name":..,"path":..[,"record":..],"top":[{"class":..,"index":..,"score":..}..]
+//            [,"scores":[..]]}
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <prs/engine.hpp>
+
+#include "scoring_options.hpp"
+
+namespace prs::cli {
+
+enum class RowFormat { kText, kCsv, kJsonLines };
+
+/// Immutable; safe to use from several threads. `scorer` must outlive it.
+class RowWriter {
+ public:
+  RowWriter(const Scorer& scorer, RowFormat format, std::int64_t top_k, bool all_scores);
+
+  /// The line before the first row; "" for formats without one.
+  std::string header() const;
+  /// Appends the row of `item` to `out`.
+  void append(const ImageItem& item, std::span<const float> scores, std::string& out) const;
+
+ private:
+  void append_text(const ImageItem& item, const Prediction& best, std::string& out) const;
+  void append_csv(const ImageItem& item, const Prediction& best, std::span<const float> scores,
+                  std::string& out) const;
+  void append_json(const ImageItem& item, const Prediction& best, std::span<const float> scores,
+                   std::string& out) const;
+  const std::string& class_cell(std::int64_t index) const {
+    return class_cells_[static_cast<std::size_t>(index)];
+  }
+
+  const Scorer& scorer_;
+  RowFormat format_;
+  std::int64_t top_k_;
+  bool all_scores_;
+  std::vector<std::string> class_cells_;  ///< The names of the classes, quoted for the format.
+};
+
+/// The base name of an image file, or "digits.idx#17".
+std::string short_name(const ImageItem& item);
+
+}  // namespace prs::cli

@@ -1,0 +1,259 @@
+#include "scoring_options.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "errors.hpp"
+#include "text.hpp"
+
+namespace prs::cli {
+namespace {
+
+constexpr const char* kPreprocessing =
+    "Preprocessing (default: what the model and its sidecar say)";
+
+/// "0.5" or "0.485,0.456,0.406".
+std::vector<double> parse_numbers(const std::string& flag, std::string_view text) {
+  std::vector<double> numbers;
+  const char* position = text.data();
+  const char* const end = position + text.size();
+  for (;;) {
+    double number = 0.0;
+    const auto [next, error] = std::from_chars(position, end, number);
+    if (error != std::errc() || !std::isfinite(number) || (next != end && *next != ',')) {
+      throw CLI::ValidationError(flag,
+                                 fmt::format("'{}' is no number or comma-separated numbers", text));
+    }
+    numbers.push_back(number);
+    if (next == end) return numbers;
+    position = next + 1;
+  }
+}
+
+/// "WxH", as in 28x28.
+void parse_size(std::string_view text, PreprocessOverrides& overrides) {
+  std::int64_t extents[2] = {0, 0};
+  const char* const end = text.data() + text.size();
+  const auto [middle, error] = std::from_chars(text.data(), end, extents[0]);
+  if (error == std::errc() && middle != end && (*middle == 'x' || *middle == 'X')) {
+    const auto [last, last_error] = std::from_chars(middle + 1, end, extents[1]);
+    if (last_error == std::errc() && last == end && extents[0] > 0 && extents[1] > 0) {
+      overrides.width = extents[0];
+      overrides.height = extents[1];
+      return;
+    }
+  }
+  throw CLI::ValidationError("--resize", fmt::format("'{}' is no size such as 224x224", text));
+}
+
+std::string check_device(const std::string& device) {
+  constexpr std::string_view kCuda = "cuda:";
+  if (device == "auto" || device == "cpu" || device == "cuda") return {};
+  if (device.starts_with(kCuda) && device.size() > kCuda.size() &&
+      std::all_of(device.begin() + kCuda.size(), device.end(),
+                  [](char c) { return c >= '0' && c <= '9'; })) {
+    return {};
+  }
+  return fmt::format("'{}' is no device: auto, cpu, cuda or cuda:N", device);
+}
+
+std::vector<std::string> read_lines(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  if (!file) fail(ErrorCode::kIo, "{}: cannot read the class names", path.string());
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    lines.push_back(std::move(line));
+  }
+  while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  return lines;
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& command, ScoringOptions& options, const char* positional) {
+  const std::string names =
+      positional == nullptr ? "--model" : fmt::format("--model,{}", positional);
+  command.add_option(names, options.model, "ONNX model")->required()->type_name("FILE");
+  command.add_option("--device", options.engine.device, "auto, cpu, cuda or cuda:N")
+      ->type_name("DEVICE")
+      ->check(CLI::Validator(check_device, ""))
+      ->capture_default_str();
+  command.add_option("--threads", options.engine.threads, "CPU threads; 0: all cores")
+      ->type_name("N")
+      ->check(CLI::Range(0, 4096).description(""))
+      ->capture_default_str();
+  command.add_option("--batch", options.engine.max_batch, "Images computed at once")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24).description(""))
+      ->capture_default_str();
+  command
+      .add_option("--model-output", options.engine.output,
+                  "The model's output that holds the scores (default: the first)")
+      ->type_name("NAME");
+}
+
+void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
+  PreprocessOverrides& overrides = options.engine.preprocess;
+  const auto numbers = [&command](const char* flag, std::optional<std::vector<double>>& target,
+                                  const char* help) {
+    const auto parse = [flag, &target](const std::string& text) {
+      target = parse_numbers(flag, text);
+    };
+    command.add_option_function<std::string>(flag, parse, help)
+        ->type_name("X[,X,X]")
+        ->group(kPreprocessing);
+  };
+  command.add_option("--scale", overrides.scale, "value = (pixel * SCALE - MEAN) / STD")
+      ->type_name("X")
+      ->group(kPreprocessing);
+  numbers("--mean", overrides.mean, "One number, or one a channel");
+  numbers("--std", overrides.std, "One number, or one a channel");
+  command
+      .add_flag_callback(
+          "--invert", [&overrides] { overrides.invert = true; },
+          "First replace each pixel by 255 - pixel (dark on light <-> light on dark)")
+      ->group(kPreprocessing);
+  command
+      .add_flag_callback(
+          "--no-invert", [&overrides] { overrides.invert = false; }, "Leave pixels as they are")
+      ->group(kPreprocessing)
+      ->excludes("--invert");
+  command
+      .add_option_function<std::string>(
+          "--layout",
+          [&overrides](const std::string& name) {
+            try {
+              overrides.layout = parse_layout(name);
+            } catch (const Error& error) {
+              throw CLI::ValidationError("--layout", error.message());
+            }
+          },
+          "The model's input: nchw, nhwc, nhw or flat")
+      ->type_name("LAYOUT")
+      ->group(kPreprocessing);
+  command.add_option("--channels", overrides.channels, "1 (gray) or 3 (RGB)")
+      ->type_name("N")
+      ->check(CLI::IsMember(std::vector<std::int64_t>{1, 3}).description(""))
+      ->group(kPreprocessing);
+  // A flag that takes a value only as --resize=WxH: after a blank it would swallow the next image.
+  command
+      .add_option(
+          "--resize",
+          [&options](const CLI::results_t& results) {
+            options.resize = true;
+            if (results[0] != "true") parse_size(results[0], options.engine.preprocess);
+            return true;
+          },
+          "Scale images to the model's size; --resize=WxH for a model that leaves it open")
+      ->expected(0)
+      ->group(kPreprocessing);
+}
+
+void add_image_options(CLI::App& command, ScoringOptions& options, const char* names_flag) {
+  command
+      .add_option(
+          "images", options.images,
+          "Files, folders, globs, IDX or NPY files, @LIST, or - for a list on standard input")
+      ->required()
+      ->type_name("");
+  command.add_option(names_flag, options.class_names, "Names of the classes, one a line")
+      ->type_name("FILE");
+  command
+      .add_option("--max-pixels", options.max_pixels, "Refuse larger images before decoding them")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description(""))
+      ->capture_default_str();
+}
+
+std::string preprocess_formula(const Preprocess& preprocess) {
+  const auto list = [](const std::vector<double>& values) {
+    return values.size() == 1 ? fmt::format("{:.6g}", values[0])
+                              : fmt::format("[{:.6g}]", fmt::join(values, ", "));
+  };
+  return fmt::format("({} * {:.6g} - {}) / {}", preprocess.invert ? "(255 - pixel)" : "pixel",
+                     preprocess.scale, list(preprocess.mean), list(preprocess.std));
+}
+
+std::string describe_input(const ImageInput& input) {
+  return fmt::format("{} x {}, {} channel{}, {}, value = {}", input.width, input.height,
+                     input.channels, input.channels == 1 ? "" : "s", layout_name(input.layout),
+                     preprocess_formula(input.preprocess));
+}
+
+std::vector<std::string> describe_origins(const ImageInput& input) {
+  std::vector<std::pair<std::string, std::string>> names_by_origin;
+  for (const std::string& entry : input.origins) {
+    const std::size_t colon = entry.find(": ");
+    const std::string name = entry.substr(0, colon);
+    const std::string origin = colon == std::string::npos ? "" : entry.substr(colon);
+    const auto same = std::find_if(names_by_origin.begin(), names_by_origin.end(),
+                                   [&](const auto& pair) { return pair.first == origin; });
+    if (same == names_by_origin.end()) {
+      names_by_origin.emplace_back(origin, name);
+    } else {
+      same->second += ", " + name;
+    }
+  }
+  std::vector<std::string> lines;
+  for (const auto& [origin, names] : names_by_origin) lines.push_back(names + origin);
+  return lines;
+}
+
+std::string Scorer::class_name(std::int64_t index) const {
+  return class_names.empty() ? fmt::format("{}", index)
+                             : class_names[static_cast<std::size_t>(index)];
+}
+
+Scorer load_scorer(const ScoringOptions& options) {
+  Engine engine = Engine::load(options.model, options.engine);
+  std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
+  if (!options.class_names.empty()) {
+    names = read_lines(options.class_names);
+    if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
+      fail(ErrorCode::kInvalidArgument, "{}: {} class names, but {} gives {} scores",
+           options.class_names.string(), group_digits(static_cast<std::int64_t>(names.size())),
+           options.model.string(), group_digits(engine.classes()));
+    }
+  }
+  spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
+               engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
+  spdlog::info("images: {}", describe_input(engine.input()));
+  for (const std::string& line : describe_origins(engine.input())) spdlog::info("  {}", line);
+  return {std::move(engine), std::move(names)};
+}
+
+PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& scorer) {
+  return {.batch = options.engine.max_batch,
+          .decoders = scorer.engine.threads(),
+          .resize = options.resize,
+          .max_pixels = options.max_pixels};
+}
+
+ImageList find_images(const std::vector<std::string>& arguments) {
+  constexpr const char* kNone = "no images found";
+  try {
+    ImageList images = expand_image_arguments(arguments);
+    if (images.items.empty()) throw UsageError(kNone);
+    return images;
+  } catch (const Error& error) {
+    const bool only_folders = std::all_of(
+        arguments.begin(), arguments.end(),
+        [](const std::string& argument) { return std::filesystem::is_directory(argument); });
+    if (!only_folders || error.code() != ErrorCode::kInvalidArgument) throw;
+    throw UsageError(fmt::format("{}: {}", kNone, error.message()));
+  }
+}
+
+}  // namespace prs::cli
