@@ -65,7 +65,7 @@ if [[ ! -d $images ]]; then
 fi
 
 echo "Scoring them with $model:"
-"$program" score --model "$model" "$images" --output "$scores" --overwrite
+"$program" score --model "$model" "$images" --output "$scores" --overwrite 2>&1 | tee -a "$log"
 "$program" --log-level warn evaluate --model "$model" --labels "$images/labels.csv" "$images" \
   >"$data/evaluation.txt"
 head -n 1 "$data/evaluation.txt"

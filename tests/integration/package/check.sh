@@ -36,7 +36,7 @@ check_exports() {
   local symbols strangers
   symbols=$(nm -DC --defined-only "$prefix/lib/libprs.so")
   # "A" is the version node itself.
-  strangers=$(grep -Ev ' A PRS_0$| [TDBRVW] ((vtable|typeinfo( name)?) for )?prs::[A-Za-z_]' \
+  strangers=$(grep -Ev ' A PRS_0$| [TDBRVWu] ((vtable|typeinfo( name)?) for )?prs::[A-Za-z_]' \
     <<<"$symbols" || true)
   [[ -z $strangers ]] || fail "libprs exports more than namespace prs: $strangers"
   grep -q 'T prs::Engine::load' <<<"$symbols" || fail "libprs does not export prs::Engine::load"
