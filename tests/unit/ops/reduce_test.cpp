@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/op.hpp"
+#include "prs/error.hpp"
 #include "support/op_test.hpp"
 
 namespace prs::test {
