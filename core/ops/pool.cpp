@@ -46,7 +46,9 @@ void for_each_output(const Window& window, std::int64_t planes, Body&& body) {
 template <typename T>
 void max_pool(const ReferenceArgs& args, const Window& window) {
   const auto& params = std::get<PoolParams>(args.params);
-  const auto& [depth, height, width] = window;
+  const WindowAxis& depth = window[0];
+  const WindowAxis& height = window[1];
+  const WindowAxis& width = window[2];
   const std::int64_t plane_size = depth.in * height.in * width.in;
   const T* x = args.inputs[0].as<T>();
   T* y = args.outputs[0].as<T>();
@@ -76,7 +78,9 @@ void max_pool(const ReferenceArgs& args, const Window& window) {
 template <typename T>
 void average_pool(const ReferenceArgs& args, const Window& window) {
   const bool include_pad = std::get<PoolParams>(args.params).count_include_pad;
-  const auto& [depth, height, width] = window;
+  const WindowAxis& depth = window[0];
+  const WindowAxis& height = window[1];
+  const WindowAxis& width = window[2];
   const T* x = args.inputs[0].as<T>();
   T* y = args.outputs[0].as<T>();
 
@@ -161,6 +165,7 @@ void infer(const InferArgs& args, std::span<TensorType> outputs) {
 }
 
 void reference(const ReferenceArgs& args) {
+  if (args.outputs[0].shape.elements() == 0) return;
   const Window window = resolve(std::get<PoolParams>(args.params), args.inputs[0].shape);
   visit_dtype(args.inputs[0].dtype, [&](auto zero) {
     using T = decltype(zero);
