@@ -7,8 +7,8 @@
 
 namespace prs::cpu::PRS_ISA {
 
-/// Rows of B in a block: a panel of them, at most 48 KiB, stays in the nearest caches while the rows
-/// of A pass by.
+/// Rows of B in a block: a panel of them, at most 48 KiB, stays in the nearest caches while the
+/// rows of A pass by.
 inline constexpr std::int64_t kBlockDepth = 256;
 
 void conv(const ConvTask& task, const ConvOperands& operands);
