@@ -18,13 +18,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       -Wno-maybe-uninitialized -Wno-dangling-reference>)
 endif()
 if(PRS_SANITIZE)
-  target_compile_options(prs_options INTERFACE -fsanitize=${PRS_SANITIZE}
-    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_options(prs_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${PRS_SANITIZE} -fno-omit-frame-pointer
+      -fno-sanitize-recover=all>)
   target_link_options(prs_options INTERFACE -fsanitize=${PRS_SANITIZE})
 endif()
 if(PRS_FUZZ)
   # Coverage instrumentation everywhere; the fuzz targets themselves link libFuzzer's main.
-  target_compile_options(prs_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_compile_options(prs_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
 endif()
 
 find_program(PRS_CCACHE ccache)

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the project needs and that are missing.
+#
+#   scripts/install-deps.sh [--build] [--test] [--train] [--data]
+#
+#   --build   what building prs-gpu needs (the default)
+#   --test    what scripts/test.sh needs besides: GoogleTest, clang for the fuzzers, linters, node
+#   --train   what retraining the models needs
+#   --data    the Fashion-MNIST images
+#
+# Asks nothing. Uses sudo when not root. Does nothing when everything is there.
+set -euo pipefail
+
+build=(build-essential cmake ninja-build ccache git
+  libeigen3-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
+  libprotobuf-dev protobuf-compiler libonnx-dev
+  libopencv-core-dev libopencv-imgproc-dev libpng-dev libturbojpeg0-dev libtiff-dev zlib1g-dev)
+test=(libgtest-dev clang libclang-rt-14-dev clang-format shellcheck python3)
+train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
+data=(dataset-fashion-mnist)
+
+wanted=()
+[[ $# -gt 0 ]] || set -- --build
+for argument in "$@"; do
+  case $argument in
+    --build) wanted+=("${build[@]}") ;;
+    --test)
+      wanted+=("${test[@]}")
+      # A node from elsewhere does as well, and Debian's npm would not install beside it.
+      command -v node >/dev/null || wanted+=(nodejs)
+      command -v npm >/dev/null || wanted+=(npm)
+      ;;
+    --train) wanted+=("${train[@]}") ;;
+    --data) wanted+=("${data[@]}") ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "install-deps.sh: unknown argument $argument; see --help" >&2; exit 2 ;;
+  esac
+done
+
+missing=()
+for package in "${wanted[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$package")
+done
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+as_root=()
+if [[ $(id -u) != 0 ]]; then
+  command -v sudo >/dev/null || {
+    echo "install-deps.sh: run as root, or install sudo; missing: ${missing[*]}" >&2
+    exit 1
+  }
+  as_root=(sudo)
+fi
+echo "Installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1
+}
+update() { "${as_root[@]}" apt-get update -qq >"$log" 2>&1; }
+# The lists of a new machine are missing, those of an old one name packages that are gone: they are
+# read anew only when the first try fails.
+if ! install && ! { update && install; }; then
+  tail -n 20 "$log" >&2
+  echo "install-deps.sh: apt-get failed" >&2
+  exit 1
+fi
