@@ -208,8 +208,9 @@ Plan plan_f32(const ConvTask& task, const Layout& layout, const std::string& pre
     algorithm = "pointwise_gemm";
   }
   Plan plan;
-  plan.kernel =
-      fmt::format("{}_{}_{}x{}", prefix, algorithm, kernels.tile_rows, kernels.tile_columns);
+  const bool single = task.direct && task.filters == 1;
+  plan.kernel = fmt::format("{}_{}_{}x{}", prefix, algorithm, single ? 1 : kernels.tile_rows,
+                            single ? kernels.row_columns : kernels.tile_columns);
   plan.scratch_bytes = kernels.conv_scratch(task) * static_cast<std::int64_t>(sizeof(float));
   plan.run = [task, shifts = make_shifts(task, layout.window), has_bias = layout.has_bias,
               run = kernels.conv](const StepArgs& args) {

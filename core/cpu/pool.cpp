@@ -73,7 +73,9 @@ bool larger(T x, T best) {
 
 template <typename T>
 void max_pool(const Layout& layout, const StepArgs& args) {
-  const auto& [depth, height, width] = layout.window;
+  const WindowAxis& depth = layout.window[0];
+  const WindowAxis& height = layout.window[1];
+  const WindowAxis& width = layout.window[2];
   const std::int64_t plane_size = depth.in * height.in * width.in;
   const T* x = static_cast<const T*>(args.inputs[0]);
   T* y = static_cast<T*>(args.outputs[0]);
@@ -96,7 +98,9 @@ void max_pool(const Layout& layout, const StepArgs& args) {
 
 template <typename T>
 void average_pool(const Layout& layout, const StepArgs& args) {
-  const auto& [depth, height, width] = layout.window;
+  const WindowAxis& depth = layout.window[0];
+  const WindowAxis& height = layout.window[1];
+  const WindowAxis& width = layout.window[2];
   const T* x = static_cast<const T*>(args.inputs[0]);
   T* y = static_cast<T*>(args.outputs[0]);
   for_each_output(layout, [&](auto plane, auto od, auto oh, auto ow) {

@@ -1,5 +1,9 @@
 #include "ops/conv.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "check.hpp"
 #include "ops/activation.hpp"
 #include "ops/support.hpp"
@@ -26,6 +30,7 @@ void check_shapes(const ConvParams& params, const Shape& x, const Shape& w) {
 
 template <typename X, typename T>
 void convolve(const ReferenceArgs& args) {
+  if (args.outputs[0].shape.elements() == 0) return;
   const auto& params = std::get<ConvParams>(args.params);
   const TensorView& x = args.inputs[0];
   const TensorView& w = args.inputs[1];
@@ -36,18 +41,15 @@ void convolve(const ReferenceArgs& args) {
   const WindowAxis& width = window[2];
   const std::int64_t channels = w.shape[1];
   const std::int64_t plane = depth.in * height.in * width.in;
-  const std::int64_t taps = depth.kernel * height.kernel * width.kernel;
   T* y = args.outputs[0].as<T>();
-  if (args.outputs[0].shape.elements() == 0) return;
 
   const auto one = [&](const X* image, const T* filter, std::int64_t od, std::int64_t oh,
                        std::int64_t ow) {
     double sum = 0.0;
     for (std::int64_t c = 0; c < channels; ++c) {
-      std::int64_t tap = 0;
       for (std::int64_t q = 0; q < depth.kernel; ++q) {
         for (std::int64_t r = 0; r < height.kernel; ++r) {
-          for (std::int64_t s = 0; s < width.kernel; ++s, ++tap) {
+          for (std::int64_t s = 0; s < width.kernel; ++s, ++filter) {
             const std::int64_t id = od * depth.stride - depth.pad_begin + q * depth.dilation;
             const std::int64_t ih = oh * height.stride - height.pad_begin + r * height.dilation;
             const std::int64_t iw = ow * width.stride - width.pad_begin + s * width.dilation;
@@ -55,7 +57,7 @@ void convolve(const ReferenceArgs& args) {
                 id >= 0 && id < depth.in && ih >= 0 && ih < height.in && iw >= 0 && iw < width.in;
             if (!inside) continue;
             const X value = image[c * plane + (id * height.in + ih) * width.in + iw];
-            sum += static_cast<double>(value) * static_cast<double>(filter[c * taps + tap]);
+            sum += static_cast<double>(value) * static_cast<double>(*filter);
           }
         }
       }
@@ -68,7 +70,7 @@ void convolve(const ReferenceArgs& args) {
     for (std::int64_t m = 0; m < filters; ++m) {
       const std::int64_t first_channel = m / (filters / params.group) * channels;
       const X* image = x.as<X>() + (n * x.shape[1] + first_channel) * plane;
-      const T* filter = w.as<T>() + m * channels * taps;
+      const T* filter = w.as<T>() + m * w.shape.elements(1, w.shape.rank());
       for (std::int64_t od = 0; od < depth.out; ++od) {
         for (std::int64_t oh = 0; oh < height.out; ++oh) {
           for (std::int64_t ow = 0; ow < width.out; ++ow) {
@@ -90,9 +92,9 @@ Window resolve(const ConvParams& params, const Shape& x, const Shape& w) {
   }
   check_shapes(params, x, w);
   const Shape kernel = spatial(w);
-  if (!params.kernel_shape.empty() && Shape(params.kernel_shape) != kernel) {
-    fail_model("kernel_shape {} contradicts weights of shape {}",
-               Shape(params.kernel_shape).to_string(), w.to_string());
+  if (!params.kernel_shape.empty() && !std::ranges::equal(params.kernel_shape, kernel)) {
+    fail_model("kernel_shape [{}] contradicts weights of shape {}",
+               fmt::join(params.kernel_shape, ","), w.to_string());
   }
   return resolve_window({.kernel_shape = kernel.extents(),
                          .strides = params.strides,

@@ -169,6 +169,7 @@ void infer(const InferArgs& args, std::span<TensorType> outputs) {
 }
 
 void reference(const ReferenceArgs& args) {
+  if (args.outputs[0].shape.elements() == 0) return;
   const Window window = resolve(std::get<PoolParams>(args.params), args.inputs[0].shape);
   visit_dtype(args.inputs[0].dtype, [&](auto zero) {
     using T = decltype(zero);

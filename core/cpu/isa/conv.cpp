@@ -17,9 +17,6 @@
 namespace prs::cpu::PRS_ISA {
 namespace {
 
-constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
 std::int64_t outputs(const ConvTask& task) { return task.out[0] * task.out[1] * task.out[2]; }
 
 std::int64_t staged_row(const ConvTask& task) { return task.stride[2] * task.pitch; }
@@ -29,6 +26,13 @@ std::int64_t staged_size(const ConvTask& task) {
   if (!task.staged) return 0;
   const std::int64_t rows = task.channels * task.staged_extent[0] * task.staged_extent[1];
   return (rows * staged_row(task) + 2 * kLanes - 1) / kLanes * kLanes;
+}
+
+bool is_padded(const ConvTask& task) {
+  for (int i = 0; i < 3; ++i) {
+    if (task.pad_begin[i] > 0 || task.staged_extent[i] > task.in[i]) return true;
+  }
+  return false;
 }
 
 /// to[i] = from[i * stride]
@@ -183,8 +187,7 @@ struct Piece {
 struct Panel {
   std::int64_t columns = 0;
   std::int64_t piece_count = 0;
-  // Every row adds at most one piece that is not full.
-  Piece pieces[2 * kTileColumns];
+  Piece pieces[kTileColumns];  ///< Each adds a column at least.
 };
 
 void fill_panel(const ConvTask& task, RowCursor& cursor, std::int64_t& column, Panel& panel) {
@@ -260,7 +263,9 @@ void conv(const ConvTask& task, const ConvOperands& operands) {
   const std::int64_t group_inputs = task.channels * task.in[0] * task.in[1] * task.in[2];
   const std::int64_t group_outputs = task.filters * outputs(task);
   float* staged = operands.scratch;
-  if (task.staged) __builtin_memset(staged, 0, static_cast<std::size_t>(staged_size(task)) * 4);
+  if (task.staged && is_padded(task)) {
+    __builtin_memset(staged, 0, static_cast<std::size_t>(staged_size(task)) * sizeof(float));
+  }
   for (std::int64_t i = 0; i < task.images * task.groups; ++i) {
     const std::int64_t g = i % task.groups;
     Group group{.x = staged,

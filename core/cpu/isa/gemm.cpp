@@ -24,7 +24,6 @@ constexpr std::int64_t kStagedRows = 64;
 /// Rows of A between two passes over B: few enough that they stay in the second-level cache.
 constexpr std::int64_t kPassRows = 512;
 
-constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 constexpr std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
 
 bool needs_staging(const GemmTask& task) { return task.a_is_u8 || task.a_column_stride != 1; }
@@ -121,14 +120,14 @@ void run_strip(const GemmTask& task, const GemmOperands& operands, const Strip& 
   do {  // Once even for k = 0: y is the bias then.
     const std::int64_t depth = smaller(task.k - k, kBlockDepth);
     DenseRows rows{};
-    const float* b = operands.b + k * task.b_row_stride + strip.column * task.b_column_stride;
+    const std::int64_t b = k * task.b_row_stride + strip.column * task.b_column_stride;
     if (task.b_is_packed) {
       // The panels before this one are all full.
       rows = {operands.b + strip.column * task.k + k * width, width};
     } else if (reads_b_in_place(task) && width == strip.columns) {
-      rows = {b, task.b_row_stride};
+      rows = {operands.b + b, task.b_row_stride};
     } else {
-      pack_panel(b, task, depth, strip.columns, width, panel);
+      pack_panel(operands.b + b, task, depth, strip.columns, width, panel);
       rows = {panel, width};
     }
     run_block(task, operands, strip, k, depth, rows);
@@ -186,6 +185,7 @@ const GemmKernels kGemm{
     .lanes = kLanes,
     .tile_rows = kTileRows,
     .tile_columns = kTileColumns,
+    .row_columns = kRowVectors * kLanes,
     .gemm = &gemm,
     .gemm_scratch = &gemm_scratch,
     .pack = &pack,

@@ -97,6 +97,7 @@ struct GemmKernels {
   std::int64_t lanes;      ///< f32 in a vector.
   std::int64_t tile_rows;  ///< The register tile.
   std::int64_t tile_columns;
+  std::int64_t row_columns;  ///< Of the tile of a single row.
 
   void (*gemm)(const GemmTask& task, const GemmOperands& operands);
   std::int64_t (*gemm_scratch)(const GemmTask& task);

@@ -7,8 +7,8 @@
 
 namespace prs::cpu::PRS_ISA {
 
-/// Rows of B that stay in the first-level cache while the rows of A pass by: 24 KiB of AVX-512's
-/// columns.
+/// Rows of B in a block: a panel of them, at most 48 KiB, stays in the nearest caches while the
+/// rows of A pass by.
 inline constexpr std::int64_t kBlockDepth = 256;
 
 void conv(const ConvTask& task, const ConvOperands& operands);

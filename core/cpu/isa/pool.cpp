@@ -2,8 +2,8 @@
 // then the line's columns.
 //
 //   for planes, output planes d, output rows h:
-//     line[w] = fold over taps in d and h of x[d, h, w]     (vectors along w; padding: the
-//     identity) for w:  y[w] = fold over taps in w of line
+//     line[w] = fold over taps in d and h of x[d, h, w]     (vectors along w)
+//     y[w] = fold over taps in w of line                    (padding holds the fold's identity)
 #include "cpu/isa/begin.hpp"
 
 #include "cpu/isa/gemm.hpp"
@@ -12,9 +12,6 @@
 
 namespace prs::cpu::PRS_ISA {
 namespace {
-
-constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
 struct Max {
   static constexpr float kIdentity = -__builtin_inff();

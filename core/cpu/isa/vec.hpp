@@ -19,6 +19,10 @@
 
 namespace prs::cpu::PRS_ISA {
 
+// Not std::min and std::max: what they are compiled to could serve other levels.
+constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+
 #if defined(__AVX512F__)
 inline constexpr int kLanes = 16;
 #elif defined(__AVX__)

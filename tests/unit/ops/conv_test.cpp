@@ -266,7 +266,8 @@ TEST(Conv, ChoosesEveryKernelForSomeShape) {
   EXPECT_EQ(name({}, {1, 1, 28, 28}, {8, 1, 5, 5}), "conv2d_f32_direct_4x8");
   EXPECT_EQ(name({}, {1, 32, 26, 26}, {64, 32, 3, 3}), "conv2d_f32_im2col_gemm_4x8");
   EXPECT_EQ(name({}, {1, 32, 26, 26}, {64, 32, 1, 1}), "conv2d_f32_pointwise_gemm_4x8");
-  EXPECT_EQ(name({.group = 32}, {1, 32, 26, 26}, {32, 1, 3, 3}), "conv2d_f32_depthwise_direct_4x8");
+  EXPECT_EQ(name({.group = 32}, {1, 32, 26, 26}, {32, 1, 3, 3}),
+            "conv2d_f32_depthwise_direct_1x32");
   EXPECT_EQ(name({}, {0, 1, 28}, {8, 1, 5}), "conv1d_f32_empty");
   EXPECT_EQ(kernel_of(make_case({}, {1, 1, 5, 5, 5}, {1, 1, 3, 3, 3}, false, random,
                                 DType::kFloat64, DType::kFloat64)),
