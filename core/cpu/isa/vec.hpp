@@ -33,7 +33,9 @@ inline constexpr int kLanes = 4;
 
 using Vec = float __attribute__((vector_size(kLanes * 4)));
 /// The same at any address; may alias anything.
-using LooseVec = float __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+/// (The attributes stand before "=": after it, clang ignores the alignment.)
+using LooseVec __attribute__((vector_size(kLanes * 4), aligned(4), may_alias)) = float;
+static_assert(alignof(LooseVec) == 4);
 
 PRS_INLINE Vec load(const float* p) { return *reinterpret_cast<const LooseVec*>(p); }
 PRS_INLINE void store(float* p, Vec x) { *reinterpret_cast<LooseVec*>(p) = x; }
