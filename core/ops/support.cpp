@@ -29,10 +29,12 @@ Shape broadcast(const Shape& a, const Shape& b) {
 
 std::vector<std::int64_t> row_major_strides(const Shape& shape) {
   std::vector<std::int64_t> strides(static_cast<std::size_t>(shape.rank()));
+  const bool empty = shape.elements() == 0;
   std::int64_t stride = 1;
   for (std::int64_t axis = shape.rank() - 1; axis >= 0; --axis) {
     strides[static_cast<std::size_t>(axis)] = stride;
-    stride *= shape[axis];
+    // An empty tensor has no element to reach; its other extents may multiply past 64 bits.
+    stride = empty ? 0 : stride * shape[axis];
   }
   return strides;
 }

@@ -92,7 +92,7 @@ class PRS_API RecordFile {
 };
 
 /// One thing to score: an image file, or one record of a record file.
-struct ImageItem {
+struct PRS_API ImageItem {
   std::filesystem::path path;
   std::int64_t record = -1;  ///< -1: an image file.
   /// "path" or "path#17".

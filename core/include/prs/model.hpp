@@ -24,7 +24,7 @@ struct ModelLimits {
 };
 
 /// An input or output as the model declares it. extents: -1 for an open dimension.
-struct PortInfo {
+struct PRS_API PortInfo {
   std::string name;
   DType dtype = DType::kUndefined;
   bool has_shape = false;
