@@ -55,10 +55,20 @@ class ListBuilder {
     const std::size_t before = result_.items.size();
     for (std::string line; std::getline(list, line);) {
       if (line.ends_with('\r')) line.pop_back();
-      if (line.find_first_not_of(" \t") != std::string::npos) add_entry(line);
+      if (line.find_first_not_of(" \t") != std::string::npos) add_list_entry(line);
     }
     if (list.bad()) fail(ErrorCode::kIo, "{}: cannot read the list", name);
     if (result_.items.size() == before) fail_argument("{}: the list names no images", name);
+  }
+
+  /// A file of a long list may have vanished since the list was made: it becomes an item that fails
+  /// when it is read, alone.
+  void add_list_entry(const std::string& entry) {
+    if (!exists(entry) && !image::is_glob(entry)) {
+      result_.items.push_back({.path = entry});
+    } else {
+      add_entry(entry);
+    }
   }
 
   void add_entry(const std::string& entry) {

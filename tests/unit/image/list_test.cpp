@@ -139,7 +139,8 @@ TEST_F(ExpandImageArguments, NamesWhatMatchesNothing) {
   EXPECT_NE(error_of({"@" + at("none")}).find("cannot open the list"), std::string::npos);
   EXPECT_NE(error_of({"@" + at("sub")}).find("a folder, not a list"), std::string::npos);
   const std::string bad = folder_.write("bad", at("none.png"));
-  EXPECT_NE(error_of({"@" + bad}).find("no such file"), std::string::npos);
+  // Another file of the list may be there: the missing one fails alone, when it is read.
+  EXPECT_EQ(expand_image_arguments(std::vector<std::string>{"@" + bad}).items.size(), 1u);
 }
 
 }  // namespace
