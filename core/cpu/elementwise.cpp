@@ -483,13 +483,8 @@ Plan plan_clip(const Call& call, const Isa& isa) {
 Plan plan_batch_norm(const Call& call, const Isa& isa) {
   const BatchNormParams params = std::get<BatchNormParams>(call.params);
   const TensorType& x = call.inputs[0].type;
-  for (std::size_t i = 1; i < call.outputs.size(); ++i) {
-    if (call.wants(i) && (!params.training_mode || i > 2)) {
-      fail_unsupported(
-          "output {} of BatchNormalization is for training; only running mean and variance with "
-          "training_mode=1 (opset 14) are available",
-          i);
-    }
+  for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+    if (call.wants(i)) ops::batch_norm::require_output(params, i);
   }
   const auto extents = ops::batch_norm::extents(params, x.shape);
   if (x.dtype == DType::kFloat32 && !params.training_mode) {

@@ -44,6 +44,14 @@ Extents extents(const BatchNormParams& params, const Shape& x) {
   return {batch, x[1], x.elements(2, x.rank())};
 }
 
+void require_output(const BatchNormParams& params, std::size_t i) {
+  if (i == 0 || (params.training_mode && i <= 2)) return;
+  fail_unsupported(
+      "output {} of BatchNormalization is for training; only running mean and variance with "
+      "training_mode=1 (opset 14) are available",
+      i);
+}
+
 Params parse(const ParseArgs& args) {
   BatchNormParams params;
   params.epsilon = args.attributes.get_float("epsilon", params.epsilon);
@@ -89,6 +97,9 @@ void infer(const InferArgs& args, std::span<TensorType> outputs) {
 
 void reference(const ReferenceArgs& args) {
   const BatchNormParams& params = std::get<BatchNormParams>(args.params);
+  for (std::size_t i = 0; i < args.outputs.size(); ++i) {
+    if (args.wants(i)) require_output(params, i);
+  }
   const Extents view = extents(params, args.inputs[0].shape);
   visit_dtype(args.inputs[0].dtype, [&](auto zero) {
     using T = decltype(zero);

@@ -1,6 +1,5 @@
 #include "ops/binary.hpp"
 
-#include <limits>
 #include <type_traits>
 
 #include "check.hpp"
@@ -110,9 +109,9 @@ void reference(const ReferenceArgs& args) {
       const T right = b.as<T>()[offset_at(i, y.shape, b_strides)];
       if constexpr (std::is_same_v<T, float>) {
         // Rounded before the activation, as an unfused graph would.
-        const float sum = static_cast<float>(
+        const float result = static_cast<float>(
             apply(args.kind, static_cast<double>(left), static_cast<double>(right)));
-        y.as<T>()[i] = static_cast<float>(activate(params.activation, static_cast<double>(sum)));
+        y.as<T>()[i] = static_cast<float>(activate(params.activation, static_cast<double>(result)));
       } else if constexpr (!std::is_same_v<T, bool>) {
         y.as<T>()[i] = apply(args.kind, left, right);
       }

@@ -5,6 +5,7 @@
 
 #include "prs/error.hpp"
 #include "ops/op.hpp"
+#include "prs/error.hpp"
 #include "support/op_test.hpp"
 
 namespace prs::test {

@@ -7,6 +7,7 @@
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
 #include "ops/op.hpp"
+#include "prs/error.hpp"
 #include "support/op_test.hpp"
 
 namespace prs::test {
