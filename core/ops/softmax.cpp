@@ -62,7 +62,7 @@ void reference(const ReferenceArgs& args) {
       for (std::int64_t i = 0; i < view.extent; ++i) {
         const double shifted = static_cast<double>(x[i * view.inner]) - largest;
         y[i * view.inner] = static_cast<T>(args.kind == OpKind::kSoftmax ? std::exp(shifted) / sum
-                                                                    : shifted - std::log(sum));
+                                                                         : shifted - std::log(sum));
       }
     }
   });

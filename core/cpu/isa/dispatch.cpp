@@ -10,11 +10,11 @@
 
 namespace prs::cpu {
 
-#define PRS_DECLARE_ISA(level)                                 \
-  namespace level {                                            \
-  extern const ElementwiseKernels kElementwise;                \
-  extern const GemmKernels kGemm;                              \
-  }                                                            \
+#define PRS_DECLARE_ISA(level)                  \
+  namespace level {                             \
+  extern const ElementwiseKernels kElementwise; \
+  extern const GemmKernels kGemm;               \
+  }                                             \
   static const Isa kIsa_##level{#level, level::kElementwise, level::kGemm};
 
 PRS_DECLARE_ISA(portable)

@@ -99,12 +99,12 @@ struct Tanh {
 
 template <typename Function>
 void activation(const float* x, float* y, Count count, float alpha, float beta) {
-PRS_IVDEP
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = Function::apply(x[i], alpha, beta);
 }
 
 void negate(const float* x, float* y, Count count) {
-PRS_IVDEP
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = -x[i];
 }
 
@@ -137,7 +137,7 @@ struct Min {
 
 template <typename Function, bool kAVector, bool kBVector>
 void binary_row(const float* a, const float* b, float* y, Count count) {
-PRS_IVDEP
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i)
     y[i] = Function::apply(a[kAVector ? i : 0], b[kBVector ? i : 0]);
 }
@@ -220,7 +220,7 @@ void softmax_row(const float* x, float* y, Count count) {
 void log_softmax_row(const float* x, float* y, Count count) {
   const float largest = largest_of(x, count);
   const float log_sum = __builtin_logf(sum_of_exp<false>(x, largest, nullptr, count));
-PRS_IVDEP
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = (x[i] - largest) - log_sum;
 }
 
@@ -239,7 +239,7 @@ void softmax_column_block(const float* x, float* y, Count count, Count stride, C
   for (Count i = 0; i < count; ++i) {
     const float* row = x + i * stride;
     float* out = y + i * stride;
-PRS_IVDEP
+    PRS_IVDEP
     for (Count c = 0; c < columns; ++c) {
       const float term = exp(row[c] - largest[c]);
       sum[c] += term;
@@ -252,7 +252,7 @@ PRS_IVDEP
   for (Count i = 0; i < count; ++i) {
     const float* row = x + i * stride;
     float* out = y + i * stride;
-PRS_IVDEP
+    PRS_IVDEP
     for (Count c = 0; c < columns; ++c) {
       out[c] = kLog ? (row[c] - largest[c]) - sum[c] : out[c] / sum[c];
     }
@@ -315,7 +315,7 @@ void extreme_columns(const float* x, Count rows, Count row_stride, Count columns
 }
 
 void batch_norm_row(const float* x, float mean, float factor, float bias, float* y, Count count) {
-PRS_IVDEP
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = (x[i] - mean) * factor + bias;
 }
 
@@ -323,7 +323,7 @@ void batch_norm_periodic(const float* x, const float* mean, const float* factor,
                          Count period, float* y, Count count) {
   for (Count start = 0; start < count; start += period) {
     const Count width = start + period < count ? period : count - start;
-PRS_IVDEP
+    PRS_IVDEP
     for (Count i = 0; i < width; ++i) {
       y[start + i] = (x[start + i] - mean[i]) * factor[i] + bias[i];
     }
@@ -332,7 +332,7 @@ PRS_IVDEP
 
 template <typename T>
 void normalize_row(const T* x, float scale, float bias, float* y, Count count) {
-PRS_IVDEP
+  PRS_IVDEP
   for (Count i = 0; i < count; ++i) y[i] = scale * static_cast<float>(x[i]) + bias;
 }
 
@@ -341,7 +341,7 @@ void normalize_periodic(const T* x, const float* scale, const float* bias, Count
                         Count count) {
   for (Count start = 0; start < count; start += period) {
     const Count width = start + period < count ? period : count - start;
-PRS_IVDEP
+    PRS_IVDEP
     for (Count i = 0; i < width; ++i) {
       y[start + i] = scale[i] * static_cast<float>(x[start + i]) + bias[i];
     }

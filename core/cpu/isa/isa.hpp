@@ -17,7 +17,8 @@ struct GemmKernels;
 
 /// One level and its kernel tables. Immutable.
 struct Isa {
-  std::string_view name;  ///< "portable" (the compiler's baseline), "avx2" (with FMA), "avx512" (F, BW, DQ, VL).
+  std::string_view
+      name;  ///< "portable" (the compiler's baseline), "avx2" (with FMA), "avx512" (F, BW, DQ, VL).
   const ElementwiseKernels& elementwise;
   const GemmKernels& gemm;
 };

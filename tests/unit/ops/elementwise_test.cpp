@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "prs/error.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
 #include "ops/op.hpp"

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "prs/error.hpp"
 #include "ops/op.hpp"
 #include "prs/error.hpp"
 #include "support/op_test.hpp"
