@@ -15,7 +15,7 @@ build=(build-essential cmake ninja-build
   libeigen3-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libprotobuf-dev libonnx-dev
   libopencv-core-dev libopencv-imgproc-dev libpng-dev libturbojpeg0-dev libtiff-dev zlib1g-dev)
-test=(ccache libgtest-dev clang libclang-rt-14-dev clang-format shellcheck python3)
+test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3)
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
 
