@@ -115,16 +115,21 @@ std::string Shape::to_string() const {
   return text + "]";
 }
 
-Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
-  if (dtype == DType::kUndefined) fail_argument("a tensor needs an element type");
-  constexpr std::int64_t kAlignment = 64;
-  const std::int64_t elements = shape.elements();
+std::int64_t buffer_bytes(DType dtype, const Shape& shape) {
   constexpr std::int64_t kLimitBytes = std::int64_t{1} << 46;
-  if (elements > kLimitBytes / dtype_size(dtype)) {
+  const std::int64_t elements = shape.elements();
+  const std::int64_t size = dtype_size(dtype);
+  if (size > 0 && elements > kLimitBytes / size) {
     fail(ErrorCode::kOutOfMemory, "a tensor {}{} does not fit into memory", dtype_name(dtype),
          shape.to_string());
   }
-  const std::int64_t size_bytes = elements * dtype_size(dtype);
+  return elements * size;
+}
+
+Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
+  if (dtype == DType::kUndefined) fail_argument("a tensor needs an element type");
+  constexpr std::int64_t kAlignment = 64;
+  const std::int64_t size_bytes = buffer_bytes(dtype, shape);
   const std::int64_t rounded = (size_bytes / kAlignment + 1) * kAlignment;
   void* memory = std::aligned_alloc(kAlignment, static_cast<std::size_t>(rounded));
   if (memory == nullptr) {

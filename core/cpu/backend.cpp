@@ -186,7 +186,7 @@ class Compiler {
   }
   std::int64_t bytes_of(ValueId id) const {
     const Value& value = graph_.value(id);
-    return value.shape->elements() * dtype_size(value.dtype);
+    return buffer_bytes(value.dtype, *value.shape);
   }
   /// The storage of a value, which must have one.
   std::size_t storage_index(ValueId id) const {

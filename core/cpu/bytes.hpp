@@ -42,16 +42,8 @@ inline void fill_elements(std::byte* to, const std::byte* element, std::int64_t 
   });
 }
 
-/// The size of a buffer of that type. Throws out of memory when no machine could hold it, so that
-/// offsets within it cannot overflow.
 inline std::int64_t buffer_bytes(const TensorType& type) {
-  constexpr std::int64_t kLimitBytes = std::int64_t{1} << 46;
-  const std::int64_t elements = type.shape.elements();
-  if (elements > kLimitBytes / dtype_size(type.dtype)) {
-    fail(ErrorCode::kOutOfMemory, "a tensor {}{} does not fit into memory", dtype_name(type.dtype),
-         type.shape.to_string());
-  }
-  return elements * dtype_size(type.dtype);
+  return prs::buffer_bytes(type.dtype, type.shape);
 }
 
 /// Copies input 0 to output 0, whose type is `type`.

@@ -47,8 +47,8 @@ class Folder {
       PRS_CHECK(types[i].present());
       value.dtype = types[i].dtype;
       value.shape = types[i].shape;
-      // Raises an error now when the extents multiply to nonsense.
-      static_cast<void>(value.shape->elements());
+      // Later passes multiply sizes freely: one that nothing can hold is refused here.
+      static_cast<void>(buffer_bytes(value.dtype, *value.shape));
     }
   }
 
@@ -60,9 +60,7 @@ class Folder {
     for (const ValueId id : node.outputs) {
       if (id == kNoValue) continue;
       const Value& value = graph_.value(id);
-      const std::int64_t elements = value.shape->elements();
-      if (elements > left_bytes_ / dtype_size(value.dtype)) return false;
-      bytes += elements * dtype_size(value.dtype);
+      bytes += buffer_bytes(value.dtype, *value.shape);
     }
     if (bytes > left_bytes_ || node_cost(graph_, node).flops > kFoldFlops) return false;
     evaluate(node);
@@ -166,6 +164,7 @@ void infer_and_fold(Graph& graph, std::span<const InputBinding> inputs,
     value.dtype = inputs[i].dtype;
     value.shape = inputs[i].shape;
     value.constant = inputs[i].value;
+    static_cast<void>(buffer_bytes(value.dtype, *value.shape));
     check_port(graph, graph.inputs[i], value.dtype, *value.shape, "input",
                ErrorCode::kInvalidArgument);
   }

@@ -83,6 +83,10 @@ class PRS_API Shape {
   std::int64_t rank_ = 0;
 };
 
+/// The size of a buffer for that many elements. Throws out of memory when no machine could hold it
+/// (2^46 bytes), so that offsets within a buffer of that size cannot overflow.
+PRS_API std::int64_t buffer_bytes(DType dtype, const Shape& shape);
+
 /// A view of elements owned elsewhere. `data` may be null only when the shape has no elements.
 struct TensorView {
   DType dtype = DType::kUndefined;
@@ -93,7 +97,7 @@ struct TensorView {
   const T* as() const noexcept {
     return static_cast<const T*>(data);
   }
-  std::int64_t bytes() const { return shape.elements() * dtype_size(dtype); }
+  std::int64_t bytes() const { return buffer_bytes(dtype, shape); }
 };
 
 /// Like TensorView, but writable.
@@ -106,7 +110,7 @@ struct MutableTensorView {
   T* as() const noexcept {
     return static_cast<T*>(data);
   }
-  std::int64_t bytes() const { return shape.elements() * dtype_size(dtype); }
+  std::int64_t bytes() const { return buffer_bytes(dtype, shape); }
   operator TensorView() const noexcept { return {dtype, shape, data}; }
 };
 
@@ -128,7 +132,7 @@ class PRS_API Tensor {
   DType dtype() const noexcept { return dtype_; }
   const Shape& shape() const noexcept { return shape_; }
   std::int64_t elements() const { return shape_.elements(); }
-  std::int64_t bytes() const { return elements() * dtype_size(dtype_); }
+  std::int64_t bytes() const { return buffer_bytes(dtype_, shape_); }
   bool empty() const noexcept { return dtype_ == DType::kUndefined; }
 
   const void* data() const noexcept { return buffer_.get(); }

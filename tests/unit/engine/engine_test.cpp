@@ -357,6 +357,20 @@ TEST(ModelTest, BindsShapesThatArriveAsInputs) {
   }
 }
 
+TEST(ModelTest, RefusesATensorThatNoMachineCouldHold) {
+  const test::TempDir dir;
+  ModelBuilder model(8, 13);
+  model.input("x", DType::kFloat32, {4});
+  // Fewer than 2^62 elements, but more than 2^63 bytes.
+  model.initializer("pads", tensor<std::int64_t>({2}, {0, std::int64_t{1} << 61}));
+  model.node("Pad", {"x", "pads"}, {"y"}, {test::string_attr("mode", "edge")}).set_name("wide");
+  model.proto().mutable_graph()->add_output()->set_name("y");
+  expect_error(ErrorCode::kOutOfMemory, "wide", [&] {
+    Model::load(model.write(dir.path() / "m.onnx"))
+        .run(std::vector{tensor<float>({4}, {1, 2, 3, 4})});
+  });
+}
+
 TEST(ModelTest, HandsInputsConstantsAndDuplicatesOn) {
   const test::TempDir dir;
   ModelBuilder model(8, 13);
