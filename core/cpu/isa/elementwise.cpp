@@ -6,6 +6,8 @@
 // the same index only, but the compiler's run-time overlap check would choose the scalar loop.
 #include "cpu/isa/begin.hpp"
 
+#include <Eigen/Core>
+
 #include "cpu/isa/elementwise.hpp"
 
 namespace prs::cpu::PRS_ISA {
@@ -15,6 +17,9 @@ extern const ElementwiseKernels kElementwise;
 namespace {
 
 using Count = std::int64_t;
+/// Contiguous elements for Eigen's reductions. Only for maxima and minima: the order of its sums
+/// depends on the alignment, and an image's scores must not depend on its place in the batch.
+using Row = Eigen::Map<const Eigen::ArrayXf>;
 
 constexpr float kInfinity = __builtin_inff();
 /// One 64-byte vector, or several narrower ones.
@@ -121,14 +126,14 @@ struct Div {
   static float apply(float a, float b) { return a / b; }
 };
 struct Max {
-  static constexpr float kIdentity = -kInfinity;
+  static float extreme(const Row& x) { return x.maxCoeff<Eigen::PropagateNaN>(); }
   static float apply(float a, float b) {
     const float larger = a > b ? a : b;  // b when one is NaN
     return a != a ? a : larger;
   }
 };
 struct Min {
-  static constexpr float kIdentity = kInfinity;
+  static float extreme(const Row& x) { return x.minCoeff<Eigen::PropagateNaN>(); }
   static float apply(float a, float b) {
     const float smaller = a < b ? a : b;
     return a != a ? a : smaller;
@@ -170,18 +175,7 @@ void binary(const BinaryBlock& block) {
 }
 
 inline float largest_of(const float* x, Count count) {
-  float lanes[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = -kInfinity;
-  Count i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
-    }
-  }
-  float largest = -kInfinity;
-  for (; i < count; ++i) largest = x[i] > largest ? x[i] : largest;
-  for (int lane = 0; lane < kLanes; ++lane) largest = lanes[lane] > largest ? lanes[lane] : largest;
-  return largest;
+  return count == 0 ? -kInfinity : Row(x, count).maxCoeff();
 }
 
 inline float sum_of_lanes(const float* lanes) {
@@ -290,19 +284,10 @@ void sum_columns(const float* x, Count rows, Count row_stride, Count columns,
 
 template <typename Function>
 float extreme_block(const float* x, Count rows, Count row_stride, Count columns, float initial) {
-  float lanes[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = Function::kIdentity;
   float result = initial;
-  for (Count row = 0; row < rows; ++row, x += row_stride) {
-    Count i = 0;
-    for (; i + kLanes <= columns; i += kLanes) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        lanes[lane] = Function::apply(lanes[lane], x[i + lane]);
-      }
-    }
-    for (; i < columns; ++i) result = Function::apply(result, x[i]);
+  for (Count row = 0; row < rows && columns > 0; ++row, x += row_stride) {
+    result = Function::apply(result, Function::extreme(Row(x, columns)));
   }
-  for (int lane = 0; lane < kLanes; ++lane) result = Function::apply(result, lanes[lane]);
   return result;
 }
 

@@ -6,6 +6,8 @@
 //     y[w] = fold over taps in w of line                    (padding holds the fold's identity)
 #include "cpu/isa/begin.hpp"
 
+#include <Eigen/Core>
+
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/linear.hpp"
 #include "cpu/isa/vec.hpp"
@@ -171,16 +173,15 @@ void pool(const PoolTask& task, const PoolOperands& operands, Finish finish) {
   }
 }
 
-/// One plane folded in kLanes lanes, then across them.
-template <typename Fold>
-float fold_plane(const float* x, std::int64_t size) {
-  Vec lanes = broadcast(Fold::kIdentity);
+/// Summed in kLanes lanes, then across them: one order wherever the plane lies.
+float sum_of_plane(const float* x, std::int64_t size) {
+  Vec lanes{};
   std::int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes) lanes = Fold::fold(lanes, load(x + i));
-  float result = Fold::kIdentity;
-  for (int lane = 0; lane < kLanes; ++lane) result = Fold::fold(result, lanes[lane]);
-  for (; i < size; ++i) result = Fold::fold(result, x[i]);
-  return result;
+  for (; i + kLanes <= size; i += kLanes) lanes += load(x + i);
+  float sum = 0.0F;
+  for (int lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  for (; i < size; ++i) sum += x[i];
+  return sum;
 }
 
 }  // namespace
@@ -200,12 +201,15 @@ void average_pool(const PoolTask& task, const PoolOperands& operands) {
 }
 
 void max_planes(const float* x, float* y, std::int64_t planes, std::int64_t size) {
-  for (std::int64_t p = 0; p < planes; ++p) y[p] = fold_plane<Max>(x + p * size, size);
+  for (std::int64_t p = 0; p < planes; ++p) {
+    const Eigen::Map<const Eigen::ArrayXf> plane(x + p * size, size);
+    y[p] = size == 0 ? Max::kIdentity : plane.maxCoeff<Eigen::PropagateNaN>();
+  }
 }
 
 void average_planes(const float* x, float* y, std::int64_t planes, std::int64_t size) {
   for (std::int64_t p = 0; p < planes; ++p) {
-    y[p] = fold_plane<Sum>(x + p * size, size) / static_cast<float>(size);
+    y[p] = sum_of_plane(x + p * size, size) / static_cast<float>(size);
   }
 }
 
