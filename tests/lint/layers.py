@@ -3,7 +3,7 @@
 
 The rooms stand in one line, core < cuda < scheduler < cli; a room includes
 itself and what stands left of it, and of that only what the table below opens.
-Examples see the installed headers only. `--self-test` checks the check.
+Examples and bench see the installed headers only. `--self-test` checks the check.
 """
 
 import posixpath
@@ -21,6 +21,7 @@ ROOMS = {
     "scheduler": PUBLIC,
     "cli": PUBLIC,
     "examples": PUBLIC,
+    "bench": PUBLIC,
 }
 # Where #include "x" and <x> are looked for, after the including file's own folder.
 SEARCH = {
@@ -29,6 +30,7 @@ SEARCH = {
     "scheduler": ("scheduler", "core/include"),
     "cli": ("cli", "core/include"),
     "examples": ("core/include",),
+    "bench": ("core/include",),
 }
 # Written by CMake at build time.
 GENERATED = {"generated/version_info.hpp", "completion_scripts.hpp"}

@@ -1,5 +1,5 @@
 // compare.cjs IMAGES.idx.gz TOLERANCE (MODEL SCORES)...: runs ONNX Runtime on all images, each pixel
-// divided by 255, and compares its output with the raw float32 scores that dump_scores wrote.
+// divided by 255, and compares its output with the raw float32 scores that bench_engine wrote.
 //
 // An image agrees when |ours - theirs| <= TOLERANCE * max |theirs| over its scores for each of them:
 // a logit near zero is the difference of large terms, so the error is relative to the image's
@@ -7,20 +7,11 @@
 'use strict';
 const fs = require('fs');
 const path = require('path');
-const zlib = require('zlib');
+const { readImages } = require('./idx.cjs');
 // Installed beside the build, not beside this file.
 const ort = require(path.resolve('node_modules', 'onnxruntime-node'));
 
 const BATCH = 500;
-
-function readImages(file) {
-  const bytes = zlib.gunzipSync(fs.readFileSync(file));
-  if (bytes.readUInt32BE(0) !== 0x00000803) throw new Error(`${file}: no IDX file of u8 images`);
-  const [count, height, width] = [4, 8, 12].map((offset) => bytes.readUInt32BE(offset));
-  const values = Float32Array.from(bytes.subarray(16), (pixel) => Math.fround(pixel / 255));
-  if (values.length !== count * height * width) throw new Error(`${file}: truncated`);
-  return { count, height, width, values };
-}
 
 async function referenceScores(model, images) {
   const session = await ort.InferenceSession.create(model, { intraOpNumThreads: 2 });
@@ -71,7 +62,8 @@ function compare(model, images, reference, ours, tolerance) {
 }
 
 async function main([imageFile, tolerance, ...pairs]) {
-  const images = readImages(imageFile);
+  const { pixels, ...images } = readImages(imageFile);
+  images.values = Float32Array.from(pixels, (pixel) => Math.fround(pixel / 255));
   console.log(`ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`);
   let agreed = pairs.length > 0;
   for (let i = 0; i < pairs.length; i += 2) {
