@@ -6,9 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu/isa/isa.hpp"
-#include "cpu/kernel.hpp"
 #include "ops/support.hpp"
+#include "support/expect_error.hpp"
 
 namespace prs::test {
 namespace {
@@ -75,6 +74,14 @@ std::vector<TensorType> infer_types(const OpCase& test) {
   return types;
 }
 
+void expect_refused(const OpCase& test, ErrorCode code, const std::string& text) {
+  expect_error(code, text, [&] { infer_types(test); });
+}
+
+Params parse(OpKind kind, std::int64_t opset, const Attributes& attributes) {
+  return op_def(kind).parse({kind, attributes, opset});
+}
+
 std::vector<Tensor> run_reference(const OpCase& test) {
   std::vector<Tensor> outputs = allocate(infer_types(test));
   std::vector<TensorView> inputs;
@@ -116,6 +123,30 @@ std::vector<Tensor> run_cpu(const OpCase& test, std::string_view isa_name) {
     }
   }
   return first;
+}
+
+void expect_in_place_parity(const OpCase& test, Tolerance tolerance,
+                            cpu::Plan (*make_plan)(const cpu::Call&, const cpu::Isa&)) {
+  const Tensor want = run_one(test);
+  const std::vector<TensorType> types = infer_types(test);
+  for (const cpu::Isa* isa : cpu::supported_isas()) {
+    std::vector<InputInfo> infos;
+    std::vector<const void*> pointers;
+    Tensor buffer = Tensor::copy_of(test.inputs[0].dtype(), test.inputs[0].shape(),
+                                    test.inputs[0].data(), test.inputs[0].bytes());
+    for (std::size_t i = 0; i < test.inputs.size(); ++i) {
+      infos.push_back({{test.inputs[i].dtype(), test.inputs[i].shape()}, nullptr});
+      // The same tensor given twice is overwritten twice.
+      const bool shared = test.inputs[i].data() == test.inputs[0].data();
+      pointers.push_back(shared ? buffer.data() : test.inputs[i].data());
+    }
+    const cpu::Plan plan = make_plan({test.kind, test.params, infos, types}, *isa);
+    ASSERT_TRUE(plan.in_place) << plan.kernel;
+    Tensor scratch(DType::kUint8, Shape{plan.scratch_bytes});
+    void* outputs[] = {buffer.data()};
+    plan.run({pointers.data(), outputs, scratch.as<std::byte>()});
+    expect_close(buffer, want, tolerance, plan.kernel + " " + std::string(isa->name));
+  }
 }
 
 void expect_close(const Tensor& got, const Tensor& want, Tolerance tolerance,

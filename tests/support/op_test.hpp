@@ -7,7 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "cpu/isa/isa.hpp"
+#include "cpu/kernel.hpp"
 #include "ops/op.hpp"
+#include "prs/error.hpp"
 
 namespace prs::test {
 
@@ -30,8 +33,17 @@ struct Tolerance {
 /// The output types by the operator's shape rule.
 std::vector<TensorType> infer_types(const OpCase& test);
 
+/// Expects the shape rule to throw an Error of that code whose message holds `text`.
+void expect_refused(const OpCase& test, ErrorCode code, const std::string& text);
+
+/// The parameters that the operator's parse function makes of the attributes.
+Params parse(OpKind kind, std::int64_t opset, const Attributes& attributes);
+
 /// The reference's results.
 std::vector<Tensor> run_reference(const OpCase& test);
+
+/// The reference's first result.
+inline Tensor run_one(const OpCase& test) { return run_reference(test).at(0); }
 
 /// Plans and runs the CPU kernel of the named level ("portable", "avx2", "avx512"). Output buffers
 /// and scratch are filled with NaN patterns first; runs twice and demands equal bytes.
@@ -40,6 +52,10 @@ std::vector<Tensor> run_cpu(const OpCase& test, std::string_view isa);
 /// Compares the CPU kernels of all levels with the reference, as a GoogleTest expectation: reports
 /// the worst element with its index and both values. NaN equals NaN only.
 void expect_parity(const OpCase& test, Tolerance tolerance);
+
+/// The same with output 0 in input 0's buffer, by plans of `make_plan`, which must allow that.
+void expect_in_place_parity(const OpCase& test, Tolerance tolerance,
+                            cpu::Plan (*make_plan)(const cpu::Call&, const cpu::Isa&));
 
 /// The same for two tensors.
 void expect_close(const Tensor& got, const Tensor& want, Tolerance tolerance,

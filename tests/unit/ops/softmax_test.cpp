@@ -99,25 +99,13 @@ TEST(Softmax, MayWriteOverItsInput) {
     for (std::int64_t axis : {0, 1}) {
       OpCase test{kind, SoftmaxParams{axis, false}, {}};
       test.inputs.push_back(random_tensor(DType::kFloat32, {19, 37}, random));
-      const Tensor want = run_reference(test)[0];
-      const std::vector<InputInfo> infos{{{DType::kFloat32, {19, 37}}, nullptr}};
-      const std::vector<TensorType> types = infer_types(test);
-      for (const cpu::Isa* isa : cpu::supported_isas()) {
-        const cpu::Plan plan = cpu::plan_softmax({kind, test.params, infos, types}, *isa);
-        ASSERT_TRUE(plan.in_place);
-        Tensor buffer =
-            Tensor::copy_of(DType::kFloat32, {19, 37}, test.inputs[0].data(), want.bytes());
-        const void* inputs[] = {buffer.data()};
-        void* outputs[] = {buffer.data()};
-        plan.run({inputs, outputs, nullptr});
-        expect_close(buffer, want, bound(kind, 37, 2), plan.kernel);
-      }
+      expect_in_place_parity(test, bound(kind, 37, 2), cpu::plan_softmax);
     }
   }
 }
 
 TEST(Softmax, OldOpsetsFlattenToTwoDimensions) {
-  const Params params = op_def(OpKind::kSoftmax).parse({OpKind::kSoftmax, {}, 12});
+  const Params params = parse(OpKind::kSoftmax, 12, {});
   EXPECT_EQ(std::get<SoftmaxParams>(params).axis, 1);
   EXPECT_TRUE(std::get<SoftmaxParams>(params).coerce_2d);
   const Tensor x = tensor<float>({1, 2, 2}, {0, 0, 0, 0});
@@ -132,15 +120,12 @@ TEST(Softmax, OldOpsetsFlattenToTwoDimensions) {
 }
 
 TEST(Softmax, NewOpsetsDefaultToTheLastAxis) {
-  const Params params = op_def(OpKind::kLogSoftmax).parse({OpKind::kLogSoftmax, {}, 13});
+  const Params params = parse(OpKind::kLogSoftmax, 13, {});
   EXPECT_EQ(std::get<SoftmaxParams>(params).axis, -1);
   EXPECT_FALSE(std::get<SoftmaxParams>(params).coerce_2d);
   Attributes attributes;
   attributes.set("axis", std::int64_t{2});
-  EXPECT_EQ(
-      std::get<SoftmaxParams>(op_def(OpKind::kSoftmax).parse({OpKind::kSoftmax, attributes, 1}))
-          .axis,
-      2);
+  EXPECT_EQ(std::get<SoftmaxParams>(parse(OpKind::kSoftmax, 1, attributes)).axis, 2);
 }
 
 TEST(Softmax, RefusesWrongAxesAndTypes) {
