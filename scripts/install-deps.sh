@@ -13,7 +13,7 @@ set -euo pipefail
 
 build=(build-essential cmake ninja-build
   libeigen3-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
-  libprotobuf-dev libonnx-dev
+  libprotobuf-dev protobuf-compiler libonnx-dev libyaml-cpp-dev libsqlite3-dev
   libopencv-core-dev libopencv-imgproc-dev libpng-dev libturbojpeg0-dev libtiff-dev zlib1g-dev)
 test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3)
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)

@@ -1,0 +1,135 @@
+// A step: everything `prs-gpu run` needs to know, read from a YAML file, flags and --set, checked
+// before anything starts (section C of docs/semantics.md).
+//
+//   StepBuilder builder;
+//   builder.read_file("step.yml");                  // v1 names, v2 names, or a v2 pipeline.yml
+//   builder.set("mini_batch_size", "20", "--set");  // later values win, as pipeline parameters do
+//   const Step step = builder.build();              // throws prs::Error: key, value, range,
+//   file:line
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace prs::config {
+
+using Seconds = std::chrono::duration<double>;
+
+enum class OutputAction { kAppendRow, kSummaryOnly };
+enum class LoggingLevel { kWarning, kInfo, kDebug };
+/// Where rules of the specification disagree (E7, T2): ours, or one reading of Azure's texts.
+enum class Compat { kOurs, kV1, kV2, kStrict };
+enum class OutputFormat { kText, kCsv, kJsonLines };
+
+/// D2, D3: files, bytes or rows a mini-batch.
+struct MiniBatchSize {
+  enum class Unit { kItems, kBytes, kRows };
+  Unit unit = Unit::kItems;
+  std::int64_t value = 10;
+};
+
+/// What the workers run.
+struct EntrySpec {
+  enum class Kind { kModel, kPlugin, kScript };
+  Kind kind = Kind::kModel;
+  std::filesystem::path path;              ///< The model, the .so, or the script.
+  std::filesystem::path source_directory;  ///< Of a script or plugin; may be empty.
+  /// `arguments` / program_arguments, without the system options that stood among them.
+  std::vector<std::string> arguments;
+};
+
+/// One effective setting, for the table at start (C3), --dry-run and inspection.
+struct SettingOrigin {
+  std::string key;     ///< The v1 name.
+  std::string value;   ///< As text.
+  std::string unit;    ///< "items", "mini-batches", "seconds", "percent", or "".
+  std::string origin;  ///< "default", "step.yml:12", "--set", "--mini-batch-size", ...
+};
+
+struct Step {
+  std::string name = "step";
+  EntrySpec entry;
+  std::vector<std::string> inputs;  ///< Files, folders, globs, @lists; in order (D1).
+  std::filesystem::path output;     ///< The output folder.
+  std::map<std::string, std::filesystem::path> side_inputs;
+  std::map<std::string, std::string> environment_variables;
+
+  MiniBatchSize mini_batch_size;
+  std::int64_t error_threshold = -1;       ///< Items; -1: no limit.
+  std::int64_t allowed_failed_count = -1;  ///< Mini-batches; -1: no limit.
+  double allowed_failed_percent = 100;     ///< Percent of mini-batches.
+  OutputAction output_action = OutputAction::kAppendRow;
+  std::string append_row_file_name = "parallel_run_step.txt";
+  OutputFormat output_format = OutputFormat::kText;
+  bool append_row_safe_output = false;
+  bool append_row_dataframe_header = false;
+  int node_count = 1;
+  int process_count_per_node = 0;  ///< 0: one where GPUs are present, else the number of cores.
+  Seconds run_invocation_timeout{60};
+  Seconds task_overhead_timeout{30};
+  Seconds progress_update_timeout{600};
+  Seconds first_task_creation_timeout{600};
+  int run_max_try = 3;
+  LoggingLevel logging_level = LoggingLevel::kInfo;
+  std::int64_t resource_monitor_interval_s = 600;  ///< 0: off.
+  bool allow_reuse = true;
+
+  // Ours.
+  std::string device = "auto";  ///< As EngineOptions::device: what a worker's engine uses.
+  int gpus_per_worker = 1;      ///< 0: all of the node.
+  bool gpuless_unset = false;   ///< G3: leave CUDA_VISIBLE_DEVICES unset instead of empty.
+  Compat compat = Compat::kOurs;
+  bool strict_return_length = false;
+  bool fail_on_empty = false;
+  bool ordered = false;    ///< O3: rows sorted by mini-batch.
+  bool overwrite = false;  ///< O5.
+  bool reuse_by_content = false;
+  std::int64_t worker_memory_limit_bytes = 0;        ///< 0: none.
+  std::int64_t top_k = 1;                            ///< Of the built-in entry's rows.
+  std::map<std::string, std::string> model_options;  ///< scale, mean, std, layout, resize, ...
+
+  std::vector<SettingOrigin> origins;  ///< One a setting, in the order of the table.
+  std::vector<std::string> notes;      ///< Keys that mean nothing locally, deprecated names, ...
+};
+
+/// Collects settings by precedence (file < set() in call order) and checks them all together.
+class StepBuilder {
+ public:
+  StepBuilder();
+  ~StepBuilder();
+  StepBuilder(const StepBuilder&) = delete;
+  StepBuilder& operator=(const StepBuilder&) = delete;
+
+  /// Reads a step file: a flat mapping of v1 or v2 keys, a v2 parallel component or job, or a v2
+  /// pipeline.yml with one `type: parallel` job. Paths in it are relative to its folder. Throws io,
+  /// invalid argument (file:line:column for YAML errors).
+  void read_file(const std::filesystem::path& path);
+
+  /// One setting from the command line, by v1 or v2 name (dotted for nested v2 keys, e.g.
+  /// retry_settings.timeout). `origin` is shown in errors and in the table. Paths are relative to
+  /// the working directory. Throws invalid argument for an unknown key, naming the nearest one.
+  void set(const std::string& key, const std::string& value, const std::string& origin);
+
+  /// Appends to `inputs` (the first call replaces those of the file).
+  void add_input(const std::string& input, const std::string& origin);
+
+  /// Checks everything and gives the step. Throws one invalid argument whose message lists every
+  /// problem, a line each: key, value, allowed range, where it was set.
+  Step build() const;
+
+ private:
+  struct State;
+  State* state_;
+};
+
+/// A commented example of a step file, for `prs-gpu run --example`.
+std::string example_step();
+
+/// The table of C3 as aligned text lines.
+std::string settings_table(const Step& step);
+
+}  // namespace prs::config

@@ -1,0 +1,52 @@
+// What a worker runs (section E of docs/semantics.md): init() once, run() for each mini-batch,
+// shutdown() at an orderly end. Three kinds: an ONNX model (model_entry.cpp), a native plugin
+// (plugin_entry.cpp, <prs/entry_plugin.h>), and later Python scripts.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/step.hpp"
+#include "dataset/dataset.hpp"
+
+namespace prs::entry {
+
+/// What an entry may know of its surroundings (E10, E11).
+struct Context {
+  std::filesystem::path output_folder;
+  std::filesystem::path log_folder;  ///< logs/user/entry_script_log/<node_id>
+  std::string agent_name;            ///< "process000"
+  std::string run_id;
+  int node_id = 0;
+};
+
+/// What run() gave back: rows in order, ready for the output file (each ends with '\n').
+struct Rows {
+  std::string text;        ///< All rows, one after the other.
+  std::int64_t count = 0;  ///< E6: success is counted by it alone.
+  std::string header;      ///< For formats that have one; equal for every mini-batch.
+  /// Items that failed, with the reason, for the logs ("photos/7.png: truncated PNG").
+  std::vector<std::string> item_errors;
+};
+
+/// Used by one thread. Every function may throw anything: the worker makes a failed try of it.
+class Entry {
+ public:
+  virtual ~Entry() = default;
+  virtual void init() = 0;
+  virtual Rows run(const dataset::MiniBatch& mini_batch) = 0;
+  virtual void shutdown() = 0;
+  /// One line for the log, after init: the model, the device it really uses, ...
+  virtual std::string describe() const = 0;
+};
+
+/// Loads the entry (E1): a plugin's symbols are resolved here, a model is read in init(). Throws
+/// invalid argument naming what is missing and what is there.
+std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& context);
+
+/// Checks before any worker starts that the entry can be loaded, without running any of it.
+void check_entry(const config::Step& step);
+
+}  // namespace prs::entry

@@ -1,0 +1,69 @@
+/* The C interface of a native entry: a shared library that prs-gpu's workers load.
+ *
+ * A plugin exports one function, prs_entry_plugin, that fills a table. Strings are UTF-8 and end
+ * with NUL; what the plugin gets is valid during the call only. All calls of one worker come from
+ * one thread. A function that returns non-zero failed; it has written why through `error`.
+ *
+ * The version rule: a worker refuses a plugin whose abi_version differs from PRS_ENTRY_ABI_VERSION.
+ */
+#ifndef PRS_ENTRY_PLUGIN_H
+#define PRS_ENTRY_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PRS_ENTRY_ABI_VERSION 1
+
+/* What the worker offers to a call. */
+typedef struct prs_host {
+  void* self;
+  /* One row of output, without the newline. Only within run. */
+  void (*row)(void* self, const char* text, size_t size);
+  /* An item that failed, and why; for the log. Does not count: rows do. Only within run. */
+  void (*item_error)(void* self, const char* item, const char* reason);
+  /* Why this call fails. */
+  void (*error)(void* self, const char* message);
+} prs_host;
+
+typedef struct prs_entry_context {
+  const char* output_folder;
+  const char* log_folder;
+  const char* agent_name; /* "process000" */
+  const char* run_id;
+  int32_t node_id;
+  int32_t argument_count;
+  const char* const* arguments;
+} prs_entry_context;
+
+/* Files: file_count paths. Records: record_file with records [first_record, first_record +
+ * record_count); file_count is 0 then. */
+typedef struct prs_mini_batch {
+  int64_t index;
+  int64_t file_count;
+  const char* const* files;
+  const char* record_file;
+  int64_t first_record;
+  int64_t record_count;
+} prs_mini_batch;
+
+typedef struct prs_entry_plugin_table {
+  uint32_t abi_version; /* PRS_ENTRY_ABI_VERSION */
+  uint32_t size;        /* sizeof(prs_entry_plugin_table) */
+  void* state;          /* handed back to every call */
+  int (*init)(void* state, const prs_host* host, const prs_entry_context* context); /* or NULL */
+  int (*run)(void* state, const prs_host* host, const prs_mini_batch* mini_batch);
+  void (*shutdown)(void* state); /* or NULL */
+} prs_entry_plugin_table;
+
+/* Exported by the plugin. Returns 0 when the table is filled. */
+int prs_entry_plugin(prs_entry_plugin_table* table);
+typedef int (*prs_entry_plugin_function)(prs_entry_plugin_table* table);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

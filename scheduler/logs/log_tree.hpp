@@ -1,0 +1,122 @@
+// The log tree of a job (section L of docs/semantics.md), under <output>/logs. The orchestrator
+// owns one LogTree; workers write their own files through the paths below.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace prs::logs {
+
+/// Where each file of the tree lies. Names are PRS's.
+class Paths {
+ public:
+  explicit Paths(std::filesystem::path logs) : logs_(std::move(logs)) {}
+  const std::filesystem::path& root() const { return logs_; }
+  std::filesystem::path job_result() const;  ///< job_result.txt
+  std::filesystem::path overview(
+      std::string_view yyyymmddhh) const;           ///< job_progress_overview.*.txt
+  std::filesystem::path master(int restart) const;  ///< sys/master_role[.N].txt
+  std::filesystem::path system_error(int node, std::string_view process) const;
+  std::filesystem::path worker(int node,
+                               std::string_view process) const;  ///< sys/node/N/processNNN.txt
+  std::filesystem::path worker_stdout(int node, std::string_view process) const;
+  std::filesystem::path worker_stderr(int node, std::string_view process) const;
+  std::filesystem::path entry_log_folder(int node) const;  ///< user/entry_script_log/N
+  std::filesystem::path user_stdout(int node, std::string_view process) const;
+  std::filesystem::path user_stderr(int node, std::string_view process) const;
+  std::filesystem::path user_error(int node, std::string_view process) const;  ///< user/error/N/...
+  std::filesystem::path user_error_summary() const;                            ///< user/error.txt
+  std::filesystem::path job_report_folder() const;                             ///< sys/job_report
+  std::filesystem::path perf_folder(int node) const;                           ///< perf/N
+
+ private:
+  std::filesystem::path logs_;
+};
+
+/// The end of one try, as the per-process log and processed_mini-batches.csv tell it.
+struct TryReport {
+  std::int64_t mini_batch = 0;
+  int picked_count = 1;  ///< Which try this was, from 1.
+  int node = 0;
+  std::string process;  ///< "process000"
+  std::int64_t pid = 0;
+  std::int64_t start_us = 0;  ///< Unix time in microseconds.
+  std::int64_t total = 0;
+  std::int64_t succeeded = 0;
+  std::int64_t failed = 0;
+  double elapsed_s = 0;     ///< Wall time of the try.
+  double process_s = 0;     ///< CPU time.
+  double run_method_s = 0;  ///< Wall time of run() itself.
+  std::string status;       ///< "RUN_DONE", "RUN_TIMEOUT", ...
+  std::string error_category;
+  std::string error_message;
+  std::string detail_json;  ///< {"files": [...]} or {"file":..,"first":..,"count":..}
+};
+
+/// One worker process's life, for process_summary.csv.
+struct ProcessReport {
+  int node = 0;
+  std::string process;
+  std::int64_t pid = 0;
+  std::string gpus;  ///< The value of CUDA_VISIBLE_DEVICES it was given.
+  std::int64_t start_us = 0;
+  std::int64_t end_us = 0;
+  std::int64_t mini_batches = 0;
+  std::int64_t items = 0;
+  std::int64_t failed_items = 0;
+  double busy_s = 0;
+  std::string end;  ///< "shutdown", "killed: RUN_TIMEOUT", "exit code 3", "signal 9 (Killed)", ...
+};
+
+/// What job_result.txt and the last lines on stderr say (J2).
+struct JobResult {
+  std::string status;  ///< "Completed", "Failed", "Canceled"
+  std::string reason;  ///< One line.
+  /// Root cause: exception or signal, first failing item, file:line, log path. Each a line.
+  std::vector<std::string> root_cause;
+  std::vector<std::string> next_steps;
+  std::int64_t mini_batches = 0, mini_batches_failed = 0;
+  std::int64_t items = 0, items_succeeded = 0, items_failed = 0;
+  double seconds = 0;
+  std::string output;
+};
+
+/// Writes the orchestrator's files. Not thread-safe. Lines are written at once (no buffering across
+/// calls except the CSV reports, flushed each second and at the end). Throws io naming the file.
+class LogTree {
+ public:
+  using Clock = std::function<std::chrono::system_clock::time_point()>;
+
+  /// Creates the folders and readme.txt. `restart` is 0 for a new job, the count of resumes else.
+  LogTree(const Paths& paths, int restart, Clock clock = std::chrono::system_clock::now);
+  ~LogTree();
+  const Paths& paths() const;
+
+  void master(std::string_view line);    ///< sys/master_role.txt, with a UTC timestamp.
+  void overview(std::string_view line);  ///< job_progress_overview, rotated daily (UTC).
+  void system_error(int node, std::string_view process, std::string_view text);
+  /// user/error/<node>/<process>.txt, whole, and one line in user/error.txt.
+  void user_error(int node, std::string_view process, std::string_view stage,
+                  std::string_view text);
+  void try_ended(const TryReport& report);  ///< processed_mini-batches.csv and the process's log.
+  void process_ended(const ProcessReport& report);
+  void finish(const JobResult& result);  ///< job_result.txt, summaries, last overview line.
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// "2026-11-21 09:41:07.123 UTC".
+std::string timestamp(std::chrono::system_clock::time_point time);
+
+/// The files of a job's tree that matter, for `prs-gpu logs`: errors only, or those of one worker.
+std::vector<std::filesystem::path> find_logs(const Paths& paths, bool errors_only, int worker);
+
+}  // namespace prs::logs
