@@ -122,6 +122,7 @@ struct Job::State {
 void Job::State::on(const NodeReady& event) {
   Node& node = workers.node(event.node);
   if (node.ready && !node.lost) return;
+  if (!node.ready) node.next_process = settings.first_process;
   node.ready = true;
   node.lost = false;
   node.slots = gpu::SlotPool(event.gpu_slots);

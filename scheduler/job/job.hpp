@@ -41,6 +41,7 @@ enum class Compat { kOurs, kV1, kV2, kStrict };
 struct Settings {
   int node_count = 1;
   int processes_per_node = 1;
+  int first_process = 0;    ///< Number of a node's first worker; more than 0 after a restart.
   int gpus_per_worker = 1;  ///< 0: all of the node.
   int run_max_try = 3;
   Duration run_invocation_timeout = std::chrono::seconds(60);

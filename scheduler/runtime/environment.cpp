@@ -1,0 +1,53 @@
+#include "runtime/environment.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <map>
+
+namespace prs::runtime {
+namespace {
+
+std::optional<std::string> variable(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+gpu::Environment environment_of_this_process() {
+  return {.cuda_visible_devices = variable("CUDA_VISIBLE_DEVICES"),
+          .gpu_count_found = variable("AZ_BATCHAI_GPU_COUNT_FOUND")};
+}
+
+std::optional<std::string> worker_devices(const config::Step& step,
+                                          const gpu::VisibleDevices& visible,
+                                          std::span<const int> slots) {
+  if (slots.empty() && step.gpuless_unset) return std::nullopt;
+  return gpu::worker_value(visible, slots);
+}
+
+std::vector<std::string> worker_environment(const config::Step& step, const std::string& run_id,
+                                            const std::optional<std::string>& devices) {
+  std::map<std::string, std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::size_t equals = text.find('=');
+    if (equals != std::string::npos) variables[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  for (const auto& [name, value] : step.environment_variables) variables[name] = value;
+  variables["AZUREML_BI_OUTPUT_PATH"] = step.output.string();
+  variables["AZUREML_RUN_ID"] = run_id;
+  if (step.entry.kind == config::EntrySpec::Kind::kModel) {
+    variables["AZUREML_MODEL_DIR"] = step.entry.path.parent_path().string();
+  }
+  // Last: whatever the step says, two workers never share a device.
+  variables.erase("CUDA_VISIBLE_DEVICES");
+  if (devices) variables["CUDA_VISIBLE_DEVICES"] = *devices;
+  std::vector<std::string> result;
+  for (const auto& [name, value] : variables) result.push_back(name + "=" + value);
+  return result;
+}
+
+}  // namespace prs::runtime

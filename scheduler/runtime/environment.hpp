@@ -1,0 +1,25 @@
+// The environment variables that decide about GPUs, and those that a worker is given (E10, G).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/step.hpp"
+#include "gpu/visibility.hpp"
+
+namespace prs::runtime {
+
+gpu::Environment environment_of_this_process();
+
+/// CUDA_VISIBLE_DEVICES for a worker with these slots; nothing: the variable is to be unset (G3).
+std::optional<std::string> worker_devices(const config::Step& step,
+                                          const gpu::VisibleDevices& visible,
+                                          std::span<const int> slots);
+
+/// All variables of a worker, "NAME=value": this process's own, the step's, and E10's.
+std::vector<std::string> worker_environment(const config::Step& step, const std::string& run_id,
+                                            const std::optional<std::string>& devices);
+
+}  // namespace prs::runtime

@@ -1,0 +1,258 @@
+#include "runtime/worker.hpp"
+
+#include <execinfo.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <prs/error.hpp>
+#include <string>
+
+#include "config/step.hpp"
+#include "dataset/dataset.hpp"
+#include "entry/entry.hpp"
+#include "logs/log_tree.hpp"
+#include "output/segment.hpp"
+#include "protocol.pb.h"
+#include "runtime/fd.hpp"
+#include "runtime/frame.hpp"
+#include "runtime/protocol.hpp"
+
+namespace prs::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Thrown when the agent's end of the socket is closed: nobody is left to work for.
+struct AgentGone {};
+
+/// Writes the stack to stderr, which is a file of the log tree. Async-signal-safe once backtrace()
+/// has been called before (it loads libgcc then).
+void dump_stack(int) {
+  static const char kTitle[] = "--- stack of the worker's main thread, asked for by its agent\n";
+  void* frames[64];
+  const int count = ::backtrace(frames, 64);
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kTitle, sizeof kTitle - 1);
+  ::backtrace_symbols_fd(frames, count, STDERR_FILENO);
+}
+
+void install_stack_dump() {
+  void* frame = nullptr;
+  ::backtrace(&frame, 1);
+  struct sigaction action {};
+  action.sa_handler = dump_stack;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(kStackSignal, &action, nullptr);
+}
+
+/// What the current exception says.
+std::string exception_text() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return fmt::format("{}: {}", error_code_name(error.code()), error.message());
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+    return "an exception of unknown type";
+  }
+}
+
+bool exception_is_out_of_memory() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::kOutOfMemory;
+  } catch (const std::bad_alloc&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+double cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Worker {
+ public:
+  int run() {
+    const wire::Hello hello = receive_hello();
+    if (!start(hello)) return kWorkerInitFailed;
+    while (true) {
+      const wire::ToWorker message = receive();
+      if (message.has_shutdown()) break;
+      if (message.has_run() && !run_mini_batch(message.run())) return kWorkerOutOfMemory;
+    }
+    entry_->shutdown();
+    return 0;
+  }
+
+ private:
+  wire::ToWorker receive() {
+    while (true) {
+      if (const std::optional<std::string_view> frame = reader_.next()) {
+        wire::ToWorker message;
+        if (!message.ParseFromArray(frame->data(), static_cast<int>(frame->size()))) {
+          throw Error(ErrorCode::kInternal, "a message of the agent cannot be read");
+        }
+        return message;
+      }
+      if (!reader_.fill(kWorkerSocket)) throw AgentGone{};
+    }
+  }
+
+  void send(const wire::FromWorker& message) {
+    message.SerializeToString(&payload_);
+    writer_.add(payload_);
+    if (!writer_.flush(kWorkerSocket)) throw AgentGone{};
+  }
+
+  wire::Hello receive_hello() {
+    const wire::ToWorker message = receive();
+    if (!message.has_hello() || message.hello().protocol_version() != kProtocolVersion) {
+      throw Error(ErrorCode::kInternal,
+                  fmt::format("the agent speaks another version of the protocol than {}: was "
+                              "prs-gpu replaced while the job ran?",
+                              kProtocolVersion));
+    }
+    return message.hello();
+  }
+
+  /// Loads the entry and runs its init(). False when that failed; the agent has been told.
+  bool start(const wire::Hello& hello) {
+    std::string stage = "loading";
+    try {
+      step_ = config::step_from_json(hello.step_json());
+      limit_memory();
+      const logs::Paths paths{hello.logs_folder()};
+      entry_ = entry::load_entry(step_, {.output_folder = hello.output_folder(),
+                                         .log_folder = paths.entry_log_folder(hello.node_id()),
+                                         .agent_name = hello.agent_name(),
+                                         .run_id = hello.run_id(),
+                                         .node_id = hello.node_id()});
+      segment_.emplace(hello.segment_path());
+      wire::FromWorker loaded;
+      loaded.mutable_loaded()->set_protocol_version(kProtocolVersion);
+      send(loaded);
+      stage = "init";
+      entry_->init();
+    } catch (const AgentGone&) {
+      throw;
+    } catch (...) {
+      wire::FromWorker failed;
+      failed.mutable_init_failed()->set_stage(stage);
+      failed.mutable_init_failed()->set_message(exception_text());
+      send(failed);
+      return false;
+    }
+    wire::FromWorker ready;
+    ready.mutable_ready()->set_description(entry_->describe());
+    send(ready);
+    return true;
+  }
+
+  void limit_memory() const {
+    if (step_.worker_memory_limit_bytes <= 0) return;
+    const auto bytes = static_cast<rlim_t>(step_.worker_memory_limit_bytes);
+    const rlimit limit{bytes, bytes};
+    ::setrlimit(RLIMIT_AS, &limit);
+  }
+
+  /// False when memory ran out: the process must be replaced (W3).
+  bool run_mini_batch(const wire::RunMiniBatch& request) {
+    const Clock::time_point start = Clock::now();
+    const double cpu_start = cpu_seconds();
+    Clock::time_point run_start = start;
+    double run_s = 0;
+    const auto set_times = [&](wire::Times& times) {
+      times.set_elapsed_s(seconds_since(start));
+      times.set_process_s(cpu_seconds() - cpu_start);
+      times.set_run_method_s(run_s);
+    };
+    wire::FromWorker answer;
+    bool out_of_memory = false;
+    bool writing = false;
+    try {
+      const dataset::MiniBatch mini_batch = dataset::parse(request.description());
+      wire::FromWorker started;
+      started.mutable_run_started()->set_mini_batch(request.mini_batch());
+      started.mutable_run_started()->set_attempt(request.attempt());
+      send(started);
+      run_start = Clock::now();
+      entry::Rows rows = entry_->run(mini_batch);
+      run_s = seconds_since(run_start);
+      wire::RunReturned& returned = *answer.mutable_run_returned();
+      returned.set_mini_batch(request.mini_batch());
+      returned.set_attempt(request.attempt());
+      returned.set_rows(rows.count);
+      if (!rows.text.empty()) {
+        writing = true;
+        const output::Range range = segment_->append(rows.text);
+        returned.set_segment(range.segment);
+        returned.set_offset(range.offset);
+        returned.set_size_bytes(range.size_bytes);
+        returned.set_crc32c(range.crc32c);
+      }
+      if (!header_sent_) returned.set_header(rows.header);
+      header_sent_ = true;
+      for (std::string& error : rows.item_errors) returned.add_item_errors(std::move(error));
+      set_times(*returned.mutable_times());
+    } catch (const AgentGone&) {
+      throw;
+    } catch (...) {
+      out_of_memory = exception_is_out_of_memory();
+      if (run_s == 0) run_s = seconds_since(run_start);
+      wire::RunFailed& failed = *answer.mutable_run_failed();
+      failed.set_mini_batch(request.mini_batch());
+      failed.set_attempt(request.attempt());
+      failed.set_message(exception_text());
+      failed.set_out_of_memory(out_of_memory);
+      failed.set_system_error(writing && !out_of_memory);
+      set_times(*failed.mutable_times());
+    }
+    send(answer);
+    return !out_of_memory;
+  }
+
+  config::Step step_;
+  std::unique_ptr<entry::Entry> entry_;
+  std::optional<output::SegmentWriter> segment_;
+  FrameReader reader_;
+  FrameWriter writer_;
+  std::string payload_;
+  bool header_sent_ = false;
+};
+
+}  // namespace
+
+int run_worker() {
+  // The worker ends with its agent, also when that is killed in the middle of a run().
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  install_stack_dump();
+  try {
+    return Worker().run();
+  } catch (const AgentGone&) {
+    return kWorkerLostAgent;
+  } catch (...) {
+    fmt::print(stderr, "prs-gpu worker: {}\n", exception_text());
+    return 1;
+  }
+}
+
+}  // namespace prs::runtime

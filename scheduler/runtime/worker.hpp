@@ -1,0 +1,17 @@
+// The worker's side: loads the entry, runs init() once and run() for each mini-batch that the agent
+// sends, and ends with shutdown() (section E of docs/semantics.md).
+#pragma once
+
+namespace prs::runtime {
+
+/// The descriptor that a worker's socket has.
+inline constexpr int kWorkerSocket = 3;
+/// Exit codes of a worker, besides 0 and those that an entry's own exit() gives.
+inline constexpr int kWorkerInitFailed = 81;
+inline constexpr int kWorkerOutOfMemory = 82;
+inline constexpr int kWorkerLostAgent = 83;
+
+/// The life of a worker process. Returns its exit code. Does not throw.
+int run_worker();
+
+}  // namespace prs::runtime
