@@ -1,8 +1,10 @@
 // The disk is full: by the process's limit on file sizes everywhere, and by a small file system of
 // its own where the test may mount one.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include <stdexcept>
 #include <string>
@@ -101,12 +103,21 @@ void fill_and_recover(const std::filesystem::path& folder) {
   require(read_file(options.final_path) == rows + rows, "the content");
 }
 
+/// In name spaces of its own a process may mount without being root, where the system allows it.
+bool mount_small_disk(const std::filesystem::path& folder) {
+  const std::string user = fmt::format("0 {} 1", ::geteuid());
+  const std::string group = fmt::format("0 {} 1", ::getegid());
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+  test::write_file("/proc/self/setgroups", "deny");
+  test::write_file("/proc/self/uid_map", user);
+  test::write_file("/proc/self/gid_map", group);
+  return ::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=256k") == 0;
+}
+
 TEST(FullDisk, O4_ARealFullFileSystemIsSurvived) {
   const test::TempDir dir;
   test::Child child([&](const test::Child::Line& line) {
-    // In name spaces of its own a process may mount without being root, where the system allows it.
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
-        ::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=256k") != 0) {
+    if (!mount_small_disk(dir.path())) {
       line.say("skip");
       return;
     }

@@ -28,7 +28,7 @@ std::string random_bytes(std::size_t size) {
 }
 
 TEST(DamagedDatabase, RandomBytesAreAnErrorThatNamesTheFile) {
-  for (const std::size_t size : {1, 99, 100, 512, 4096, 100'000}) {
+  for (const std::size_t size : {99, 100, 512, 4096, 100'000}) {
     const TempDir dir;
     const auto journal = dir.path() / "job.sqlite";
     const auto history = dir.path() / "runs.sqlite";
