@@ -1,8 +1,11 @@
 // What the NVIDIA driver reports, through NVML loaded at run time (libnvidia-ml.so.1): no CUDA
-// context is created, so that an orchestrator never holds a device.
+// context is created, so that an orchestrator never holds a device. Thread-safe. Throws nothing but
+// std::bad_alloc: what cannot be had is told in the result.
+//
+// NVML ignores CUDA_VISIBLE_DEVICES and counts devices by PCI bus id; CUDA counts the fastest first
+// unless CUDA_DEVICE_ORDER=PCI_BUS_ID: device_order_for_workers() in visibility.hpp.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,23 +13,29 @@
 
 namespace prs::gpu {
 
+inline constexpr const char* kNvmlLibrary = "libnvidia-ml.so.1";
+
 struct DriverReport {
   std::vector<Device> devices;
-  std::string problem;  ///< Why there are none: "no NVIDIA driver (libnvidia-ml.so.1 not found)".
+  /// Why there are none, or why some are missing, in one line: "no NVIDIA driver
+  /// (libnvidia-ml.so.1: cannot open shared object file: ...)".
+  std::string problem;
 };
 
-DriverReport query_driver();
+/// `library`: a name or path for dlopen().
+DriverReport query_driver(const std::string& library = kNvmlLibrary);
 
 /// One device's state now (M1). Values are -1 where the driver does not tell.
 struct Usage {
-  int index = 0;
+  int index = 0;  ///< NVML's, as nvidia-smi shows it.
   double utilization_percent = -1;
-  double memory_used_mb = -1;
+  double memory_used_mb = -1;  ///< MB of 2^20 bytes.
   double memory_total_mb = -1;
   double temperature_c = -1;
   double power_w = -1;
 };
 
-std::vector<Usage> query_usage();
+/// All devices that answer; none without a driver.
+std::vector<Usage> query_usage(const std::string& library = kNvmlLibrary);
 
 }  // namespace prs::gpu

@@ -1,5 +1,9 @@
 // The output file: <name>.partial while the job runs, the final name by a rename when it is done.
 //
+//   Assembly assembly(options, journal.last_output_length());
+//   const Placement placed = assembly.accept(mini_batch, range);  // then journal it
+//   assembly.publish();
+//
 // Resume: the journal holds the length of .partial after each accepted mini-batch; reopening cuts
 // the file back to the last journaled length, so that a range is in it once or not at all.
 #pragma once
@@ -16,28 +20,49 @@ namespace prs::output {
 struct AssemblyOptions {
   std::filesystem::path final_path;      ///< <output>/parallel_run_step.txt
   std::filesystem::path segment_folder;  ///< <output>/.prs/segments
-  std::string header;                    ///< First line, or "".
-  bool ordered = false;                  ///< Rows sorted by mini-batch at publish().
+  /// First line, with or without its line end, or "". On resume the file has it already.
+  std::string header;
+  bool ordered = false;  ///< Rows sorted by mini-batch at publish().
 };
 
-/// Not thread-safe.
+/// Where accepted rows lie in .partial; what the journal is to hold.
+struct Placement {
+  std::int64_t offset = 0;  ///< Of the rows' first byte.
+  std::int64_t length = 0;  ///< Of .partial with these rows at its end.
+};
+
+/// Not thread-safe. Holds 24 bytes a mini-batch when ordered, and 1 MiB in any case.
 class Assembly {
  public:
-  /// Creates <name>.partial, or with `resume_length` >= 0 reopens it, cut to that length. Throws
-  /// io; invalid argument when the final file exists.
-  Assembly(const AssemblyOptions& options, std::int64_t resume_length = -1);
+  /// Creates <name>.partial (an older one is replaced) or, with `resume_length` >= 0, reopens it,
+  /// cut to that length. Creates the folders. Throws io, also when .partial is missing or shorter
+  /// than `resume_length`; invalid argument when the final file exists (O5).
+  ///
+  /// A job killed between publish() and the journal's last word may be resumed too: publish() then
+  /// finishes what is left, and accept() is refused.
+  explicit Assembly(const AssemblyOptions& options, std::int64_t resume_length = -1);
   ~Assembly();
 
-  /// Appends the range's bytes; returns the new length of .partial. Throws io when the segment is
-  /// shorter or damaged (checksum), or the disk is full; .partial then ends where it ended before.
-  std::int64_t accept(std::int64_t mini_batch, const Range& range);
+  /// Resume of an ordered output: the place of rows accepted before, one call a mini-batch, before
+  /// publish(). Throws io when they do not lie within .partial.
+  void restore(std::int64_t mini_batch, std::int64_t offset, std::int64_t size_bytes);
 
-  /// Syncs .partial, sorts it when ordered, and renames it to the final name.
+  /// Appends the range's bytes. Throws io when the segment is shorter or damaged (checksum), or the
+  /// disk is full; .partial then ends where it ended before. Invalid argument after publish().
+  Placement accept(std::int64_t mini_batch, const Range& range);
+
+  /// Syncs .partial, sorts it when ordered (which takes the space of a second copy), and renames it
+  /// to the final name. Throws io, and invalid argument when the final file has come to exist;
+  /// .partial then still holds every row.
   void publish();
   /// Keeps .partial as it is, synced; the job failed or was canceled.
   void keep_partial();
 
   std::filesystem::path partial_path() const;
+
+  /// The length of the .partial of `final_path`, -1 when there is none. After a power failure it
+  /// may be less than the journal says: see Journal::forget_beyond().
+  static std::int64_t partial_length(const std::filesystem::path& final_path);
 
  private:
   struct State;

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "output/crc32c.hpp"
+
 namespace prs::output {
 
 /// A piece of a segment file.
@@ -19,16 +21,14 @@ struct Range {
   std::uint32_t crc32c = 0;
 };
 
-std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed = 0);
-
-/// The worker's side. One writer a file; the file must not exist.
+/// The worker's side. One writer a file; the file must not exist. Not thread-safe.
 class SegmentWriter {
  public:
-  /// Throws io naming the path.
+  /// Throws io naming the path. The folder must exist.
   explicit SegmentWriter(const std::filesystem::path& path);
   ~SegmentWriter();
-  /// Appends a mini-batch's rows with one write. Throws io (a full disk, say); what was appended
-  /// before stays valid.
+  /// Appends a mini-batch's rows with one write (more only where the kernel writes less). Throws io
+  /// (a full disk, say); what was appended before stays valid, and the next append may succeed.
   Range append(std::string_view rows);
 
  private:

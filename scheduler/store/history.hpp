@@ -25,16 +25,20 @@ struct RunRecord {
   std::int64_t failed_items = 0;
 };
 
+/// Not thread-safe. All methods throw io naming the file and PRS_HOME, and unavailable when other
+/// processes keep the file locked for longer than 10 s.
 class History {
  public:
-  /// Opens or creates; throws io naming the path.
+  /// Opens or creates, the folder too. Unsupported: the file of a newer version.
   explicit History(const std::filesystem::path& folder = default_folder());
   ~History();
+  /// Throws io when none of PRS_HOME, XDG_STATE_HOME and HOME is set.
   static std::filesystem::path default_folder();
 
   void put(const RunRecord& run);  ///< Inserts or replaces by run_id.
-  std::optional<RunRecord> find_completed(const std::string& identity) const;  ///< The newest.
-  std::vector<RunRecord> recent(std::int64_t limit) const;                     ///< Newest first.
+  /// The run finished last with status "completed"; none for the identity "".
+  std::optional<RunRecord> find_completed(const std::string& identity) const;
+  std::vector<RunRecord> recent(std::int64_t limit) const;  ///< Newest first.
 
  private:
   struct State;

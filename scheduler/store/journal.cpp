@@ -1,0 +1,158 @@
+#include "store/journal.hpp"
+
+#include <fmt/core.h>
+
+#include <system_error>
+
+#include <prs/error.hpp>
+
+#include "store/lock_file.hpp"
+#include "store/sqlite.hpp"
+
+namespace prs::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int32_t kApplicationId = 0x5052534A;  // "PRSJ"
+constexpr std::int64_t kVersion = 1;
+constexpr const char* kSchema = R"(
+  CREATE TABLE job (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    run_id TEXT NOT NULL,
+    step_json TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    finished_us INTEGER NOT NULL,
+    restarts INTEGER NOT NULL
+  );
+  CREATE TABLE accepted (
+    id INTEGER PRIMARY KEY,
+    items INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
+    output_length INTEGER NOT NULL,
+    partial_offset INTEGER NOT NULL
+  );
+)";
+
+/// The folder itself, made when the journal is to be written.
+const fs::path& prepare(const fs::path& folder, bool read_only) {
+  std::error_code error;
+  if (!read_only) fs::create_directories(folder, error);
+  if (error) {
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot create the folder: {}; choose an output "
+                                            "folder that you may write to",
+                                            folder.string(), error.message()));
+  }
+  return folder;
+}
+
+std::unique_ptr<LockFile> lock(const fs::path& folder, bool read_only) {
+  if (read_only) return nullptr;
+  return std::make_unique<LockFile>(folder / "job.lock");
+}
+
+}  // namespace
+
+struct Journal::State {
+  std::unique_ptr<LockFile> lock_file;  // First: nothing is touched before the lock is held.
+  Database database;
+  std::vector<AcceptedMiniBatch> buffer;
+
+  State(const fs::path& folder, bool read_only)
+      : lock_file(lock(prepare(folder, read_only), read_only)),
+        database(folder / "job.sqlite", read_only ? Database::Mode::kRead : Database::Mode::kWrite,
+                 {"start the job again with --overwrite",
+                  "check that the output folder can be read and written"}) {
+    if (!read_only) {
+      // A commit is then a write without a sync: kill -9 takes nothing back, and a power failure
+      // whole transactions only.
+      database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    }
+    database.require_schema(kApplicationId, kVersion, kSchema);
+  }
+
+  /// Within the caller's transaction.
+  void insert_buffered() {
+    Statement insert(database, "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5)");
+    for (const AcceptedMiniBatch& accepted : buffer) {
+      insert.bind(1, accepted.id)
+          .bind(2, accepted.items)
+          .bind(3, accepted.succeeded)
+          .bind(4, accepted.output_length)
+          .bind(5, accepted.partial_offset)
+          .run();
+    }
+  }
+};
+
+Journal::Journal(const fs::path& folder, bool read_only)
+    : state_(std::make_unique<State>(folder, read_only)) {}
+
+Journal::~Journal() = default;
+
+std::optional<JobRecord> Journal::job() const {
+  Statement select(state_->database,
+                   "SELECT run_id, step_json, status, reason, created_us, finished_us, restarts "
+                   "FROM job");
+  if (!select.step()) return std::nullopt;
+  return JobRecord{select.text(0),   select.text(1),   select.text(2),  select.text(3),
+                   select.number(4), select.number(5), select.number(6)};
+}
+
+void Journal::set_job(const JobRecord& job) {
+  Transaction transaction(state_->database);
+  state_->insert_buffered();
+  Statement(state_->database, "INSERT OR REPLACE INTO job VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+      .bind(1, job.run_id)
+      .bind(2, job.step_json)
+      .bind(3, job.status)
+      .bind(4, job.reason)
+      .bind(5, job.created_us)
+      .bind(6, job.finished_us)
+      .bind(7, job.restarts)
+      .run();
+  transaction.commit();
+  state_->buffer.clear();
+}
+
+void Journal::accept(const AcceptedMiniBatch& mini_batch) { state_->buffer.push_back(mini_batch); }
+
+void Journal::flush() {
+  if (state_->buffer.empty()) return;
+  Transaction transaction(state_->database);
+  state_->insert_buffered();
+  transaction.commit();
+  state_->buffer.clear();
+}
+
+void Journal::for_each_accepted(const std::function<void(const AcceptedMiniBatch&)>& visit) const {
+  Statement select(state_->database,
+                   "SELECT id, items, succeeded, output_length, partial_offset FROM accepted "
+                   "ORDER BY id");
+  while (select.step()) {
+    visit(
+        {select.number(0), select.number(1), select.number(2), select.number(3), select.number(4)});
+  }
+}
+
+std::int64_t Journal::last_output_length() const {
+  Statement select(state_->database, "SELECT coalesce(max(output_length), -1) FROM accepted");
+  select.step();
+  return select.number(0);
+}
+
+std::int64_t Journal::forget_beyond(std::int64_t output_length) {
+  Transaction transaction(state_->database);
+  Statement(state_->database, "DELETE FROM accepted WHERE output_length > ?1")
+      .bind(1, output_length)
+      .run();
+  Statement changes(state_->database, "SELECT changes()");
+  changes.step();
+  const std::int64_t forgotten = changes.number(0);
+  transaction.commit();
+  return forgotten;
+}
+
+}  // namespace prs::store

@@ -1,0 +1,209 @@
+#include "store/journal.hpp"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "output/child.hpp"
+#include "output/files.hpp"
+#include "store/sqlite.hpp"
+#include "support/expect_error.hpp"
+#include "support/temp_dir.hpp"
+
+namespace prs::store {
+namespace {
+
+using test::expect_error;
+using test::TempDir;
+
+JobRecord record(const std::string& status) {
+  return {"run-17", R"({"name":"step"})", status, "a reason", 1'700'000'000'000'000, 12, 3};
+}
+
+std::vector<AcceptedMiniBatch> accepted_in(const Journal& journal) {
+  std::vector<AcceptedMiniBatch> all;
+  journal.for_each_accepted([&](const AcceptedMiniBatch& one) { all.push_back(one); });
+  return all;
+}
+
+TEST(Journal, X1_HoldsTheJobAndItsAcceptedMiniBatches) {
+  const TempDir dir;
+  const auto folder = dir.path() / "out/.prs";
+  {
+    Journal journal(folder);
+    EXPECT_FALSE(journal.job());
+    EXPECT_EQ(journal.last_output_length(), -1);
+    EXPECT_TRUE(accepted_in(journal).empty());
+    journal.set_job(record("running"));
+    journal.set_job(record("failed"));
+    journal.accept({7, 10, 9, 200, 100});
+    journal.accept({2, 10, 10, 100, 0});
+    journal.accept({5, 10, 0, -1, 0});
+    journal.flush();
+    journal.flush();
+  }
+  const Journal journal(folder);
+  const JobRecord job = journal.job().value();
+  EXPECT_EQ(job.run_id, "run-17");
+  EXPECT_EQ(job.step_json, R"({"name":"step"})");
+  EXPECT_EQ(job.status, "failed");
+  EXPECT_EQ(job.reason, "a reason");
+  EXPECT_EQ(job.created_us, 1'700'000'000'000'000);
+  EXPECT_EQ(job.finished_us, 12);
+  EXPECT_EQ(job.restarts, 3);
+  const auto accepted = accepted_in(journal);
+  ASSERT_EQ(accepted.size(), 3U);
+  EXPECT_EQ(accepted[0].id, 2);
+  EXPECT_EQ(accepted[1].id, 5);
+  EXPECT_EQ(accepted[1].output_length, -1);
+  EXPECT_EQ(accepted[2].id, 7);
+  EXPECT_EQ(accepted[2].items, 10);
+  EXPECT_EQ(accepted[2].succeeded, 9);
+  EXPECT_EQ(accepted[2].output_length, 200);
+  EXPECT_EQ(accepted[2].partial_offset, 100);
+  EXPECT_EQ(journal.last_output_length(), 200);
+}
+
+TEST(Journal, WithoutKeptRowsThereIsNoOutputLength) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  journal.accept({0, 10, 10, -1, 0});
+  journal.flush();
+  EXPECT_EQ(journal.last_output_length(), -1);
+}
+
+TEST(Journal, WhatIsNotFlushedIsNotInIt) {
+  const TempDir dir;
+  {
+    Journal journal(dir.path());
+    journal.accept({0, 10, 10, 5, 0});
+    EXPECT_TRUE(accepted_in(journal).empty());
+  }
+  EXPECT_TRUE(accepted_in(Journal(dir.path())).empty());
+}
+
+TEST(Journal, TheJobsEndComesWithEverythingAccepted) {
+  const TempDir dir;
+  {
+    Journal journal(dir.path());
+    journal.accept({0, 10, 10, 5, 0});
+    journal.set_job(record("completed"));
+  }
+  EXPECT_EQ(accepted_in(Journal(dir.path())).size(), 1U);
+}
+
+TEST(Journal, O4_AMiniBatchIsAcceptedOnce) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  journal.accept({0, 10, 10, 5, 0});
+  journal.flush();
+  journal.accept({1, 10, 10, 9, 5});
+  journal.accept({0, 10, 10, 14, 9});
+  expect_error(ErrorCode::kInternal, "job.sqlite: UNIQUE constraint failed: accepted.id",
+               [&] { journal.flush(); });
+  EXPECT_EQ(accepted_in(journal).size(), 1U);  // The transaction is absent as a whole.
+}
+
+TEST(Journal, AVisitorsExceptionEndsTheVisit) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  for (std::int64_t id = 0; id < 3; ++id) journal.accept({id, 1, 1, id, id});
+  journal.flush();
+  int visits = 0;
+  EXPECT_THROW(journal.for_each_accepted([&](const AcceptedMiniBatch&) {
+    ++visits;
+    throw std::runtime_error("enough");
+  }),
+               std::runtime_error);
+  EXPECT_EQ(visits, 1);
+  EXPECT_EQ(accepted_in(journal).size(), 3U);
+}
+
+TEST(Journal, X1_ForgetsRowsBeyondALength) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  journal.accept({0, 1, 1, 10, 0});
+  journal.accept({1, 1, 0, 10, 10});
+  journal.accept({2, 1, 1, 20, 10});
+  journal.accept({3, 1, 1, -1, 0});
+  journal.flush();
+  EXPECT_EQ(journal.forget_beyond(20), 0);
+  EXPECT_EQ(journal.forget_beyond(19), 1);
+  EXPECT_EQ(journal.last_output_length(), 10);
+  EXPECT_EQ(journal.forget_beyond(0), 2);
+  EXPECT_EQ(accepted_in(journal).size(), 1U);
+}
+
+TEST(Journal, AReaderSeesTheRunningJob) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  journal.set_job(record("running"));
+  const Journal reader(dir.path(), true);
+  EXPECT_EQ(reader.job()->status, "running");
+  EXPECT_EQ(reader.last_output_length(), -1);
+  journal.accept({0, 10, 10, 5, 0});
+  journal.flush();
+  EXPECT_EQ(reader.last_output_length(), 5);
+  EXPECT_EQ(accepted_in(reader).size(), 1U);
+}
+
+TEST(Journal, AReaderNeedsAJournal) {
+  const TempDir dir;
+  const auto folder = dir.path() / "none";
+  expect_error(ErrorCode::kIo, (folder / "job.sqlite").string(), [&] { Journal(folder, true); });
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  test::write_file(dir.path() / "job.sqlite", "");
+  expect_error(ErrorCode::kIo, "job.sqlite: nothing has been stored in it yet",
+               [&] { Journal(dir.path(), true); });
+}
+
+TEST(Journal, AReaderCannotWrite) {
+  const TempDir dir;
+  Journal(dir.path()).set_job(record("running"));
+  Journal reader(dir.path(), true);
+  expect_error(ErrorCode::kIo, "readonly", [&] { reader.set_job(record("failed")); });
+}
+
+TEST(Journal, OfANewerVersionIsRefused) {
+  const TempDir dir;
+  Journal(dir.path()).set_job(record("running"));
+  Database(dir.path() / "job.sqlite", Database::Mode::kWrite, {})
+      .execute("PRAGMA user_version = 7");
+  for (const bool read_only : {false, true}) {
+    expect_error(ErrorCode::kUnsupported,
+                 "job.sqlite: has format 7, written by a newer prs-gpu; this one knows formats up "
+                 "to 1",
+                 [&] { Journal(dir.path(), read_only); });
+  }
+}
+
+TEST(Journal, AFullDiskIsAnErrorAndTheBufferIsKept) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  journal.set_job(record("running"));
+  for (std::int64_t id = 0; id < 20'000; ++id) journal.accept({id, 1, 1, id, id});
+  {
+    const test::FileSizeLimit limit(100'000);
+    expect_error(ErrorCode::kIo, (dir.path() / "job.sqlite").string(), [&] { journal.flush(); });
+  }
+  EXPECT_TRUE(accepted_in(journal).empty());
+  journal.flush();
+  EXPECT_EQ(accepted_in(journal).size(), 20'000U);
+  EXPECT_EQ(journal.job()->status, "running");
+}
+
+TEST(Journal, TextsOfAnyContentComeBack) {
+  const TempDir dir;
+  Journal journal(dir.path());
+  JobRecord job = record("failed");
+  job.reason = std::string("line 1\nl\0ine '2' \"\xC3\xA4\"", 22);
+  job.step_json = std::string(3'000'000, 'x');
+  journal.set_job(job);
+  EXPECT_EQ(journal.job()->reason, job.reason);
+  EXPECT_EQ(journal.job()->step_json, job.step_json);
+}
+
+}  // namespace
+}  // namespace prs::store
