@@ -29,6 +29,12 @@ void add_evaluate(CLI::App& app, Command& chosen);
 void add_inspect(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
 void add_export_images(CLI::App& app, Command& chosen);
+void add_run(CLI::App& app, Command& chosen);
+void add_resume(CLI::App& app, Command& chosen);
+void add_status(CLI::App& app, Command& chosen);
+void add_runs(CLI::App& app, Command& chosen);
+void add_logs(CLI::App& app, Command& chosen);
+void add_worker(CLI::App& app, Command& chosen);
 void add_completion(CLI::App& app, Command& chosen);
 
 /// Prints --version.

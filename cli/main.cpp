@@ -120,6 +120,12 @@ int parse_and_run(int argc, char** argv) {
   add_inspect(app, chosen);
   add_verify(app, chosen);
   add_export_images(app, chosen);
+  add_run(app, chosen);
+  add_resume(app, chosen);
+  add_status(app, chosen);
+  add_runs(app, chosen);
+  add_logs(app, chosen);
+  add_worker(app, chosen);
   add_completion(app, chosen);
 
   try {

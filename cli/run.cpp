@@ -1,0 +1,203 @@
+// `prs-gpu run` and `prs-gpu resume`: a step on worker processes.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <random>
+#include <string>
+
+#include "choice.hpp"
+#include "commands.hpp"
+#include "errors.hpp"
+#include "job_display.hpp"
+#include "runtime/job_folder.hpp"
+#include "runtime/orchestrator.hpp"
+#include "runtime/plan.hpp"
+#include "runtime/reuse.hpp"
+#include "runtime/worker.hpp"
+#include "step_options.hpp"
+#include "store/history.hpp"
+#include "store/journal.hpp"
+
+namespace prs::cli {
+namespace {
+
+constexpr const char* kRunExamples = R"(
+A step cuts its inputs into mini-batches, runs them on worker processes, retries what
+fails, and leaves one output file and a log tree under OUTPUT/logs.
+
+Examples:
+  prs-gpu run --model lenet.onnx --input photos/ --output out
+  prs-gpu run step.yml --set error_threshold=10 --workers 4
+  prs-gpu run step.yml --dry-run            mini-batches, workers, GPUs, settings
+  prs-gpu run --example > step.yml          a step file with every key explained
+  prs-gpu resume out                        after a failure, Ctrl-C or a crash
+
+Exit codes: 0 completed, 3 completed with failures within the limits, 4 a limit was
+exceeded, 5 workers could not start or made no progress, 6 system error, 2 usage,
+130 stopped by the user.
+)";
+
+struct RunCommand {
+  StepOptions step;
+  bool dry_run = false;
+  bool example = false;
+  bool quiet = false;
+  std::string format = "text";
+};
+
+/// "score-photos-20261121-110512-3f9a"
+std::string new_run_id(const std::string& name) {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &utc);
+  return fmt::format("{}-{}-{:04x}", name, text, std::random_device()() & 0xFFFFU);
+}
+
+store::RunRecord history_record(const config::Step& step, const std::string& run_id,
+                                const std::string& identity) {
+  store::RunRecord record;
+  record.run_id = run_id;
+  record.name = step.name;
+  record.status = "running";
+  record.output = std::filesystem::absolute(step.output).string();
+  record.identity = identity;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  record.created_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  return record;
+}
+
+/// The history is a convenience: a home that cannot be written to is no reason to fail.
+void put_history(const store::RunRecord& record, JobDisplay& display) {
+  try {
+    store::History().put(record);
+  } catch (const Error& error) {
+    display.note("the run is missing in `prs-gpu runs`: " + error.message());
+  }
+}
+
+int run_to_the_end(const config::Step& step, const std::string& run_id, bool resume,
+                   const std::string& identity, bool quiet) {
+  JobDisplay display(quiet);
+  for (const std::string& note : step.notes) display.note("note: " + note);
+  store::RunRecord record = history_record(step, run_id, identity);
+  runtime::RunOptions options;
+  options.step = step;
+  options.resume = resume;
+  options.run_id = run_id;
+  options.program = std::filesystem::read_symlink("/proc/self/exe");
+  options.on_progress = [&](const monitor::JobStatus& status) {
+    if (status.status == "running" || status.status == "stopping") display.show(status);
+    record.mini_batches = status.mini_batches;
+    record.items = status.items;
+    record.failed_items = status.items_failed;
+    record.status = status.status;
+    record.reason = status.reason;
+  };
+  options.on_note = [&](const std::string& text) { display.note(text); };
+  put_history(record, display);
+  const runtime::RunOutcome outcome = runtime::run_job(options);
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  record.finished_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  put_history(record, display);
+  display.result(outcome.result, logs::Paths(runtime::JobFolder(step.output).logs()));
+  return outcome.exit_code;
+}
+
+int run(const RunCommand& command) {
+  if (command.example) {
+    fmt::print("{}", config::example_step());
+    return kExitDone;
+  }
+  const config::Step step = build_step(command.step);
+  if (command.dry_run) {
+    const runtime::Plan plan = runtime::plan_step(step);
+    fmt::print("{}", command.format == "json" ? runtime::plan_json(step, plan)
+                                              : runtime::plan_text(step, plan));
+    return kExitDone;
+  }
+  std::string identity;
+  if (step.allow_reuse) {
+    identity = runtime::step_identity(step);
+    if (const auto reused = runtime::reuse_result(step, identity)) {
+      fmt::print(stderr, "prs-gpu: {}\n", *reused);
+      return kExitDone;
+    }
+  }
+  return run_to_the_end(step, new_run_id(step.name), false, identity, command.quiet);
+}
+
+int resume(const std::filesystem::path& output, const std::vector<std::string>& assignments,
+           bool quiet) {
+  const runtime::JobFolder folder(output);
+  if (!folder.has_job()) {
+    fail(ErrorCode::kInvalidArgument, "{} holds no job to resume", output.string());
+  }
+  std::optional<store::JobRecord> record;
+  {
+    const store::Journal journal(folder.store(), true);
+    record = journal.job();
+  }
+  if (!record) fail(ErrorCode::kInvalidArgument, "{} holds no job to resume", output.string());
+  if (record->status == "completed") {
+    fmt::print(stderr, "prs-gpu: the job in {} is completed; there is nothing to resume\n",
+               output.string());
+    return kExitDone;
+  }
+  config::Step step = config::step_from_json(record->step_json);
+  // The folder may have been moved since.
+  step.output = std::filesystem::absolute(output);
+  config::override_limits(step, assignments);
+  return run_to_the_end(step, record->run_id, true, "", quiet);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Command& chosen) {
+  CLI::App* command = app.add_subcommand("run", "Run a step: mini-batches on worker processes");
+  auto options = std::make_shared<RunCommand>();
+  add_step_options(*command, options->step);
+  command->add_flag("--dry-run", options->dry_run, "print the plan, run nothing");
+  command->add_option("--format", options->format, "of --dry-run: text, json")
+      ->check(CLI::IsMember({"text", "json"}));
+  command->add_flag("--example", options->example, "print a step file that explains itself");
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  command->footer(kRunExamples);
+  command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+}
+
+void add_resume(CLI::App& app, Command& chosen) {
+  struct Options {
+    std::filesystem::path output;
+    std::vector<std::string> assignments;
+    bool quiet = false;
+  };
+  CLI::App* command =
+      app.add_subcommand("resume", "Continue a job that failed, was stopped or was killed");
+  auto options = std::make_shared<Options>();
+  command->add_option("OUTPUT", options->output, "output folder of the job")->required();
+  command
+      ->add_option("--set", options->assignments,
+                   "another limit than before: --set error_threshold=100")
+      ->type_name("KEY=VALUE");
+  command->add_flag("-q,--quiet", options->quiet, "no progress");
+  command->footer(
+      "\nAccepted mini-batches are not run again. The settings are those of the first start;\n"
+      "only limits, tries, timeouts and the number of workers can be changed by --set.\n");
+  command->callback([options, &chosen] {
+    chosen = [options] { return resume(options->output, options->assignments, options->quiet); };
+  });
+}
+
+void add_worker(CLI::App& app, Command& chosen) {
+  CLI::App* command = app.add_subcommand("worker", "");
+  command->group("");  // Started by `run` alone.
+  command->callback([&chosen] { chosen = [] { return runtime::run_worker(); }; });
+}
+
+}  // namespace prs::cli

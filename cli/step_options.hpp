@@ -1,0 +1,36 @@
+// The flags of `run` that become settings of a step.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/step.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace prs::cli {
+
+/// One setting given on the command line, in order.
+struct GivenSetting {
+  std::string key;
+  std::string value;
+  std::string origin;  ///< The flag.
+};
+
+struct StepOptions {
+  std::filesystem::path file;  ///< STEP.yml; may be empty.
+  std::vector<std::string> inputs;
+  std::vector<std::string> assignments;  ///< --set key=value
+  std::vector<GivenSetting> given;
+};
+
+/// STEP.yml, --model, --input, --output, --set and the flags of the settings people change most.
+void add_step_options(CLI::App& command, StepOptions& options);
+
+/// The checked step. Throws UsageError for a --set without "=", prs::Error for the rest.
+config::Step build_step(const StepOptions& options);
+
+}  // namespace prs::cli

@@ -1,0 +1,69 @@
+#include "runtime/reuse.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <prs/error.hpp>
+
+#include "dataset/dataset.hpp"
+#include "dataset/sha256.hpp"
+#include "runtime/job_folder.hpp"
+#include "store/history.hpp"
+
+namespace prs::runtime {
+namespace fs = std::filesystem;
+
+std::string step_identity(const config::Step& step) {
+  nlohmann::json json;
+  json["format"] = 1;
+  json["kind"] = static_cast<int>(step.entry.kind);
+  json["entry"] = dataset::sha256_of_file(step.entry.path);
+  json["arguments"] = step.entry.arguments;
+  json["environment"] = step.environment_variables;
+  json["model_options"] = step.model_options;
+  json["mini_batch"] = {static_cast<int>(step.mini_batch_size.unit), step.mini_batch_size.value};
+  json["output_action"] = static_cast<int>(step.output_action);
+  json["file_name"] = step.append_row_file_name;
+  json["output_format"] = static_cast<int>(step.output_format);
+  json["safe_output"] = step.append_row_safe_output;
+  json["header"] = step.append_row_dataframe_header;
+  json["ordered"] = step.ordered;
+  json["top_k"] = step.top_k;
+  json["strict"] = step.strict_return_length;
+  json["limits"] = {step.error_threshold, step.allowed_failed_count, step.allowed_failed_percent};
+  json["inputs"] = dataset::input_identity(step.inputs, step.reuse_by_content);
+  return dataset::sha256_hex(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+std::optional<std::string> reuse_result(const config::Step& step, const std::string& identity) {
+  // A script that writes its own files leaves nothing that could be put elsewhere.
+  if (step.output_action != config::OutputAction::kAppendRow || step.overwrite) return std::nullopt;
+  std::optional<store::RunRecord> earlier;
+  try {
+    earlier = store::History().find_completed(identity);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  if (!earlier || earlier->failed_items > 0) return std::nullopt;
+  const fs::path result = fs::path(earlier->output) / step.append_row_file_name;
+  const fs::path wanted = JobFolder(step.output).result(step);
+  std::error_code error;
+  if (!fs::exists(result, error)) return std::nullopt;
+  if (!fs::equivalent(result, wanted, error)) {
+    if (fs::exists(wanted, error)) return std::nullopt;  // O5 decides about it.
+    fs::create_directories(step.output, error);
+    const fs::path partial = wanted.string() + ".partial";
+    if (!fs::copy_file(result, partial, fs::copy_options::overwrite_existing, error)) {
+      return std::nullopt;
+    }
+    fs::rename(partial, wanted, error);
+    if (error) return std::nullopt;
+  }
+  return fmt::format(
+      "nothing is run: run {} had the same entry, settings and inputs; its {} rows' file is {} "
+      "(--set allow_reuse=false or --overwrite runs the step again; so does any change to it)",
+      earlier->run_id, earlier->items, wanted.string());
+}
+
+}  // namespace prs::runtime
