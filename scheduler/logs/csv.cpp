@@ -25,16 +25,6 @@ void append_csv_field(std::string& row, std::string_view field) {
   row += '"';
 }
 
-std::string csv_record(std::initializer_list<std::string_view> fields) {
-  std::string row;
-  for (const std::string_view field : fields) {
-    if (!row.empty() || &field != fields.begin()) row += ',';
-    append_csv_field(row, field);
-  }
-  row += '\n';
-  return row;
-}
-
 void cut_torn_csv_record(const std::filesystem::path& path) {
   const auto fail = [&path](std::string_view what) {
     const int error = errno;

@@ -1,9 +1,7 @@
 // CSV as RFC 4180 has it, with "\n" as record separator.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -11,9 +9,6 @@ namespace prs::logs {
 
 /// Appends a field, quoted when it holds a comma, a quote or a line break.
 void append_csv_field(std::string& row, std::string_view field);
-
-/// A record with its "\n".
-std::string csv_record(std::initializer_list<std::string_view> fields);
 
 /// Cuts a CSV file behind its last whole record: a crash may leave half a record, whose open quote
 /// would swallow what is appended later. A missing file is fine. Throws io naming the file.

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "monitor/progress.hpp"
@@ -83,15 +85,23 @@ void visit_worker(Status& worker, const Visit& visit) {
   visit("items", worker.items);
 }
 
+/// JSON has no infinity and no NaN.
+template <typename T>
+T json_value(const T& value) {
+  if constexpr (std::is_same_v<T, double>) return std::isfinite(value) ? value : 0;
+  return value;
+}
+
 }  // namespace
 
 std::string to_json(const JobStatus& status) {
   ordered_json json;
-  visit_job(status, [&json](const char* key, const auto& value) { json[key] = value; });
+  visit_job(status, [&json](const char* key, const auto& value) { json[key] = json_value(value); });
   ordered_json workers = ordered_json::array();
   for (const WorkerStatus& worker : status.workers) {
     ordered_json object;
-    visit_worker(worker, [&object](const char* key, const auto& value) { object[key] = value; });
+    visit_worker(
+        worker, [&object](const char* key, const auto& value) { object[key] = json_value(value); });
     object["phase"] = name_of(worker.phase);
     workers.push_back(std::move(object));
   }
