@@ -76,6 +76,7 @@ std::string bar(double fraction, int columns) {
 std::string bar_line(const JobStatus& status, int columns) {
   constexpr int kLeastBar = 12;
   constexpr int kMostBar = 40;
+  const int kept_for_bar = columns / 4 > kLeastBar ? columns / 4 + 1 : 0;
   const double fraction = fraction_done(status);
   // Of a number that still grows there is no percentage.
   std::string text = status.listing
@@ -91,7 +92,7 @@ std::string bar_line(const JobStatus& status, int columns) {
   if (status.status != "running") facts.push_back(", " + printable(status.status));
   for (const std::string& fact : facts) {
     const int width = display_width(text) + display_width(fact);
-    if (width > columns) break;
+    if (width + kept_for_bar > columns) break;
     text += fact;
   }
   const int room = columns - display_width(text) - 1;
