@@ -21,16 +21,16 @@ namespace prs::gpu {
 
 /// A part of a partitioned device.
 struct MigDevice {
-  std::string uuid;      ///< "MIG-5fe5...".
-  std::string old_name;  ///< "MIG-GPU-<uuid>/<gpu instance>/<compute instance>", or "".
+  std::string uuid;           ///< "MIG-5fe5...".
+  std::string old_name = {};  ///< "MIG-GPU-<uuid>/<gpu instance>/<compute instance>", or "".
 };
 
 /// A device as the driver reports it, in the order of PCI bus ids.
 struct Device {
   std::string uuid;  ///< "GPU-5fe5...".
-  std::string name;
+  std::string name = {};
   bool mig_mode = false;  ///< Partitioned: usable only through its parts.
-  std::vector<MigDevice> mig_devices;
+  std::vector<MigDevice> mig_devices = {};
 };
 
 /// Variables of the program's own environment; nothing where one is not set.

@@ -18,6 +18,7 @@ class Paths {
  public:
   explicit Paths(std::filesystem::path logs) : logs_(std::move(logs)) {}
   const std::filesystem::path& root() const { return logs_; }
+  std::filesystem::path readme() const;      ///< readme.txt
   std::filesystem::path job_result() const;  ///< job_result.txt
   std::filesystem::path overview(
       std::string_view yyyymmddhh) const;           ///< job_progress_overview.*.txt
@@ -27,13 +28,18 @@ class Paths {
                                std::string_view process) const;  ///< sys/node/N/processNNN.txt
   std::filesystem::path worker_stdout(int node, std::string_view process) const;
   std::filesystem::path worker_stderr(int node, std::string_view process) const;
+  std::filesystem::path worker_profile(int node, std::string_view process) const;
   std::filesystem::path entry_log_folder(int node) const;  ///< user/entry_script_log/N
+  std::filesystem::path entry_log(int node, std::string_view process) const;
   std::filesystem::path user_stdout(int node, std::string_view process) const;
   std::filesystem::path user_stderr(int node, std::string_view process) const;
   std::filesystem::path user_error(int node, std::string_view process) const;  ///< user/error/N/...
   std::filesystem::path user_error_summary() const;                            ///< user/error.txt
   std::filesystem::path job_report_folder() const;                             ///< sys/job_report
-  std::filesystem::path perf_folder(int node) const;                           ///< perf/N
+  std::filesystem::path processed_mini_batches() const;
+  std::filesystem::path process_summary() const;
+  std::filesystem::path node_summary() const;
+  std::filesystem::path perf_folder(int node) const;  ///< perf/N
 
  private:
   std::filesystem::path logs_;
@@ -46,6 +52,7 @@ struct TryReport {
   int node = 0;
   std::string process;  ///< "process000"
   std::int64_t pid = 0;
+  std::string address;        ///< Of the node; "": this machine's host name.
   std::int64_t start_us = 0;  ///< Unix time in microseconds.
   std::int64_t total = 0;
   std::int64_t succeeded = 0;
@@ -53,24 +60,21 @@ struct TryReport {
   double elapsed_s = 0;     ///< Wall time of the try.
   double process_s = 0;     ///< CPU time.
   double run_method_s = 0;  ///< Wall time of run() itself.
-  std::string status;       ///< "RUN_DONE", "RUN_TIMEOUT", ...
+  std::string status;       ///< "RUN_DONE", "RUN_TIMEOUT", ...; anything but RUN_DONE failed.
   std::string error_category;
   std::string error_message;
   std::string detail_json;  ///< {"files": [...]} or {"file":..,"first":..,"count":..}
 };
 
-/// One worker process's life, for process_summary.csv.
+/// One worker process's life, for process_summary.csv. What it did is counted by LogTree itself,
+/// from the tries.
 struct ProcessReport {
   int node = 0;
   std::string process;
   std::int64_t pid = 0;
   std::string gpus;  ///< The value of CUDA_VISIBLE_DEVICES it was given.
   std::int64_t start_us = 0;
-  std::int64_t end_us = 0;
-  std::int64_t mini_batches = 0;
-  std::int64_t items = 0;
-  std::int64_t failed_items = 0;
-  double busy_s = 0;
+  std::int64_t end_us = 0;  ///< 0 while it runs.
   std::string end;  ///< "shutdown", "killed: RUN_TIMEOUT", "exit code 3", "signal 9 (Killed)", ...
 };
 
@@ -87,26 +91,48 @@ struct JobResult {
   std::string output;
 };
 
-/// Writes the orchestrator's files. Not thread-safe. Lines are written at once (no buffering across
-/// calls except the CSV reports, flushed each second and at the end). Throws io naming the file.
+/// Writes the orchestrator's files. Not thread-safe.
+///
+/// A job does not die of its logs: after construction nothing throws for a file that cannot be
+/// written (a full disk, say). The text is dropped, problem() tells, and later text is tried again.
+/// No file is left with half a line or half a CSV record where the file system lets us cut it.
+///
+/// Lines of progress (try_ended, process_started) wait in memory until flush(); everything else,
+/// and a try that failed, is in its file when the call returns.
 class LogTree {
  public:
   using Clock = std::function<std::chrono::system_clock::time_point()>;
 
-  /// Creates the folders and readme.txt. `restart` is 0 for a new job, the count of resumes else.
+  /// Creates the folders, readme.txt and the orchestrator's files. `restart` is 0 for a new job,
+  /// the count of resumes else: files are continued then, and an old job_result.txt is removed.
+  /// Throws io naming the file.
   LogTree(const Paths& paths, int restart, Clock clock = std::chrono::system_clock::now);
+  /// Writes what is buffered.
   ~LogTree();
   const Paths& paths() const;
+
+  /// Creates the folders in which the workers of a node open their files.
+  void add_node(int node);
 
   void master(std::string_view line);    ///< sys/master_role.txt, with a UTC timestamp.
   void overview(std::string_view line);  ///< job_progress_overview, rotated daily (UTC).
   void system_error(int node, std::string_view process, std::string_view text);
-  /// user/error/<node>/<process>.txt, whole, and one line in user/error.txt.
+  /// user/error/<node>/<process>.txt, whole, and one line in user/error.txt. `stage`: "load",
+  /// "init", "run of mini-batch 17", ...
   void user_error(int node, std::string_view process, std::string_view stage,
                   std::string_view text);
+  void process_started(const ProcessReport& report);
   void try_ended(const TryReport& report);  ///< processed_mini-batches.csv and the process's log.
   void process_ended(const ProcessReport& report);
-  void finish(const JobResult& result);  ///< job_result.txt, summaries, last overview line.
+  /// job_result.txt, summaries, last line of the overview and of master_role.
+  void finish(const JobResult& result);
+
+  /// To be called from the orchestrator's loop, as often as it likes: writes what is buffered when
+  /// 200 ms have passed since the last time, and the summaries when they changed and a second has.
+  void flush();
+
+  /// The first thing that could not be written and why, to be shown once; "" when all is well.
+  std::string problem() const;
 
  private:
   struct State;
@@ -116,7 +142,13 @@ class LogTree {
 /// "2026-11-21 09:41:07.123 UTC".
 std::string timestamp(std::chrono::system_clock::time_point time);
 
-/// The files of a job's tree that matter, for `prs-gpu logs`: errors only, or those of one worker.
+/// The text of job_result.txt, also for stderr. `paths` tells where to look: only files that are
+/// there and not empty are named.
+std::string job_result_text(const JobResult& result, const Paths& paths);
+
+/// The files of a job's tree that matter, for `prs-gpu logs`, in the order to read them; only those
+/// that exist and are not empty. `errors_only`: user and system errors and what was written to
+/// stderr. `worker`: the files of that process number, on every node; -1: the job's own files.
 std::vector<std::filesystem::path> find_logs(const Paths& paths, bool errors_only, int worker);
 
 }  // namespace prs::logs

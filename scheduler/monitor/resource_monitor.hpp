@@ -4,17 +4,31 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <vector>
+
+#include "gpu/nvml.hpp"
 
 namespace prs::monitor {
 
-/// Samples on a thread of its own, at once and then every `interval`, and once more at the end. A
-/// failing sample (a full disk) is dropped; the job goes on.
+/// Samples on a thread of its own: right after the start, then every `interval`, and once more at
+/// the end. A sample that cannot be taken or written (a full disk) is dropped; the job goes on.
+///
+/// Files: os/<%Y%m%d%H>/processes_<%M>, node_resource_usage.csv, node_disk_usage.csv,
+/// processes_resource_usage.csv (of this process and all that descend from it). CSV files that are
+/// there are continued (a resumed job); one with other columns, because the machine has other GPUs
+/// now, is renamed to <name>.1.csv first.
 class ResourceMonitor {
  public:
-  /// `watched`: the folder whose file system node_disk_usage.csv reports.
+  using GpuUsage = std::function<std::vector<gpu::Usage>()>;
+
+  /// `watched`: the folder whose file system node_disk_usage.csv reports. `gpu_usage`: as
+  /// gpu::query_usage, called on the thread; what it throws counts as "no GPU". An interval of 0
+  /// (the monitor is off) must not get here: throws invalid argument.
   ResourceMonitor(std::filesystem::path perf_folder, std::filesystem::path watched,
-                  std::chrono::seconds interval);
+                  std::chrono::milliseconds interval, GpuUsage gpu_usage);
+  /// Ends the thread without waiting for the interval.
   ~ResourceMonitor();
 
  private:
