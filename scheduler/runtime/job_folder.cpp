@@ -5,11 +5,13 @@
 #include <prs/error.hpp>
 #include <system_error>
 
+#include "store/journal.hpp"
+
 namespace prs::runtime {
 namespace fs = std::filesystem;
 namespace {
 
-void remove(const fs::path& path) {
+void remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
   if (error) {
@@ -28,10 +30,11 @@ bool JobFolder::has_job() const {
 }
 
 void JobFolder::prepare_new(const config::Step& step) const {
+  refuse_running_job();
   const fs::path file = result(step);
   std::error_code error;
   if (step.overwrite) {
-    for (const fs::path& old : {store(), logs(), file, partial(file)}) remove(old);
+    for (const fs::path& old : {store(), logs(), file, partial(file)}) remove_tree(old);
   } else if (has_job()) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("output {} holds an earlier job: continue it with `prs-gpu resume {}`, "
@@ -51,8 +54,18 @@ void JobFolder::prepare_resume() const {
                 fmt::format("{} holds no job to resume (no {})", output_.string(),
                             (store() / "job.sqlite").string()));
   }
-  remove(segments());
+  refuse_running_job();
+  remove_tree(segments());
   make_folders();
+}
+
+void JobFolder::refuse_running_job() const {
+  // The journal's lock decides in the end; this comes before anything is removed.
+  if (!store::Journal::in_use(store())) return;
+  throw Error(ErrorCode::kUnavailable,
+              fmt::format("a job is running in {}: see `prs-gpu status {}`, wait for its end or "
+                          "stop it",
+                          output_.string(), output_.string()));
 }
 
 void JobFolder::make_folders() const {

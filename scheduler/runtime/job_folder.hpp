@@ -35,6 +35,7 @@ class JobFolder {
   void prepare_resume() const;
 
  private:
+  void refuse_running_job() const;
   void make_folders() const;
   std::filesystem::path output_;
 };

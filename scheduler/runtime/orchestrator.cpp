@@ -205,7 +205,8 @@ void Orchestrator::begin() {
   for (const std::string& text : step_.notes) logs_.master(text);
   if (step_.resource_monitor_interval_s > 0) {
     monitor_.emplace(logs_.paths().perf_folder(0), folder_.output(),
-                     std::chrono::seconds(step_.resource_monitor_interval_s), gpu::query_usage);
+                     std::chrono::seconds(step_.resource_monitor_interval_s),
+                     [] { return gpu::query_usage(); });
   }
   if (options_.resume) restore_accepted();
   if (!listing_.finished()) {

@@ -92,6 +92,8 @@ Journal::Journal(const fs::path& folder, bool read_only)
 
 Journal::~Journal() = default;
 
+bool Journal::in_use(const fs::path& folder) { return LockFile::is_held(folder / "job.lock"); }
+
 std::optional<JobRecord> Journal::job() const {
   Statement select(state_->database,
                    "SELECT run_id, step_json, status, reason, created_us, finished_us, restarts "

@@ -40,6 +40,9 @@ class Journal {
   explicit Journal(const std::filesystem::path& folder, bool read_only = false);
   ~Journal();
 
+  /// Whether a job holds the lock at this moment.
+  static bool in_use(const std::filesystem::path& folder);
+
   std::optional<JobRecord> job() const;
   /// In one transaction with everything that accept() has buffered.
   void set_job(const JobRecord& job);

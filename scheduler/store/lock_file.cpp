@@ -53,6 +53,14 @@ LockFile::LockFile(const std::filesystem::path& path)
   }
 }
 
+bool LockFile::is_held(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool held = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  return held;
+}
+
 LockFile::~LockFile() {
   // The file stays: removing it would let two processes lock two files of one name.
   ::close(descriptor_);

@@ -16,6 +16,9 @@ class LockFile {
   LockFile(const LockFile&) = delete;
   LockFile& operator=(const LockFile&) = delete;
 
+  /// Whether somebody holds the lock at this moment.
+  static bool is_held(const std::filesystem::path& path);
+
  private:
   int descriptor_;
 };
