@@ -1,0 +1,163 @@
+/* An entry that does what its items say, for tests of what a job survives.
+ *
+ * An item is a file whose first word is a verb:
+ *   ok          one row: the file's name
+ *   skip        no row
+ *   twice       two rows
+ *   fail        run() fails
+ *   exit        the process exits with code 7
+ *   crash       SIGSEGV
+ *   kill        SIGKILL to itself
+ *   memory      allocates until it gets none, and says so
+ *   hang        never returns
+ *   child       starts a child process that outlives the call, then one row
+ * A verb with "-once" after it happens once for that file, then it is "ok": "crash-once".
+ *
+ * Arguments: --init fail|crash|hang|fail-once, --marks DIR (where "-once" is remembered),
+ * --log FILE (one line appended for every call, with the process id).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <prs/entry_plugin.h>
+
+typedef struct {
+  char init[32];
+  char marks[4096];
+  char log[4096];
+} faulty_state;
+
+static faulty_state g_state;
+
+static void log_line(const char* what, const char* item) {
+  char line[5000];
+  int fd, size;
+  if (g_state.log[0] == 0) return;
+  size = snprintf(line, sizeof line, "%ld %s %s %s\n", (long)getpid(), what, item,
+                  getenv("CUDA_VISIBLE_DEVICES") ? getenv("CUDA_VISIBLE_DEVICES") : "(unset)");
+  fd = open(g_state.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (fd < 0) return;
+  if (write(fd, line, (size_t)size) != size) abort();
+  close(fd);
+}
+
+/* Whether this is the first time for that name, in all processes of the test. */
+static int first_time(const char* name) {
+  char path[8300];
+  const char* base = strrchr(name, '/');
+  int fd;
+  snprintf(path, sizeof path, "%s/%s.mark", g_state.marks, base ? base + 1 : name);
+  fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return 0;
+  close(fd);
+  return 1;
+}
+
+static void take_all_memory(void) {
+  for (;;) {
+    char* block = malloc(16 << 20);
+    if (block == NULL) return;
+    memset(block, 1, 16 << 20);
+  }
+}
+
+static int misbehave(const char* verb, const prs_host* host) {
+  if (strcmp(verb, "fail") == 0) {
+    host->error(host->self, "the item says fail");
+    return 1;
+  }
+  if (strcmp(verb, "exit") == 0) exit(7);
+  if (strcmp(verb, "crash") == 0) {
+    signal(SIGSEGV, SIG_DFL);
+    raise(SIGSEGV);
+  }
+  if (strcmp(verb, "kill") == 0) raise(SIGKILL);
+  if (strcmp(verb, "memory") == 0) {
+    take_all_memory();
+    host->error(host->self, "out of memory");
+    return 1;
+  }
+  if (strcmp(verb, "hang") == 0) {
+    for (;;) pause();
+  }
+  return 0;
+}
+
+static int init(void* state, const prs_host* host, const prs_entry_context* context) {
+  faulty_state* own = state;
+  char verb[32];
+  int i;
+  for (i = 0; i + 1 < context->argument_count; i += 2) {
+    const char* name = context->arguments[i];
+    const char* value = context->arguments[i + 1];
+    if (strcmp(name, "--init") == 0) snprintf(own->init, sizeof own->init, "%s", value);
+    if (strcmp(name, "--marks") == 0) snprintf(own->marks, sizeof own->marks, "%s", value);
+    if (strcmp(name, "--log") == 0) snprintf(own->log, sizeof own->log, "%s", value);
+  }
+  log_line("init", context->agent_name);
+  snprintf(verb, sizeof verb, "%s", own->init);
+  if (strstr(verb, "-once") != NULL) {
+    *strstr(verb, "-once") = 0;
+    if (!first_time("init")) return 0;
+  }
+  return misbehave(verb, host);
+}
+
+static int one_item(const prs_host* host, const char* path) {
+  char verb[64] = "";
+  char* once;
+  FILE* file = fopen(path, "r");
+  const char* name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+  if (file == NULL) {
+    host->item_error(host->self, path, strerror(errno));
+    return 0;
+  }
+  if (fscanf(file, "%63s", verb) != 1) verb[0] = 0;
+  fclose(file);
+  once = strstr(verb, "-once");
+  if (once != NULL) {
+    *once = 0;
+    if (!first_time(name)) strcpy(verb, "ok");
+  }
+  if (strcmp(verb, "skip") == 0) {
+    host->item_error(host->self, path, "the item says skip");
+    return 0;
+  }
+  if (strcmp(verb, "child") == 0 && fork() == 0) {
+    for (;;) pause();
+  }
+  if (strcmp(verb, "twice") == 0) host->row(host->self, name, strlen(name));
+  if (misbehave(verb, host) != 0) return 1;
+  host->row(host->self, name, strlen(name));
+  return 0;
+}
+
+static int run(void* state, const prs_host* host, const prs_mini_batch* mini_batch) {
+  int64_t i;
+  (void)state;
+  for (i = 0; i < mini_batch->file_count; ++i) {
+    log_line("run", mini_batch->files[i]);
+    if (one_item(host, mini_batch->files[i]) != 0) return 1;
+  }
+  return 0;
+}
+
+static void shut_down(void* state) {
+  (void)state;
+  log_line("shutdown", "-");
+}
+
+__attribute__((visibility("default"))) int prs_entry_plugin(prs_entry_plugin_table* table) {
+  table->abi_version = PRS_ENTRY_ABI_VERSION;
+  table->size = sizeof *table;
+  table->state = &g_state;
+  table->init = init;
+  table->run = run;
+  table->shutdown = shut_down;
+  return 0;
+}
