@@ -11,6 +11,8 @@
 namespace prs::gpu {
 namespace {
 
+constexpr const char* kLibrary = "libnvidia-ml.so.1";
+
 // NVML's binary interface, as far as it is used here. Names and values are NVML's.
 
 struct NvmlDevice;
@@ -204,7 +206,9 @@ std::string for_each_device(const Nvml& nvml, const Visit& visit) {
 
 }  // namespace
 
-DriverReport query_driver(const std::string& library) {
+DriverReport query_driver() { return query_driver_from(kLibrary); }
+
+DriverReport query_driver_from(const std::string& library) {
   const Nvml nvml(library);
   if (!nvml.usable()) return {{}, nvml.problem()};
   DriverReport report;
@@ -229,7 +233,9 @@ DriverReport query_driver(const std::string& library) {
   return report;
 }
 
-std::vector<Usage> query_usage(const std::string& library) {
+std::vector<Usage> query_usage() { return query_usage_from(kLibrary); }
+
+std::vector<Usage> query_usage_from(const std::string& library) {
   const Nvml nvml(library);
   std::vector<Usage> all;
   if (!nvml.usable()) return all;

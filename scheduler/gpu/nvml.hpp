@@ -13,8 +13,6 @@
 
 namespace prs::gpu {
 
-inline constexpr const char* kNvmlLibrary = "libnvidia-ml.so.1";
-
 struct DriverReport {
   std::vector<Device> devices;
   /// Why there are none, or why some are missing, in one line: "no NVIDIA driver
@@ -22,8 +20,9 @@ struct DriverReport {
   std::string problem;
 };
 
-/// `library`: a name or path for dlopen().
-DriverReport query_driver(const std::string& library = kNvmlLibrary);
+DriverReport query_driver();
+/// The same from another library: a name or path for dlopen().
+DriverReport query_driver_from(const std::string& library);
 
 /// One device's state now (M1). Values are -1 where the driver does not tell.
 struct Usage {
@@ -36,6 +35,7 @@ struct Usage {
 };
 
 /// All devices that answer; none without a driver.
-std::vector<Usage> query_usage(const std::string& library = kNvmlLibrary);
+std::vector<Usage> query_usage();
+std::vector<Usage> query_usage_from(const std::string& library);
 
 }  // namespace prs::gpu

@@ -201,11 +201,15 @@ class ListReader {
   Form form_ = Form::kIndex;
 };
 
+bool any_partitioned(std::span<const Device> devices) {
+  return std::any_of(devices.begin(), devices.end(),
+                     [](const Device& device) { return device.mig_mode; });
+}
+
 /// All devices of the driver.
 VisibleDevices all_devices(std::span<const Device> devices) {
   VisibleDevices visible;
-  const bool partitioned = std::any_of(devices.begin(), devices.end(),
-                                       [](const Device& device) { return device.mig_mode; });
+  const bool partitioned = any_partitioned(devices);
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const Device& device = devices[i];
     if (!device.mig_mode) {
@@ -226,8 +230,7 @@ VisibleDevices all_devices(std::span<const Device> devices) {
 void add_pretended(int count, std::span<const Device> devices, VisibleDevices& visible) {
   const auto shown = static_cast<int>(visible.entries.size());
   if (count <= shown) return;
-  const bool partitioned = std::any_of(devices.begin(), devices.end(),
-                                       [](const Device& device) { return device.mig_mode; });
+  const bool partitioned = any_partitioned(devices);
   if (!devices.empty()) {
     visible.notes.push_back(fmt::format(
         "AZ_BATCHAI_GPU_COUNT_FOUND={}, but the driver shows {}{}", count, shown,

@@ -77,7 +77,7 @@ perf/<node>/os/<yyyymmddhh>/processes_<mm>
 perf/<node>/node_resource_usage.csv
     CPU, memory, disk, network, connections, then five columns for each GPU. Cpu Percent is the average
     since the row before; disk and network numbers count from the machine's start. 1 MB = 1024 x 1024
-    bytes.
+    bytes. node_resource_usage.1.csv: from before the job was resumed with other GPUs.
 perf/<node>/node_disk_usage.csv
     Space of the file system that holds the output.
 perf/<node>/processes_resource_usage.csv

@@ -46,7 +46,7 @@ struct Pipe {
 
 /// Starts ps with its stdout in the pipe; nothing when there is none. The child gets no signal
 /// mask of ours, and a process group of its own so that Ctrl-C does not cut its table short.
-std::optional<pid_t> spawn_ps(int output) {
+std::optional<pid_t> spawn_ps(const std::string& path, int output) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
@@ -68,7 +68,7 @@ std::optional<pid_t> spawn_ps(int output) {
   const std::array<char*, 3> arguments = {program.data(), options.data(), nullptr};
   pid_t pid = 0;
   const int error =
-      ::posix_spawn(&pid, "/bin/ps", &actions, &attributes, arguments.data(), environ);
+      ::posix_spawn(&pid, path.c_str(), &actions, &attributes, arguments.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return std::nullopt;
@@ -137,10 +137,10 @@ std::string start_text(std::int64_t start_s, std::int64_t now_s) {
 
 }  // namespace
 
-std::string run_ps() {
+std::string run_ps(const std::string& program) {
   Pipe pipe;
   if (pipe.ends[0] < 0) return {};
-  const std::optional<pid_t> pid = spawn_ps(pipe.ends[1]);
+  const std::optional<pid_t> pid = spawn_ps(program, pipe.ends[1]);
   if (!pid) return {};
   pipe.close_end(1);
   std::string text;

@@ -12,8 +12,9 @@ namespace prs::monitor {
 /// The table of all processes.
 std::string ps_text();
 
-/// What /bin/ps prints; "" when there is none or it fails or takes longer than five seconds.
-std::string run_ps();
+/// What `program auxww` prints; "" when there is none or it fails or takes longer than five
+/// seconds.
+std::string run_ps(const std::string& program = "/bin/ps");
 
 /// A line of our own table needs more than ProcessInfo holds.
 struct PsRow {

@@ -73,6 +73,10 @@ struct Journal::State {
     database.require_schema(kApplicationId, kVersion, kSchema);
   }
 
+  ~State() {
+    if (lock_file) database.leave_wal();
+  }
+
   /// Within the caller's transaction.
   void insert_buffered() {
     Statement insert(database, "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5)");

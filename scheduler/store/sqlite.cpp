@@ -77,6 +77,12 @@ void Database::require_schema(std::int32_t application_id, std::int64_t version,
   }
 }
 
+void Database::leave_wal() noexcept {
+  ::sqlite3_busy_timeout(handle_, 0);
+  ::sqlite3_exec(handle_, "PRAGMA journal_mode = DELETE", nullptr, nullptr, nullptr);
+  ::sqlite3_busy_timeout(handle_, kBusyTimeoutMs);
+}
+
 void Database::raise(ErrorCode error, int code, const std::string& advice) const {
   // Out of memory, even the handle may be missing.
   std::string text = handle_ != nullptr ? ::sqlite3_errmsg(handle_) : ::sqlite3_errstr(code);

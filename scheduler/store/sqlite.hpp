@@ -44,6 +44,10 @@ class Database {
   /// that is an error: io). Throws io for another program's file, unsupported for a newer version.
   void require_schema(std::int32_t application_id, std::int64_t version, const char* sql);
 
+  /// Ends the use of a write-ahead log, if nobody else has the file open just now: without one, it
+  /// can be read by those who may not write next to it. Never fails.
+  void leave_wal() noexcept;
+
   /// Throws what SQLite's result `code` means.
   [[noreturn]] void fail(int code) const;
 

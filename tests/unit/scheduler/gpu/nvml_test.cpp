@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 
 #include "fake_nvml.hpp"
@@ -37,7 +38,7 @@ class Nvml : public ::testing::Test {
 
 TEST_F(Nvml, G1_ReportsTheDevicesInTheDriversOrder) {
   fake_->devices = {{.uuid = "GPU-aaaa", .name = "H200"}, {.uuid = "GPU-bbbb", .name = "L4"}};
-  const DriverReport report = query_driver(FAKE_NVML);
+  const DriverReport report = query_driver_from(FAKE_NVML);
   EXPECT_EQ(report.problem, "");
   ASSERT_EQ(report.devices.size(), 2U);
   EXPECT_EQ(report.devices[0].uuid, "GPU-aaaa");
@@ -50,7 +51,8 @@ TEST_F(Nvml, G1_ReportsTheDevicesInTheDriversOrder) {
 TEST_F(Nvml, TheDefaultIsTheDriversLibrary) {
   fake_->devices = {{.uuid = "GPU-aaaa"}};
   EXPECT_EQ(query_driver().devices.size(), 1U);
-  EXPECT_EQ(query_usage().size(), 1U);
+  const std::function<std::vector<Usage>()> as_the_monitor_calls_it = query_usage;
+  EXPECT_EQ(as_the_monitor_calls_it().size(), 1U);
 }
 
 TEST_F(Nvml, G6_ReportsMigDevicesByBothNames) {
@@ -59,7 +61,7 @@ TEST_F(Nvml, G6_ReportsMigDevicesByBothNames) {
                      {.uuid = ""},
                      {.uuid = "MIG-2222", .gpu_instance = 8, .compute_instance = 1}};
   fake_->devices = {gpu, {.uuid = "GPU-bbbb", .mig_mode = 0}};
-  const DriverReport report = query_driver(FAKE_NVML);
+  const DriverReport report = query_driver_from(FAKE_NVML);
   ASSERT_EQ(report.devices.size(), 2U);
   EXPECT_TRUE(report.devices[0].mig_mode);
   ASSERT_EQ(report.devices[0].mig_devices.size(), 2U) << "an empty place is no device";
@@ -72,60 +74,60 @@ TEST_F(Nvml, G6_ReportsMigDevicesByBothNames) {
 
 TEST_F(Nvml, ADeviceThatIsLostIsLeftOutAndTold) {
   fake_->devices = {{.uuid = "GPU-aaaa", .handle_result = 15}, {.uuid = "GPU-bbbb"}};
-  const DriverReport report = query_driver(FAKE_NVML);
+  const DriverReport report = query_driver_from(FAKE_NVML);
   ASSERT_EQ(report.devices.size(), 1U);
   EXPECT_EQ(report.devices[0].uuid, "GPU-bbbb");
   EXPECT_EQ(report.problem,
             "GPU 0 is left out: nvmlDeviceGetHandleByIndex_v2 failed with 15 (GPU is lost)");
-  ASSERT_EQ(query_usage(FAKE_NVML).size(), 1U);
-  EXPECT_EQ(query_usage(FAKE_NVML)[0].index, 1) << "as nvidia-smi counts";
+  ASSERT_EQ(query_usage_from(FAKE_NVML).size(), 1U);
+  EXPECT_EQ(query_usage_from(FAKE_NVML)[0].index, 1) << "as nvidia-smi counts";
 }
 
 TEST_F(Nvml, ADeviceWithoutUuidIsLeftOutAndTold) {
   fake_->devices = {{.uuid = "GPU-aaaa"}, {.uuid = ""}};
-  const DriverReport report = query_driver(FAKE_NVML);
+  const DriverReport report = query_driver_from(FAKE_NVML);
   EXPECT_EQ(report.devices.size(), 1U);
   EXPECT_EQ(report.problem, "GPU 1 is left out: the driver does not tell its UUID");
 }
 
 TEST_F(Nvml, ADriverWithoutGpusIsAProblemInOneLine) {
-  EXPECT_EQ(query_driver(FAKE_NVML).problem, "the NVIDIA driver shows no GPU");
+  EXPECT_EQ(query_driver_from(FAKE_NVML).problem, "the NVIDIA driver shows no GPU");
   fake_->count_result = 999;
-  EXPECT_EQ(query_driver(FAKE_NVML).problem,
+  EXPECT_EQ(query_driver_from(FAKE_NVML).problem,
             "nvmlDeviceGetCount_v2 failed with 999 (Unknown Error)");
 }
 
 TEST_F(Nvml, AKernelModuleThatIsNotLoadedIsAProblemInOneLine) {
   fake_->devices = {{.uuid = "GPU-aaaa"}};
   fake_->init_result = 9;
-  const DriverReport report = query_driver(FAKE_NVML);
+  const DriverReport report = query_driver_from(FAKE_NVML);
   EXPECT_TRUE(report.devices.empty());
   EXPECT_EQ(report.problem,
             "nvmlInit_v2 failed with 9 (Driver Not Loaded): the NVIDIA kernel module is not "
             "loaded");
-  EXPECT_TRUE(query_usage(FAKE_NVML).empty());
+  EXPECT_TRUE(query_usage_from(FAKE_NVML).empty());
 }
 
 TEST_F(Nvml, AVersionMismatchTellsTheFix) {
   fake_->init_result = 18;
-  EXPECT_EQ(query_driver(FAKE_NVML).problem,
+  EXPECT_EQ(query_driver_from(FAKE_NVML).problem,
             "nvmlInit_v2 failed with 18 (Driver/library version mismatch): the kernel module is of "
             "another version than the library; reboot");
 }
 
 TEST_F(Nvml, ALibraryThatLacksAFunctionIsNotUsed) {
-  EXPECT_EQ(query_driver(FAKE_NVML_OLD).problem,
+  EXPECT_EQ(query_driver_from(FAKE_NVML_OLD).problem,
             FAKE_NVML_OLD " lacks nvmlDeviceGetCount_v2: the NVIDIA driver is too old");
-  EXPECT_TRUE(query_usage(FAKE_NVML_OLD).empty());
+  EXPECT_TRUE(query_usage_from(FAKE_NVML_OLD).empty());
 }
 
 TEST_F(Nvml, G1_NoDriverIsAProblemInOneLine) {
-  const DriverReport report = query_driver("libprs-no-such-driver.so.1");
+  const DriverReport report = query_driver_from("libprs-no-such-driver.so.1");
   EXPECT_TRUE(report.devices.empty());
   EXPECT_TRUE(report.problem.starts_with("no NVIDIA driver (libprs-no-such-driver.so.1: "))
       << report.problem;
   EXPECT_EQ(report.problem.find('\n'), std::string::npos);
-  EXPECT_TRUE(query_usage("libprs-no-such-driver.so.1").empty());
+  EXPECT_TRUE(query_usage_from("libprs-no-such-driver.so.1").empty());
 }
 
 TEST_F(Nvml, M1_UsageIsInPercentMegabytesDegreesAndWatts) {
@@ -135,7 +137,7 @@ TEST_F(Nvml, M1_UsageIsInPercentMegabytesDegreesAndWatts) {
                      .memory_total = 141ULL << 30,
                      .temperature = 61,
                      .milliwatts = 345'678}};
-  const std::vector<Usage> usage = query_usage(FAKE_NVML);
+  const std::vector<Usage> usage = query_usage_from(FAKE_NVML);
   ASSERT_EQ(usage.size(), 1U);
   EXPECT_EQ(usage[0].index, 0);
   EXPECT_EQ(usage[0].utilization_percent, 87);
@@ -147,7 +149,7 @@ TEST_F(Nvml, M1_UsageIsInPercentMegabytesDegreesAndWatts) {
 
 TEST_F(Nvml, M1_WhatTheDriverDoesNotTellIsMinusOne) {
   fake_->devices = {{.uuid = "GPU-aaaa"}};
-  const std::vector<Usage> usage = query_usage(FAKE_NVML);
+  const std::vector<Usage> usage = query_usage_from(FAKE_NVML);
   ASSERT_EQ(usage.size(), 1U);
   EXPECT_EQ(usage[0].utilization_percent, -1);
   EXPECT_EQ(usage[0].memory_used_mb, -1);
@@ -159,8 +161,8 @@ TEST_F(Nvml, M1_WhatTheDriverDoesNotTellIsMinusOne) {
 // Only a worker may hold a device, and only after its CUDA_VISIBLE_DEVICES is set.
 TEST_F(Nvml, G7_AskingTheDriverLoadsNoCudaLibrary) {
   fake_->devices = {{.uuid = "GPU-aaaa"}};
-  query_driver(FAKE_NVML);
-  query_usage(FAKE_NVML);
+  query_driver_from(FAKE_NVML);
+  query_usage_from(FAKE_NVML);
   EXPECT_EQ(::dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD), nullptr);
 }
 

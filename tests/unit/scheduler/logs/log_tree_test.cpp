@@ -1,6 +1,9 @@
 #include "logs/log_tree.hpp"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <iterator>
@@ -375,6 +378,28 @@ TEST_F(LogTreeTest, X1_AResumedJobContinuesItsFiles) {
   const std::string nodes = text_of(paths_.node_summary());
   EXPECT_TRUE(contains(nodes, "\n0,0,1,1,1,0,9,1,"));
   EXPECT_TRUE(contains(nodes, "\n0,1,1,1,1,0,9,1,"));
+}
+
+TEST_F(LogTreeTest, AKilledOrchestratorLeavesUsableFiles) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto tree = open();
+    tree->process_started(process("process000"));
+    tree->try_ended(done(1));
+    now_ += seconds(1);
+    tree->flush();
+    tree->try_ended(done(2));
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const std::string report = text_of(paths_.processed_mini_batches());
+  EXPECT_TRUE(contains(report, "\n1,1,0/process000,"));
+  EXPECT_TRUE(report.ends_with("\n"));
+  EXPECT_TRUE(contains(text_of(paths_.process_summary()), "\n0,process000,0,1234,"));
+  EXPECT_TRUE(contains(text_of(paths_.node_summary()), "\n0,0,1,1,1,0,9,1,"));
 }
 
 TEST_F(LogTreeTest, AnOutputThatCannotBeWrittenIsRefusedAtTheStart) {

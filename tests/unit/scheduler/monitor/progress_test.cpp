@@ -103,7 +103,7 @@ TEST(Progress, TheTerminalShowsABarAndTheWorkers) {
 
 TEST(Progress, ANarrowTerminalShowsLess) {
   EXPECT_EQ(terminal_lines(running(), 80)[0],
-            "[==>                     ]  12% 12/100 mini-batches, 0:00:38 left, 22.2 items/s");
+            "[===>                     ]  12% 12/100 mini-batches, 0:00:38 left, 22.2 items/s");
   EXPECT_EQ(terminal_lines(running(), 40), (Lines{" 12% 12/100 mini-batches, 0:00:38 left",
                                                   "process000 run of mini-batch 17 2 s, 12~",
                                                   "process001 init 1:02:05, 0 mini-batches~"}));

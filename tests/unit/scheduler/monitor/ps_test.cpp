@@ -70,6 +70,11 @@ TEST(Ps, M1_PsItselfIsRunWhereItIsInstalled) {
   EXPECT_TRUE(line.ends_with(" cat -u")) << line;
 }
 
+TEST(Ps, AProgramThatIsMissingOrFailsGivesNothing) {
+  EXPECT_EQ(run_ps("/no/such/program"), "");
+  EXPECT_EQ(run_ps("/bin/false"), "");
+}
+
 TEST(Ps, M1_ThereIsAlwaysATable) { EXPECT_TRUE(ps_text().starts_with("USER ")); }
 
 }  // namespace

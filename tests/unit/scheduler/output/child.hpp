@@ -1,7 +1,6 @@
 // A part of a test that runs in a process of its own: to be killed, to hold locks, to meet limits.
 #pragma once
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

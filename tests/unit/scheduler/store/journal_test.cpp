@@ -1,6 +1,7 @@
 #include "store/journal.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <stdexcept>
 #include <string>
@@ -157,6 +158,45 @@ TEST(Journal, AReaderNeedsAJournal) {
   test::write_file(dir.path() / "job.sqlite", "");
   expect_error(ErrorCode::kIo, "job.sqlite: nothing has been stored in it yet",
                [&] { Journal(dir.path(), true); });
+}
+
+/// What somebody reads who may read the folder but not write to it.
+std::string read_by_another_user(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    fs::permissions(entry, fs::perms(0644));
+  }
+  fs::permissions(folder, fs::perms(0555));
+  test::Child child([&](const test::Child::Line& line) {
+    // Permissions do not bind root.
+    if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0) throw std::runtime_error("uid");
+    line.say(Journal(folder, true).job()->status);
+  });
+  const std::string said = child.hear_all();
+  EXPECT_EQ(child.wait(), 0);
+  fs::permissions(folder, fs::perms(0755));
+  return said;
+}
+
+TEST(Journal, AnotherUserReadsAnEndedJobs) {
+  const TempDir dir;
+  Journal(dir.path()).set_job(record("completed"));
+  EXPECT_EQ(read_by_another_user(dir.path()), "completed");
+}
+
+TEST(Journal, AnotherUserReadsARunningAndAKilledJobs) {
+  const TempDir dir;
+  test::Child job([&](const test::Child::Line& line) {
+    Journal journal(dir.path());
+    journal.set_job(record("running"));
+    line.say("k");
+    line.hear();
+  });
+  ASSERT_EQ(job.hear(1), "k");
+  EXPECT_EQ(read_by_another_user(dir.path()), "running");
+  job.kill();
+  job.wait();
+  EXPECT_EQ(read_by_another_user(dir.path()), "running");
 }
 
 TEST(Journal, AReaderCannotWrite) {
