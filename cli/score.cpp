@@ -12,13 +12,13 @@
 
 #include "choice.hpp"
 #include "commands.hpp"
+#include "entry/row_writer.hpp"
 #include "errors.hpp"
 #include "failures.hpp"
 #include "interrupt.hpp"
 #include "output.hpp"
 #include "pipeline.hpp"
 #include "progress.hpp"
-#include "row_writer.hpp"
 #include "scoring_options.hpp"
 
 namespace prs::cli {

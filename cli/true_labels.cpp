@@ -13,8 +13,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "entry/row_writer.hpp"
 #include "errors.hpp"
-#include "row_writer.hpp"
 #include "text.hpp"
 
 namespace prs::cli {

@@ -1,4 +1,5 @@
-// The rows that score writes: one an image, as text, CSV or JSON lines.
+// The rows that images become, for `score` and the built-in entry: one an image, as text, CSV or
+// JSON lines.
 //
 //   text    7.png: Sneaker                     with --top-k 2: 7.png: Sneaker (9.3), Sandal (4.1)
 //   csv     name,class,score[,class2,score2...][,score_<class>...]
@@ -14,9 +15,9 @@
 
 #include <prs/engine.hpp>
 
-#include "scoring_options.hpp"
+#include "entry/scorer.hpp"
 
-namespace prs::cli {
+namespace prs::entry {
 
 enum class RowFormat { kText, kCsv, kJsonLines };
 
@@ -50,4 +51,4 @@ class RowWriter {
 /// The base name of an image file, or "digits.idx#17".
 std::string short_name(const ImageItem& item);
 
-}  // namespace prs::cli
+}  // namespace prs::entry

@@ -1,4 +1,4 @@
-#include "row_writer.hpp"
+#include "entry/row_writer.hpp"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <cmath>
 #include <iterator>
 
-#include "text.hpp"
+#include "entry/fields.hpp"
 
-namespace prs::cli {
+namespace prs::entry {
 namespace {
 
 std::string quoted_for(RowFormat format, const std::string& text) {
@@ -123,4 +123,4 @@ std::string short_name(const ImageItem& item) {
   return item.record < 0 ? base : fmt::format("{}#{}", base, item.record);
 }
 
-}  // namespace prs::cli
+}  // namespace prs::entry
