@@ -152,7 +152,7 @@ int resume(const std::filesystem::path& output, const std::vector<std::string>& 
   config::Step step = config::step_from_json(record->step_json);
   // The folder may have been moved since.
   step.output = std::filesystem::absolute(output);
-  config::override_limits(step, assignments);
+  override_limits(step, assignments);
   return run_to_the_end(step, record->run_id, true, "", quiet);
 }
 

@@ -24,6 +24,9 @@
 namespace prs::cli {
 namespace {
 
+using entry::RowFormat;
+using entry::RowWriter;
+
 constexpr const char* kExamples = R"(Examples:
   prs-gpu score --model lenet.onnx photos/                       a folder and all below it
   prs-gpu score --model lenet.onnx 'photos/**/*.png' more.jpg    globs and files

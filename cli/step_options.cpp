@@ -1,6 +1,9 @@
 #include "step_options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "errors.hpp"
 
@@ -48,6 +51,37 @@ constexpr Flag kSwitches[] = {
      "compare inputs by content, not by size and time"},
 };
 
+std::pair<std::string, std::string> split_assignment(const std::string& assignment) {
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    fail_usage("--set {}: expected KEY=VALUE", assignment);
+  }
+  return {assignment.substr(0, equals), assignment.substr(equals + 1)};
+}
+
+/// What a resumed job may change, and how it gets from one step to another.
+struct Limit {
+  const char* key;
+  void (*copy)(const config::Step& from, config::Step& to);
+};
+
+template <auto Member>
+void copy_member(const config::Step& from, config::Step& to) {
+  to.*Member = from.*Member;
+}
+
+constexpr Limit kLimits[] = {
+    {"error_threshold", copy_member<&config::Step::error_threshold>},
+    {"allowed_failed_count", copy_member<&config::Step::allowed_failed_count>},
+    {"allowed_failed_percent", copy_member<&config::Step::allowed_failed_percent>},
+    {"run_max_try", copy_member<&config::Step::run_max_try>},
+    {"run_invocation_timeout", copy_member<&config::Step::run_invocation_timeout>},
+    {"task_overhead_timeout", copy_member<&config::Step::task_overhead_timeout>},
+    {"progress_update_timeout", copy_member<&config::Step::progress_update_timeout>},
+    {"first_task_creation_timeout", copy_member<&config::Step::first_task_creation_timeout>},
+    {"process_count_per_node", copy_member<&config::Step::process_count_per_node>},
+};
+
 }  // namespace
 
 void add_step_options(CLI::App& command, StepOptions& options) {
@@ -85,13 +119,36 @@ config::Step build_step(const StepOptions& options) {
     builder.set(setting.key, setting.value, setting.origin);
   }
   for (const std::string& assignment : options.assignments) {
-    const std::size_t equals = assignment.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      fail_usage("--set {}: expected KEY=VALUE", assignment);
-    }
-    builder.set(assignment.substr(0, equals), assignment.substr(equals + 1), "--set");
+    const auto [key, value] = split_assignment(assignment);
+    builder.set(key, value, "--set");
   }
   return builder.build();
+}
+
+void override_limits(config::Step& step, const std::vector<std::string>& assignments) {
+  if (assignments.empty()) return;
+  // The checks of a new step hold for what is given here.
+  config::StepBuilder builder;
+  const bool model = step.entry.kind == config::EntrySpec::Kind::kModel;
+  builder.set(model ? "model" : "plugin", step.entry.path.string(), "the job");
+  for (const std::string& input : step.inputs) builder.add_input(input, "the job");
+  builder.set("output", step.output.string(), "the job");
+  std::vector<const Limit*> given;
+  for (const std::string& assignment : assignments) {
+    const auto [key, value] = split_assignment(assignment);
+    const auto found = std::find_if(std::begin(kLimits), std::end(kLimits),
+                                    [&key = key](const Limit& limit) { return key == limit.key; });
+    if (found == std::end(kLimits)) {
+      std::string known;
+      for (const Limit& limit : kLimits)
+        known += (known.empty() ? "" : ", ") + std::string(limit.key);
+      fail_usage("--set {}: a resumed job can only change {}", assignment, known);
+    }
+    builder.set(key, value, "--set");
+    given.push_back(found);
+  }
+  const config::Step checked = builder.build();
+  for (const Limit* limit : given) limit->copy(checked, step);
 }
 
 }  // namespace prs::cli

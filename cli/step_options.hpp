@@ -33,4 +33,8 @@ void add_step_options(CLI::App& command, StepOptions& options);
 /// The checked step. Throws UsageError for a --set without "=", prs::Error for the rest.
 config::Step build_step(const StepOptions& options);
 
+/// KEY=VALUE for a job that is resumed: limits, tries, timeouts and the number of workers may
+/// change, nothing that the rows depend on. Throws UsageError for another key.
+void override_limits(config::Step& step, const std::vector<std::string>& assignments);
+
 }  // namespace prs::cli

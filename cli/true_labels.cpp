@@ -20,6 +20,8 @@
 namespace prs::cli {
 namespace {
 
+using entry::short_name;
+
 namespace fs = std::filesystem;
 
 /// Finds classes by name or index.

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <map>
 
+#include "gpu/nvml.hpp"
+
 namespace prs::runtime {
 namespace {
 
@@ -18,17 +20,28 @@ std::optional<std::string> variable(const char* name) {
 
 gpu::Environment environment_of_this_process() {
   return {.cuda_visible_devices = variable("CUDA_VISIBLE_DEVICES"),
-          .gpu_count_found = variable("AZ_BATCHAI_GPU_COUNT_FOUND")};
+          .gpu_count_found = variable("AZ_BATCHAI_GPU_COUNT_FOUND"),
+          .cuda_device_order = variable("CUDA_DEVICE_ORDER")};
 }
 
-std::optional<std::string> worker_devices(const config::Step& step,
-                                          const gpu::VisibleDevices& visible,
+NodeGpus find_gpus() {
+  const gpu::Environment environment = environment_of_this_process();
+  const gpu::DriverReport report = gpu::query_driver();
+  NodeGpus gpus;
+  gpus.visible = gpu::visible_devices(environment, report.devices);
+  gpus.device_order = gpu::device_order_for_workers(environment, report.devices);
+  if (!report.problem.empty()) gpus.visible.notes.push_back(report.problem);
+  return gpus;
+}
+
+std::optional<std::string> worker_devices(const config::Step& step, const NodeGpus& gpus,
                                           std::span<const int> slots) {
   if (slots.empty() && step.gpuless_unset) return std::nullopt;
-  return gpu::worker_value(visible, slots);
+  return gpu::worker_value(gpus.visible, slots);
 }
 
 std::vector<std::string> worker_environment(const config::Step& step, const std::string& run_id,
+                                            const NodeGpus& gpus,
                                             const std::optional<std::string>& devices) {
   std::map<std::string, std::string> variables;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -42,6 +55,8 @@ std::vector<std::string> worker_environment(const config::Step& step, const std:
   if (step.entry.kind == config::EntrySpec::Kind::kModel) {
     variables["AZUREML_MODEL_DIR"] = step.entry.path.parent_path().string();
   }
+  variables["AZ_BATCHAI_GPU_COUNT_FOUND"] = std::to_string(gpus.visible.entries.size());
+  if (gpus.device_order) variables["CUDA_DEVICE_ORDER"] = *gpus.device_order;
   // Last: whatever the step says, two workers never share a device.
   variables.erase("CUDA_VISIBLE_DEVICES");
   if (devices) variables["CUDA_VISIBLE_DEVICES"] = *devices;

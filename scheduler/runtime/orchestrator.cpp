@@ -61,7 +61,7 @@ class Orchestrator {
         journal_(open_journal()),
         record_(begin_record()),
         logs_(logs::Paths(folder_.logs()), static_cast<int>(record_.restarts)),
-        visible_(find_gpus()),
+        gpus_(find_gpus()),
         listing_(folder_.listing(), options.resume),
         job_(job_settings(step_, workers_wanted(), first_process_number(logs_.paths())), now()),
         reporter_(step_, options.run_id, logs_) {}
@@ -76,7 +76,6 @@ class Orchestrator {
   job::Time now() const { return std::chrono::duration_cast<job::Time>(Clock::now() - start_); }
   store::Journal open_journal();
   store::JobRecord begin_record();
-  gpu::VisibleDevices find_gpus();
   int workers_wanted() const;
   void begin();
   void restore_accepted();
@@ -135,7 +134,7 @@ class Orchestrator {
   store::Journal journal_;
   store::JobRecord record_;
   logs::LogTree logs_;
-  gpu::VisibleDevices visible_;
+  NodeGpus gpus_;
   dataset::ListingWriter listing_;
   std::optional<dataset::Partitioner> partitioner_;  ///< While the listing goes on.
   job::Job job_;
@@ -187,13 +186,9 @@ store::JobRecord Orchestrator::begin_record() {
   return record;
 }
 
-gpu::VisibleDevices Orchestrator::find_gpus() {
-  return gpu::visible_devices(environment_of_this_process(), gpu::query_driver().devices);
-}
-
 int Orchestrator::workers_wanted() const {
   return step_.process_count_per_node > 0 ? step_.process_count_per_node
-                                          : default_process_count(visible_.entries.size());
+                                          : default_process_count(gpus_.visible.entries.size());
 }
 
 void Orchestrator::begin() {
@@ -201,7 +196,7 @@ void Orchestrator::begin() {
   logs_.master(
       fmt::format("run {} of step {} begins, process {}", options_.run_id, step_.name, ::getpid()));
   for (const std::string& line : reporter_.settings_lines()) logs_.master(line);
-  for (const std::string& text : visible_.notes) note(text);
+  for (const std::string& text : gpus_.visible.notes) note(text);
   for (const std::string& text : step_.notes) logs_.master(text);
   if (step_.resource_monitor_interval_s > 0) {
     monitor_.emplace(logs_.paths().perf_folder(0), folder_.output(),
@@ -216,7 +211,7 @@ void Orchestrator::begin() {
   }
   // A short input is known whole before any worker starts, so that there are not too many.
   list_some();
-  feed(job::NodeReady{0, static_cast<int>(visible_.entries.size())});
+  feed(job::NodeReady{0, static_cast<int>(gpus_.visible.entries.size())});
 }
 
 void Orchestrator::restore_accepted() {
@@ -515,10 +510,10 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   worker.id = command.worker;
   worker.segment = fmt::format("{}.{}", process, record_.restarts);
   worker.oom_kills_before = kernel_oom_kills();
-  const std::optional<std::string> devices = worker_devices(step_, visible_, command.gpu_slots);
+  const std::optional<std::string> devices = worker_devices(step_, gpus_, command.gpu_slots);
   ChildOptions child;
   child.arguments = {options_.program.string(), "worker"};
-  child.environment = worker_environment(step_, options_.run_id, devices);
+  child.environment = worker_environment(step_, options_.run_id, gpus_, devices);
   child.stdout_file = paths.worker_stdout(0, process);
   child.stderr_file = paths.worker_stderr(0, process);
   worker.child = std::make_unique<Child>(child);

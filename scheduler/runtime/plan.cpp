@@ -8,7 +8,6 @@
 
 #include "dataset/dataset.hpp"
 #include "entry/entry.hpp"
-#include "gpu/nvml.hpp"
 #include "gpu/pool.hpp"
 #include "job/job.hpp"
 #include "runtime/environment.hpp"
@@ -18,18 +17,17 @@ namespace prs::runtime {
 namespace {
 
 void plan_workers(const config::Step& step, Plan& plan) {
-  const gpu::VisibleDevices visible =
-      gpu::visible_devices(environment_of_this_process(), gpu::query_driver().devices);
-  plan.gpu_notes = visible.notes;
+  const NodeGpus gpus = find_gpus();
+  plan.gpu_notes = gpus.visible.notes;
   std::int64_t count = step.process_count_per_node > 0
                            ? step.process_count_per_node
-                           : default_process_count(visible.entries.size());
+                           : default_process_count(gpus.visible.entries.size());
   count = std::min(count, plan.mini_batches);
-  gpu::SlotPool slots(static_cast<int>(visible.entries.size()));
+  gpu::SlotPool slots(static_cast<int>(gpus.visible.entries.size()));
   for (int process = 0; process < count; ++process) {
     const std::vector<int> held = slots.acquire(step.gpus_per_worker);
     plan.workers.push_back(
-        {job::process_name({0, process}), worker_devices(step, visible, held).value_or("(unset)")});
+        {job::process_name({0, process}), worker_devices(step, gpus, held).value_or("(unset)")});
   }
 }
 

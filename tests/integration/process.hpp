@@ -31,6 +31,7 @@ class Process {
   std::string read_error_line() { return read_line(err_, err_text_); }
   void close_output();
   void send(int signal) const;
+  pid_t pid() const { return pid_; }
   /// Reads what is left of both streams until they end, and waits.
   ProcessResult wait();
 

@@ -1,0 +1,266 @@
+// prs-gpu run: what a job does with what its items say, rule by rule.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "job_test.hpp"
+
+namespace prs::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+class Run : public JobTest {
+ protected:
+  /// `prs-gpu run` with a shipped model.
+  ProcessResult score(std::vector<std::string> more) const {
+    std::vector<std::string> arguments = {"run",      "--model",           model_path("lenet.onnx"),
+                                          "--output", file("out"),         "--workers",
+                                          "2",        "--mini-batch-size", "10",
+                                          "--set",    "allow_reuse=false"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return prs_gpu(std::move(arguments));
+  }
+  void expect_mentions(const std::string& text, const std::string& part) const {
+    EXPECT_NE(text.find(part), std::string::npos) << "expected: " << part << "\nin: " << text;
+  }
+};
+
+TEST_F(Run, GivesTheRowsThatScoreGives) {
+  const std::string photos_folder = photos("photos", 37);
+  const ProcessResult result = score({"--input", photos_folder});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  std::vector<std::string> expected =
+      lines_of(prs_gpu({"score", "--model", model_path("lenet.onnx"), photos_folder}).out);
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(rows(), expected);
+  EXPECT_EQ(statuses()["RUN_DONE"], 4);
+  EXPECT_FALSE(fs::exists(out("parallel_run_step.txt.partial")));
+  expect_no_process_left();
+}
+
+TEST_F(Run, D1_RecordsOfAnIdxFileAreItems) {
+  write_idx_images(file("digits.idx"), 25);
+  const ProcessResult result = score({"--input", file("digits.idx"), "--ordered"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(statuses()["RUN_DONE"], 3);
+  const std::vector<std::string> lines = lines_of(read_text(out("parallel_run_step.txt")));
+  ASSERT_EQ(lines.size(), 25U);
+  for (int i = 0; i < 25; ++i) {
+    EXPECT_EQ(lines[static_cast<std::size_t>(i)].rfind(fmt::format("digits.idx#{}: ", i), 0), 0U);
+  }
+}
+
+TEST_F(Run, D10_ACorruptImageFailsAloneAndIsNamed) {
+  const std::string folder = photos("photos", 20);
+  write_text(folder + "/7.png", "no image");
+  const ProcessResult result = score({"--input", folder});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_EQ(rows().size(), 19U);
+  expect_mentions(result.err, "7.png");
+  expect_mentions(read_text(out("logs/user/error.txt")), "7.png");
+}
+
+TEST_F(Run, D10_AnEmptyInputCompletesWithAnEmptyOutput) {
+  fs::create_directories(dir() / "empty");
+  const ProcessResult result = score({"--input", file("empty")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  expect_mentions(result.err, "the input is empty");
+  EXPECT_EQ(read_text(out("parallel_run_step.txt")), "");
+  EXPECT_NE(prs_gpu({"run", "--model", model_path("lenet.onnx"), "--input", file("nowhere"),
+                     "--output", file("out2")})
+                .exit_code,
+            0);
+}
+
+TEST_F(Run, E6_MissingRowsAreFailedItemsAndSurplusRowsAreKept) {
+  items({"ok", "skip", "twice", "ok"});
+  const ProcessResult result = run();
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_EQ(rows(), (std::vector<std::string>{"000.txt", "002.txt", "002.txt", "003.txt"}));
+  expect_mentions(result.err, "strict_return_length");
+  expect_mentions(read_text(out("logs/job_result.txt")), "1 failed");
+}
+
+TEST_F(Run, W3_W5_EveryFailureIsRetriedAndEveryRowIsThereOnce) {
+  items({"ok", "crash-once", "exit-once", "kill-once", "fail-once", "ok", "ok", "ok"});
+  const ProcessResult result = run();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(rows(), rows_of(8));
+  EXPECT_EQ(statuses()["RUN_CRASHED"], 3);
+  EXPECT_EQ(statuses()["RUN_EXCEPTION"], 1);
+  EXPECT_EQ(statuses()["RUN_DONE"], 8);
+  const std::string report = read_text(out("logs/sys/job_report/processed_mini-batches.csv"));
+  expect_mentions(report, "signal 11 (Segmentation fault");
+  expect_mentions(report, "exit code 7");
+  expect_mentions(report, "signal 9 (Killed)");
+  expect_no_process_left();
+}
+
+TEST_F(Run, W5_OutOfTriesTheMiniBatchIsFailed) {
+  items({"ok", "fail", "ok"});
+  const ProcessResult result = run({"--max-try", "2"});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_EQ(rows(), (std::vector<std::string>{"000.txt", "002.txt"}));
+  EXPECT_EQ(statuses()["RUN_EXCEPTION"], 2);
+  expect_mentions(result.err, "the item says fail");
+}
+
+#ifndef PRS_SANITIZED
+// Sanitizers reserve more address space than any limit leaves.
+TEST_F(Run, W3_AWorkerOutOfMemoryIsReplaced) {
+  items({"ok", "memory-once", "ok"});
+  const ProcessResult result = run({"--set", "worker_memory_limit=512MB"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(rows(), rows_of(3));
+}
+#endif
+
+TEST_F(Run, W4_AHangingRunIsCutAndItsStackIsInTheLog) {
+  items({"ok", "hang-once", "ok"});
+  const ProcessResult result = run({"--timeout", "1"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(rows(), rows_of(3));
+  EXPECT_EQ(statuses()["RUN_TIMEOUT"], 1);
+  std::string stacks;
+  for (const auto& entry : fs::directory_iterator(out("logs/sys/node/0"))) {
+    if (entry.path().string().ends_with(".stderr.txt")) stacks += read_text(entry.path());
+  }
+  expect_mentions(stacks, "stack of the worker's main thread");
+  expect_mentions(read_text(out("logs/sys/master_role.txt")), "past half of its time");
+}
+
+TEST_F(Run, W6_InitThatNeverSucceedsFailsTheJobAndSaysWhy) {
+  items({"ok", "ok", "ok"});
+  const ProcessResult result = run({}, "--init fail");
+  EXPECT_EQ(result.exit_code, 5) << result.err;
+  expect_mentions(result.err, "init failed");
+  expect_mentions(result.err, "the item says fail");
+  expect_no_process_left();
+}
+
+TEST_F(Run, W6_OneFailedInitIsNoHarm) {
+  items({"ok", "ok", "ok"});
+  EXPECT_EQ(run({}, "--init crash-once").exit_code, 0);
+  EXPECT_EQ(rows(), rows_of(3));
+}
+
+TEST_F(Run, T1_ALimitAbortsAndResumeGoesOn) {
+  items({"ok", "skip", "skip", "ok", "ok", "ok"});
+  const ProcessResult failed = run({"--workers", "1", "--error-threshold", "1"});
+  EXPECT_EQ(failed.exit_code, 4) << failed.err;
+  expect_mentions(failed.err, "2 failed items exceed error_threshold 1");
+  expect_mentions(failed.err, "prs-gpu resume");
+  EXPECT_FALSE(fs::exists(out("parallel_run_step.txt")));
+  EXPECT_EQ(read_text(out("parallel_run_step.txt.partial")), "000.txt\n");
+
+  const ProcessResult resumed = resume({"--set", "error_threshold=-1"});
+  EXPECT_EQ(resumed.exit_code, 3) << resumed.err;
+  EXPECT_EQ(rows(), (std::vector<std::string>{"000.txt", "003.txt", "004.txt", "005.txt"}));
+}
+
+TEST_F(Run, T5_NoSucceededItemFailsAppendRowOnly) {
+  items({"skip", "skip"});
+  EXPECT_EQ(run().exit_code, 4);
+  EXPECT_EQ(run({"--overwrite", "--output-action", "summary_only"}).exit_code, 3);
+}
+
+TEST_F(Run, G2_G3_WorkersGetTheirGpusAndTheRestGetNone) {
+  ::setenv("AZ_BATCHAI_GPU_COUNT_FOUND", "2", 1);
+  ::unsetenv("CUDA_VISIBLE_DEVICES");
+  items({"ok", "ok", "ok", "ok"});
+  CallReader calls(file("calls"));
+  const ProcessResult result = run({"--workers", "4"}, "--log " + file("calls"));
+  ::unsetenv("AZ_BATCHAI_GPU_COUNT_FOUND");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  std::map<std::string, std::string> gpus;
+  for (const PluginCall& call : calls.drain()) {
+    if (call.function == "init") gpus[call.item] = call.gpus;
+  }
+  EXPECT_EQ(gpus["process000"], "0");
+  EXPECT_EQ(gpus["process001"], "1");
+  EXPECT_EQ(gpus["process002"], "");
+  EXPECT_EQ(gpus["process003"], "");
+}
+
+TEST_F(Run, G6_AnOuterListIsHandedOnVerbatim) {
+  ::setenv("AZ_BATCHAI_GPU_COUNT_FOUND", "8", 1);
+  ::setenv("CUDA_VISIBLE_DEVICES", "5,3,-1,1", 1);
+  items({"ok", "ok", "ok"});
+  const ProcessResult plan = run({"--workers", "3", "--dry-run", "--format", "json"});
+  ::unsetenv("AZ_BATCHAI_GPU_COUNT_FOUND");
+  ::unsetenv("CUDA_VISIBLE_DEVICES");
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  const Json json = Json::parse(plan.out);
+  EXPECT_EQ(json["mini_batches"], 3);
+  EXPECT_EQ(json["workers"][0]["cuda_visible_devices"], "5");
+  EXPECT_EQ(json["workers"][1]["cuda_visible_devices"], "3");
+  EXPECT_EQ(json["workers"][2]["cuda_visible_devices"], "");
+  EXPECT_EQ(json["settings"]["run_max_try"]["value"], "3");
+}
+
+TEST_F(Run, O5_AnEarlierResultIsNotOverwrittenUnasked) {
+  items({"ok"});
+  EXPECT_EQ(run().exit_code, 0);
+  const ProcessResult again = run();
+  EXPECT_NE(again.exit_code, 0);
+  expect_mentions(again.err, "--overwrite");
+  EXPECT_EQ(rows(), rows_of(1));
+  items({"ok", "ok"});
+  EXPECT_EQ(run({"--overwrite"}).exit_code, 0);
+  EXPECT_EQ(rows(), rows_of(2));
+}
+
+TEST_F(Run, R1_TheSameStepIsNotRunTwice) {
+  const std::string folder = photos("photos", 5);
+  const auto step = [&](const std::string& output) {
+    return prs_gpu({"run", "--model", model_path("lenet.onnx"), "--input", folder, "--output",
+                    file(output), "--workers", "1"});
+  };
+  EXPECT_EQ(step("first").exit_code, 0);
+  const ProcessResult second = step("second");
+  EXPECT_EQ(second.exit_code, 0);
+  expect_mentions(second.err, "nothing is run");
+  EXPECT_EQ(read_text(file("second/parallel_run_step.txt")),
+            read_text(file("first/parallel_run_step.txt")));
+  write_png(folder + "/9.png", 9);
+  EXPECT_EQ(step("third").err.find("nothing is run"), std::string::npos);
+}
+
+TEST_F(Run, StatusRunsAndLogsAnswer) {
+  items({"ok", "skip"});
+  EXPECT_EQ(run().exit_code, 3);
+  const Json status = Json::parse(prs_gpu({"status", file("out"), "--format", "json"}).out);
+  EXPECT_EQ(status["status"], "completed");
+  expect_mentions(prs_gpu({"runs"}).out, file("out"));
+  expect_mentions(prs_gpu({"logs", file("out"), "--errors"}).out, "the item says skip");
+  EXPECT_NE(prs_gpu({"status", file("nowhere")}).exit_code, 0);
+}
+
+TEST_F(Run, TellsWhatIsWrongBeforeAnythingStarts) {
+  items({"ok"});
+  const ProcessResult limit = run({"--set", "error_threshold=-2", "--set", "run_max_try=0"});
+  EXPECT_NE(limit.exit_code, 0);
+  expect_mentions(limit.err, "error_threshold");
+  expect_mentions(limit.err, "run_max_try");
+  EXPECT_FALSE(fs::exists(out("")));
+  write_text(file("broken.onnx"), "no model");
+  const ProcessResult model = prs_gpu(
+      {"run", "--model", file("broken.onnx"), "--input", file("items"), "--output", file("out")});
+  EXPECT_NE(model.exit_code, 0);
+  expect_mentions(model.err, "broken.onnx");
+}
+
+TEST_F(Run, AnOutputThatCannotBeWrittenIsAnErrorNamingIt) {
+  items({"ok"});
+  write_text(file("out"), "a file");
+  const ProcessResult result = run();
+  EXPECT_NE(result.exit_code, 0);
+  expect_mentions(result.err, file("out"));
+}
+
+}  // namespace
+}  // namespace prs::test
