@@ -99,7 +99,8 @@ void add_step_options(CLI::App& command, StepOptions& options) {
               options.given.push_back({flag.key, value, flag.name});
             },
             flag.help)
-        ->type_name(flag.value_name);
+        ->type_name(flag.value_name)
+        ->take_last();
   }
   for (const Flag& flag : kSwitches) {
     command.add_flag_callback(

@@ -30,7 +30,7 @@ NodeGpus find_gpus() {
   NodeGpus gpus;
   gpus.visible = gpu::visible_devices(environment, report.devices);
   gpus.device_order = gpu::device_order_for_workers(environment, report.devices);
-  if (!report.problem.empty()) gpus.visible.notes.push_back(report.problem);
+  gpus.driver_problem = report.problem;
   return gpus;
 }
 

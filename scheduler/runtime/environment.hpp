@@ -17,6 +17,7 @@ gpu::Environment environment_of_this_process();
 struct NodeGpus {
   gpu::VisibleDevices visible;
   std::optional<std::string> device_order;  ///< CUDA_DEVICE_ORDER to add for workers.
+  std::string driver_problem;               ///< Why the driver reports no GPUs, or "".
 };
 
 /// Asks environment and driver (G1, G6). Throws invalid argument as gpu::visible_devices does.

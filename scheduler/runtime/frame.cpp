@@ -51,7 +51,7 @@ bool FrameWriter::flush(int fd) {
   return true;
 }
 
-bool FrameReader::fill(int fd) {
+FrameReader::Fill FrameReader::fill(int fd) {
   if (begin_ == end_) begin_ = end_ = 0;
   if (begin_ > kReadBytes) {
     buffer_.erase(0, begin_);
@@ -63,10 +63,10 @@ bool FrameReader::fill(int fd) {
     const ssize_t got = ::recv(fd, buffer_.data() + end_, buffer_.size() - end_, 0);
     if (got > 0) {
       end_ += static_cast<std::size_t>(got);
-      return true;
+      return Fill::kData;
     }
-    if (got == 0 || errno == ECONNRESET) return false;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return true;
+    if (got == 0 || errno == ECONNRESET) return Fill::kEnded;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return Fill::kNothingNow;
     if (errno != EINTR) fail_socket("reading from");
   }
 }

@@ -27,8 +27,9 @@ class FrameWriter {
 /// Cuts a stream into frames.
 class FrameReader {
  public:
-  /// Reads what is there, blocking only when the socket does. False: the stream has ended.
-  bool fill(int fd);
+  enum class Fill { kData, kNothingNow, kEnded };
+  /// Reads what is there, blocking only when the socket does.
+  Fill fill(int fd);
   /// The next whole frame; valid until the next call of fill(). Throws io for a length past
   /// kMaxFrameBytes: the stream is damaged.
   std::optional<std::string_view> next();

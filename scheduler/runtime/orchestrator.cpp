@@ -57,11 +57,11 @@ class Orchestrator {
   explicit Orchestrator(const RunOptions& options)
       : options_(options),
         step_(options.step),
+        gpus_(find_gpus()),
         folder_(step_.output),
         journal_(open_journal()),
         record_(begin_record()),
         logs_(logs::Paths(folder_.logs()), static_cast<int>(record_.restarts)),
-        gpus_(find_gpus()),
         listing_(folder_.listing(), options.resume),
         job_(job_settings(step_, workers_wanted(), first_process_number(logs_.paths())), now()),
         reporter_(step_, options.run_id, logs_) {}
@@ -91,7 +91,8 @@ class Orchestrator {
   void report_progress(bool last);
 
   // Workers.
-  void read_messages(WorkerHandle& worker);
+  /// False when there is nothing more to read for now.
+  bool read_messages(WorkerHandle& worker);
   void handle_message(WorkerHandle& worker, const wire::FromWorker& message);
   void on_return(WorkerHandle& worker, const wire::RunReturned& returned);
   void on_failure(WorkerHandle& worker, const wire::RunFailed& failed);
@@ -129,12 +130,12 @@ class Orchestrator {
   const RunOptions& options_;
   const config::Step& step_;
   const Clock::time_point start_ = Clock::now();
+  NodeGpus gpus_;
   JobFolder folder_;
   EventLoop loop_;
   store::Journal journal_;
   store::JobRecord record_;
   logs::LogTree logs_;
-  NodeGpus gpus_;
   dataset::ListingWriter listing_;
   std::optional<dataset::Partitioner> partitioner_;  ///< While the listing goes on.
   job::Job job_;
@@ -197,6 +198,7 @@ void Orchestrator::begin() {
       fmt::format("run {} of step {} begins, process {}", options_.run_id, step_.name, ::getpid()));
   for (const std::string& line : reporter_.settings_lines()) logs_.master(line);
   for (const std::string& text : gpus_.visible.notes) note(text);
+  if (!gpus_.driver_problem.empty()) logs_.master(gpus_.driver_problem);
   for (const std::string& text : step_.notes) logs_.master(text);
   if (step_.resource_monitor_interval_s > 0) {
     monitor_.emplace(logs_.paths().perf_folder(0), folder_.output(),
@@ -339,9 +341,9 @@ void Orchestrator::report_progress(bool last) {
 
 // Workers.
 
-void Orchestrator::read_messages(WorkerHandle& worker) {
-  if (worker.socket_ended) return;
-  const bool open = worker.reader.fill(worker.child->socket());
+bool Orchestrator::read_messages(WorkerHandle& worker) {
+  if (worker.socket_ended) return false;
+  const FrameReader::Fill fill = worker.reader.fill(worker.child->socket());
   while (const std::optional<std::string_view> frame = worker.reader.next()) {
     wire::FromWorker message;
     if (!message.ParseFromArray(frame->data(), static_cast<int>(frame->size()))) {
@@ -350,9 +352,10 @@ void Orchestrator::read_messages(WorkerHandle& worker) {
     }
     handle_message(worker, message);
   }
-  if (open) return;
+  if (fill != FrameReader::Fill::kEnded) return fill == FrameReader::Fill::kData;
   worker.socket_ended = true;
   loop_.remove(worker.child->socket());
+  return false;
 }
 
 void Orchestrator::handle_message(WorkerHandle& worker, const wire::FromWorker& message) {
@@ -407,9 +410,12 @@ void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& faile
 }
 
 void Orchestrator::on_exit(WorkerHandle& worker) {
-  // What it said before it ended counts.
-  while (!worker.socket_ended) read_messages(worker);
+  // What it said before it ended counts. The stream itself may stay open: a child of the entry may
+  // have inherited it.
+  while (read_messages(worker)) {
+  }
   loop_.remove(worker.child->pidfd());
+  if (!worker.socket_ended) loop_.remove(worker.child->socket());
   const ExitStatus status = worker.child->reap();
   worker.report.end_us = unix_us();
   std::string detail = status.to_string();
@@ -666,7 +672,9 @@ int default_process_count(std::size_t gpus) {
 }
 
 RunOutcome run_job(const RunOptions& options) {
+  // Before the output folder is touched.
   entry::check_entry(options.step);
+  if (!options.resume) dataset::Partitioner(options.step.inputs, options.step.mini_batch_size);
   return Orchestrator(options).run();
 }
 

@@ -113,7 +113,7 @@ class Worker {
         }
         return message;
       }
-      if (!reader_.fill(kWorkerSocket)) throw AgentGone{};
+      if (reader_.fill(kWorkerSocket) == FrameReader::Fill::kEnded) throw AgentGone{};
     }
   }
 

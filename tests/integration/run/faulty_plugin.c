@@ -10,6 +10,7 @@
  *   kill        SIGKILL to itself
  *   memory      allocates until it gets none, and says so
  *   hang        never returns
+ *   stop        stops itself (SIGSTOP)
  *   child       starts a child process that outlives the call, then one row
  * A verb with "-once" after it happens once for that file, then it is "ok": "crash-once".
  *
@@ -77,6 +78,7 @@ static int misbehave(const char* verb, const prs_host* host) {
     raise(SIGSEGV);
   }
   if (strcmp(verb, "kill") == 0) raise(SIGKILL);
+  if (strcmp(verb, "stop") == 0) raise(SIGSTOP);
   if (strcmp(verb, "memory") == 0) {
     take_all_memory();
     host->error(host->self, "out of memory");
