@@ -97,8 +97,8 @@ struct Step {
   bool ordered = false;    ///< O3: rows sorted by mini-batch.
   bool overwrite = false;  ///< O5.
   bool reuse_by_content = false;
-  std::int64_t worker_memory_limit_bytes = 0;        ///< 0: none.
-  std::int64_t top_k = 1;                            ///< Of the built-in entry's rows.
+  std::int64_t worker_memory_limit_bytes = 0;  ///< 0: none.
+  std::int64_t top_k = 1;                      ///< Of the built-in entry's rows.
   /// Of the built-in entry, only those that were given, checked: scale ("0.5"), mean and std
   /// ("0.5" or "0.485,0.456,0.406"), invert and resize ("true", "false"; resize may also be "WxH"),
   /// layout ("nchw", ...), channels ("1", "3"), output (a name), class_names (an absolute path),
