@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/step.hpp"
@@ -35,8 +36,9 @@ struct MiniBatch {
   std::string item_name(std::int64_t i) const;
 };
 
-/// A compact self-contained form for the listing and the wire. parse() throws invalid argument for
-/// anything that serialize() cannot have written.
+/// A compact self-contained form for the listing and the wire. serialize() throws invalid argument
+/// for what is no mini-batch (a negative number, an empty path, files and records together);
+/// parse() for anything that serialize() cannot have written.
 std::string serialize(const MiniBatch& mini_batch);
 MiniBatch parse(std::string_view bytes);
 
@@ -44,12 +46,17 @@ class Partitioner {
  public:
   /// Inputs as expand_image_arguments takes them: files, folders (recursive; image files only),
   /// globs, @lists, IDX(.gz) and NPY files. All of one kind (D1): image files, or record files.
-  /// Bytes as unit hold for record files only. Throws invalid argument or io naming the input.
+  /// Bytes and rows as unit hold for record files only; at least one record is taken. An input
+  /// without items (an empty folder or list) is none the worse (D10). The paths given out are
+  /// absolute. Throws invalid argument or io naming the input.
   Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size);
   ~Partitioner();
+  Partitioner(const Partitioner&) = delete;
+  Partitioner& operator=(const Partitioner&) = delete;
 
   /// The next mini-batch with the next id, or nothing at the end. Throws io when a folder cannot be
-  /// read.
+  /// listed. A file that has vanished meanwhile is given out all the same: whoever reads it fails
+  /// that item alone (D10).
   std::optional<MiniBatch> next();
   /// Items given out so far.
   std::int64_t items() const;
@@ -60,25 +67,35 @@ class Partitioner {
 };
 
 /// Appends mini-batches to a file and remembers where each lies (8 bytes a mini-batch in memory).
+/// The file survives the end of the process at any moment; finish() makes it survive the machine's.
+/// One thread at a time. Throws io naming the file; internal for calls that break the order.
 class ListingWriter {
  public:
-  /// Creates or, with `resume`, reopens the file behind the last whole record (a torn tail is cut).
+  /// Creates or, with `resume`, reopens the file behind the last whole record (a torn tail is cut;
+  /// a missing file is created). Without `resume` a file that is there is replaced. Throws invalid
+  /// argument when the file is no listing.
   ListingWriter(const std::filesystem::path& path, bool resume);
   ~ListingWriter();
+  ListingWriter(const ListingWriter&) = delete;
+  ListingWriter& operator=(const ListingWriter&) = delete;
+
+  /// `mini_batch.id` is size(). After an error the listing is as before.
   void append(const MiniBatch& mini_batch);
   /// Marks the listing as complete.
   void finish();
   bool finished() const;
-  std::int64_t size() const;  ///< Mini-batches so far.
-  MiniBatch read(std::int64_t id) const;
+  std::int64_t size() const;              ///< Mini-batches so far.
+  MiniBatch read(std::int64_t id) const;  ///< id in [0, size()).
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-/// What identifies the inputs for reuse (R1): a hash over each item's path, size and modification
-/// time, or with `by_content` over its bytes.
+/// What identifies the inputs for reuse (R1): a hash, in hexadecimal digits, over the path of each
+/// file in order and its size and modification time, or with `by_content` its bytes. A file that is
+/// listed but not there counts as such. Throws as Partitioner does, io for a file that cannot be
+/// read.
 std::string input_identity(const std::vector<std::string>& inputs, bool by_content);
 
 }  // namespace prs::dataset
