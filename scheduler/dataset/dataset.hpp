@@ -1,0 +1,101 @@
+// Cutting inputs into mini-batches (section D of docs/semantics.md), as a stream: the first
+// mini-batch is there before the last file is listed, and never are all paths in memory.
+//
+// A mini-batch is a description, never bytes: paths, or a record file and a range in it.
+//
+//   Partitioner partitioner(inputs, size);                  // checks that every input exists
+//   ListingWriter listing(folder / "listing");              // mini-batch k stays k for ever (D7)
+//   while (auto mini_batch = partitioner.next()) listing.append(*mini_batch);
+//   listing.finish();
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/step.hpp"
+
+namespace prs::dataset {
+
+/// One mini-batch. Either files (an item is a file) or records of one file (an item is a record).
+struct MiniBatch {
+  std::int64_t id = 0;     ///< 0, 1, 2, ... within the job.
+  std::int64_t input = 0;  ///< Index of the input it comes from; a mini-batch never mixes them.
+  std::vector<std::filesystem::path> files;
+  std::filesystem::path record_file;  ///< Set for records; `files` is empty then.
+  std::int64_t first_record = 0;
+  std::int64_t record_count = 0;
+
+  bool is_records() const { return !record_file.empty(); }
+  std::int64_t items() const;
+  /// "path" of file i, or "file.idx#17": what logs and rows call the item.
+  std::string item_name(std::int64_t i) const;
+};
+
+/// A compact self-contained form for the listing and the wire. serialize() throws invalid argument
+/// for what is no mini-batch (a negative number, an empty path, files and records together);
+/// parse() for anything that serialize() cannot have written.
+std::string serialize(const MiniBatch& mini_batch);
+MiniBatch parse(std::string_view bytes);
+
+class Partitioner {
+ public:
+  /// Inputs as expand_image_arguments takes them: files, folders (recursive; image files only),
+  /// globs, @lists, IDX(.gz) and NPY files. All of one kind (D1): image files, or record files.
+  /// Bytes and rows as unit hold for record files only; at least one record is taken. An input
+  /// without items (an empty folder or list) is none the worse (D10). The paths given out are
+  /// absolute. Throws invalid argument or io naming the input.
+  Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size);
+  ~Partitioner();
+  Partitioner(const Partitioner&) = delete;
+  Partitioner& operator=(const Partitioner&) = delete;
+
+  /// The next mini-batch with the next id, or nothing at the end. Throws io when a folder cannot be
+  /// listed. A file that has vanished meanwhile is given out all the same: whoever reads it fails
+  /// that item alone (D10).
+  std::optional<MiniBatch> next();
+  /// Items given out so far.
+  std::int64_t items() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Appends mini-batches to a file and remembers where each lies (8 bytes a mini-batch in memory).
+/// The file survives the end of the process at any moment; finish() makes it survive the machine's.
+/// One thread at a time. Throws io naming the file; internal for calls that break the order.
+class ListingWriter {
+ public:
+  /// Creates or, with `resume`, reopens the file behind the last whole record (a torn tail is cut;
+  /// a missing file is created). Without `resume` a file that is there is replaced. Throws invalid
+  /// argument when the file is no listing.
+  ListingWriter(const std::filesystem::path& path, bool resume);
+  ~ListingWriter();
+  ListingWriter(const ListingWriter&) = delete;
+  ListingWriter& operator=(const ListingWriter&) = delete;
+
+  /// `mini_batch.id` is size(). After an error the listing is as before.
+  void append(const MiniBatch& mini_batch);
+  /// Marks the listing as complete.
+  void finish();
+  bool finished() const;
+  std::int64_t size() const;              ///< Mini-batches so far.
+  MiniBatch read(std::int64_t id) const;  ///< id in [0, size()).
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// What identifies the inputs for reuse (R1): a hash, in hexadecimal digits, over the path of each
+/// file in order and its size and modification time, or with `by_content` its bytes. A file that is
+/// listed but not there counts as such. Throws as Partitioner does, io for a file that cannot be
+/// read.
+std::string input_identity(const std::vector<std::string>& inputs, bool by_content);
+
+}  // namespace prs::dataset

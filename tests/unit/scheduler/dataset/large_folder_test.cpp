@@ -1,0 +1,68 @@
+// A folder of 250,000 files.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "dataset/dataset.hpp"
+#include "dataset/inputs.hpp"
+#include "support.hpp"
+#include "support/temp_dir.hpp"
+
+namespace prs::dataset {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kFiles = 250'000;
+constexpr config::MiniBatchSize kThousand{config::MiniBatchSize::Unit::kItems, 1000};
+
+class LargeFolder : public testing::Test {
+ protected:
+  void SetUp() override {
+    fs::create_directory(folder_);
+    for (int i = 0; i < kFiles; ++i) {
+      // Numbers without leading zeros, so that the order of creation is not that of names.
+      const int file =
+          ::open((folder_ / fmt::format("{}.png", i)).c_str(), O_CREAT | O_WRONLY, 0600);
+      ASSERT_GE(file, 0) << i;
+      ::close(file);
+    }
+  }
+
+  test::TempDir dir_;
+  const fs::path folder_ = dir_.path() / "photos";
+};
+
+// With all names in memory, no removal could change what comes; listed as it goes, what was not yet
+// read from the folder is gone.
+TEST_F(LargeFolder, D7_IsTakenInTheOrderListedWhileTheListingGoesOn) {
+  std::vector<fs::path> listed;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) {
+    listed.push_back(entry.path());
+  }
+  ASSERT_EQ(listed.size(), std::size_t{kFiles});
+
+  Partitioner whole({folder_.string()}, kThousand);
+  std::size_t position = 0;
+  std::int64_t id = 0;
+  while (const std::optional<MiniBatch> batch = whole.next()) {
+    ASSERT_EQ(batch->id, id++);
+    ASSERT_EQ(batch->items(), 1000);
+    for (const fs::path& file : batch->files) ASSERT_EQ(file, listed[position++]);
+  }
+  EXPECT_EQ(id, kFiles / 1000);
+  EXPECT_EQ(whole.items(), kFiles);
+
+  Partitioner begun({folder_.string()}, kThousand);
+  ASSERT_EQ(begun.next()->items(), 1000);
+  for (const fs::path& file : listed) ASSERT_EQ(::unlink(file.c_str()), 0) << file;
+  const std::vector<MiniBatch> rest = test::all(begun);
+  EXPECT_GE(begun.items(), static_cast<std::int64_t>(FolderListing::kSortedEntries));
+  EXPECT_LT(begun.items(), kFiles);
+}
+
+}  // namespace
+}  // namespace prs::dataset
