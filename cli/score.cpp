@@ -12,20 +12,17 @@
 
 #include "choice.hpp"
 #include "commands.hpp"
-#include "entry/row_writer.hpp"
 #include "errors.hpp"
 #include "failures.hpp"
 #include "interrupt.hpp"
 #include "output.hpp"
 #include "pipeline.hpp"
 #include "progress.hpp"
+#include "row_writer.hpp"
 #include "scoring_options.hpp"
 
 namespace prs::cli {
 namespace {
-
-using entry::RowFormat;
-using entry::RowWriter;
 
 constexpr const char* kExamples = R"(Examples:
   prs-gpu score --model lenet.onnx photos/                       a folder and all below it

@@ -23,6 +23,24 @@ namespace {
 constexpr const char* kPreprocessing =
     "Preprocessing (default: what the model and its sidecar say)";
 
+/// "0.5" or "0.485,0.456,0.406".
+std::vector<double> parse_numbers(const std::string& flag, std::string_view text) {
+  std::vector<double> numbers;
+  const char* position = text.data();
+  const char* const end = position + text.size();
+  for (;;) {
+    double number = 0.0;
+    const auto [next, error] = std::from_chars(position, end, number);
+    if (error != std::errc() || !std::isfinite(number) || (next != end && *next != ',')) {
+      throw CLI::ValidationError(flag,
+                                 fmt::format("'{}' is no number or comma-separated numbers", text));
+    }
+    numbers.push_back(number);
+    if (next == end) return numbers;
+    position = next + 1;
+  }
+}
+
 /// "WxH", as in 28x28.
 void parse_size(std::string_view text, PreprocessOverrides& overrides) {
   std::int64_t extents[2] = {0, 0};
@@ -48,6 +66,18 @@ std::string check_device(const std::string& device) {
     return {};
   }
   return fmt::format("'{}' is no device: auto, cpu, cuda or cuda:N", device);
+}
+
+std::vector<std::string> read_lines(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  if (!file) fail(ErrorCode::kIo, "{}: cannot read the class names", path.string());
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    lines.push_back(std::move(line));
+  }
+  while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  return lines;
 }
 
 }  // namespace
@@ -79,10 +109,7 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
   const auto numbers = [&command](const char* flag, std::optional<std::vector<double>>& target,
                                   const char* help) {
     const auto parse = [flag, &target](const std::string& text) {
-      target = entry::parse_numbers(text);
-      if (target) return;
-      throw CLI::ValidationError(flag,
-                                 fmt::format("'{}' is no number or comma-separated numbers", text));
+      target = parse_numbers(flag, text);
     };
     command.add_option_function<std::string>(flag, parse, help)
         ->type_name("X[,X,X]")
@@ -150,6 +177,21 @@ void add_image_options(CLI::App& command, ScoringOptions& options, const char* n
       ->capture_default_str();
 }
 
+std::string preprocess_formula(const Preprocess& preprocess) {
+  const auto list = [](const std::vector<double>& values) {
+    return values.size() == 1 ? fmt::format("{:.6g}", values[0])
+                              : fmt::format("[{:.6g}]", fmt::join(values, ", "));
+  };
+  return fmt::format("({} * {:.6g} - {}) / {}", preprocess.invert ? "(255 - pixel)" : "pixel",
+                     preprocess.scale, list(preprocess.mean), list(preprocess.std));
+}
+
+std::string describe_input(const ImageInput& input) {
+  return fmt::format("{} x {}, {} channel{}, {}, value = {}", input.width, input.height,
+                     input.channels, input.channels == 1 ? "" : "s", layout_name(input.layout),
+                     preprocess_formula(input.preprocess));
+}
+
 std::vector<std::string> describe_origins(const ImageInput& input) {
   std::vector<std::pair<std::string, std::string>> names_by_origin;
   for (const std::string& entry : input.origins) {
@@ -169,14 +211,27 @@ std::vector<std::string> describe_origins(const ImageInput& input) {
   return lines;
 }
 
+std::string Scorer::class_name(std::int64_t index) const {
+  return class_names.empty() ? fmt::format("{}", index)
+                             : class_names[static_cast<std::size_t>(index)];
+}
+
 Scorer load_scorer(const ScoringOptions& options) {
-  Scorer scorer = entry::load_scorer(options.model, options.engine, options.class_names);
-  const Engine& engine = scorer.engine;
+  Engine engine = Engine::load(options.model, options.engine);
+  std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
+  if (!options.class_names.empty()) {
+    names = read_lines(options.class_names);
+    if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
+      fail(ErrorCode::kInvalidArgument, "{}: {} class names, but {} gives {} scores",
+           options.class_names.string(), group_digits(static_cast<std::int64_t>(names.size())),
+           options.model.string(), group_digits(engine.classes()));
+    }
+  }
   spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
   spdlog::info("images: {}", describe_input(engine.input()));
   for (const std::string& line : describe_origins(engine.input())) spdlog::info("  {}", line);
-  return scorer;
+  return {std::move(engine), std::move(names)};
 }
 
 PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& scorer) {

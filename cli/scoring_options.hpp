@@ -10,7 +10,6 @@
 
 #include <prs/engine.hpp>
 
-#include "entry/scorer.hpp"
 #include "pipeline.hpp"
 
 namespace CLI {
@@ -18,10 +17,6 @@ class App;
 }
 
 namespace prs::cli {
-
-using entry::describe_input;
-using entry::preprocess_formula;
-using entry::Scorer;
 
 struct ScoringOptions {
   std::filesystem::path model;
@@ -42,8 +37,22 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options);
 /// IMAGES, --max-pixels, and the class names under `names_flag`.
 void add_image_options(CLI::App& command, ScoringOptions& options, const char* names_flag);
 
+/// "(pixel * 0.00392157 - 0) / 1".
+std::string preprocess_formula(const Preprocess& preprocess);
+
+/// "28 x 28, 1 channel, nchw, value = ...".
+std::string describe_input(const ImageInput& input);
+
 /// Where the settings came from, one line an origin: "layout, scale: from ...".
 std::vector<std::string> describe_origins(const ImageInput& input);
+
+/// A model ready to score, and what its classes are called.
+struct Scorer {
+  Engine engine;
+  std::vector<std::string> class_names;  ///< Empty, or one a class.
+
+  std::string class_name(std::int64_t index) const;
+};
 
 /// Loads the model, logs how images will be treated. Throws prs::Error; invalid argument when the
 /// file of class names does not have one line a class.

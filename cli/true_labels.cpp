@@ -13,14 +13,12 @@
 #include <unordered_map>
 #include <utility>
 
-#include "entry/row_writer.hpp"
 #include "errors.hpp"
+#include "row_writer.hpp"
 #include "text.hpp"
 
 namespace prs::cli {
 namespace {
-
-using entry::short_name;
 
 namespace fs = std::filesystem;
 

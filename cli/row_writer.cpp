@@ -1,4 +1,4 @@
-#include "entry/row_writer.hpp"
+#include "row_writer.hpp"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <cmath>
 #include <iterator>
 
-#include "entry/fields.hpp"
+#include "text.hpp"
 
-namespace prs::entry {
+namespace prs::cli {
 namespace {
 
 std::string quoted_for(RowFormat format, const std::string& text) {
@@ -123,4 +123,4 @@ std::string short_name(const ImageItem& item) {
   return item.record < 0 ? base : fmt::format("{}#{}", base, item.record);
 }
 
-}  // namespace prs::entry
+}  // namespace prs::cli

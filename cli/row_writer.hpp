@@ -1,5 +1,4 @@
-// The rows that images become, for `score` and the built-in entry: one an image, as text, CSV or
-// JSON lines.
+// The rows that score writes: one an image, as text, CSV or JSON lines.
 //
 //   text    7.png: Sneaker                     with --top-k 2: 7.png: Sneaker (9.3), Sandal (4.1)
 //   csv     name,class,score[,class2,score2...][,score_<class>...]
@@ -15,9 +14,9 @@
 
 #include <prs/engine.hpp>
 
-#include "entry/scorer.hpp"
+#include "scoring_options.hpp"
 
-namespace prs::entry {
+namespace prs::cli {
 
 enum class RowFormat { kText, kCsv, kJsonLines };
 
@@ -51,4 +50,4 @@ class RowWriter {
 /// The base name of an image file, or "digits.idx#17".
 std::string short_name(const ImageItem& item);
 
-}  // namespace prs::entry
+}  // namespace prs::cli
