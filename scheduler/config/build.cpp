@@ -251,8 +251,8 @@ void Build::set_entry(const Assignment& entry) {
   }
   spec.path = read_path(text, folder);
   if (entry.name == "entry_script" && !spec.source_directory.empty()) {
-    const std::string relative = spec.path.lexically_relative(spec.source_directory).string();
-    if (relative.empty() || relative.starts_with("..")) {
+    const fs::path relative = spec.path.lexically_relative(spec.source_directory);
+    if (relative.empty() || *relative.begin() == "..") {
       refuse(fmt::format("{} is outside of the source folder {}", in_quotes(text),
                          in_quotes(spec.source_directory.string())));
     }
