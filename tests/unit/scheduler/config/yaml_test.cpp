@@ -6,6 +6,8 @@
 #include <random>
 
 #include "builder_support.hpp"
+#include "config/build.hpp"
+#include "config/document.hpp"
 
 namespace prs::config {
 namespace {
@@ -123,7 +125,8 @@ TEST_F(StepTest, DamagedFilesNeverDoMoreThanFail) {
       }
     }
     try {
-      read(text);
+      const auto document = read_document(parse_yaml(text, "step.yml"), folder() / "step.yml", "");
+      Build(document, {}).run();
     } catch (const Error& error) {
       EXPECT_FALSE(error.message().empty());
     }
