@@ -4,8 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <iterator>
-#include <set>
 #include <utility>
 
 #include "config/arguments.hpp"
@@ -179,8 +177,9 @@ void Build::read_arguments() {
 }
 
 void Build::read_idle_keys() {
-  for (const auto& [name, assignments] : given_) {
-    for (const Assignment& assignment : assignments) {
+  for (const auto& given : given_) {
+    const std::string& name = given.first;
+    for (const Assignment& assignment : given.second) {
       if (name == "compute_target") {
         if (assignment.node->text == "local") continue;
       } else if (!is_idle_option(name)) {
@@ -251,8 +250,8 @@ void Build::set_entry(const Assignment& entry) {
   }
   spec.path = read_path(text, folder);
   if (entry.name == "entry_script" && !spec.source_directory.empty()) {
-    const std::string relative = spec.path.lexically_relative(spec.source_directory).string();
-    if (relative.empty() || relative.starts_with("..")) {
+    const fs::path relative = spec.path.lexically_relative(spec.source_directory);
+    if (relative.empty() || *relative.begin() == "..") {
       refuse(fmt::format("{} is outside of the source folder {}", in_quotes(text),
                          in_quotes(spec.source_directory.string())));
     }
@@ -273,7 +272,8 @@ void Build::set_entry(const Assignment& entry) {
 
 void Build::read_environment() {
   const std::string prefix = "environment_variables.";
-  for (const auto& [name, assignments] : given_) {
+  for (const auto& given : given_) {
+    const std::string& name = given.first;
     if (!name.starts_with(prefix)) continue;
     const std::optional<Assignment> variable = winner(name);
     const std::string key = name.substr(prefix.size());

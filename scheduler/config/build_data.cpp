@@ -189,8 +189,9 @@ void Build::read_side_inputs() {
           {at.key, "side_inputs." + name, scalar_node(input.value), input.where, {}, 0});
     });
   }
-  for (const auto& [name, assignments] : given_) {
-    if (!name.starts_with("side_inputs.") || assignments.empty()) continue;
+  for (const auto& given : given_) {
+    const std::string& name = given.first;
+    if (!name.starts_with("side_inputs.")) continue;
     const std::optional<Assignment> side = winner(name);
     attempt(*side, [&] {
       const fs::path path = read_path(text_of(*side), side->folder);

@@ -1,13 +1,11 @@
 #include <fmt/format.h>
 
-#include <optional>
 #include <utility>
 
 #include "config/build.hpp"
 #include "config/document.hpp"
 #include "config/settings.hpp"
 #include "config/step.hpp"
-#include "config/text.hpp"
 #include "config/yaml.hpp"
 #include "prs/error.hpp"
 

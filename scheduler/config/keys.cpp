@@ -96,7 +96,10 @@ std::string unknown_key(const std::string& key) {
 std::vector<std::string> known_keys() {
   std::vector<std::string> keys = {"inputs."};
   for (const auto& [key, info] : key_register()) {
-    if (info.kind == Kind::kSetting || info.kind == Kind::kSpecial) keys.push_back(key);
+    const bool is_of_file = info.name == "type" || info.name == "task.type" || key == "outputs";
+    if (info.kind == Kind::kSetting || (info.kind == Kind::kSpecial && !is_of_file)) {
+      keys.push_back(key);
+    }
     if (info.kind == Kind::kNamed) keys.push_back(info.name);
   }
   std::sort(keys.begin(), keys.end());

@@ -147,7 +147,7 @@ class StepBuilder {
   std::unique_ptr<State> state_;
 };
 
-/// Every key that set() and a flat step file take, sorted, for shell completion and documentation.
+/// Every key that set() takes, sorted, for shell completion and documentation.
 /// Those that are followed by a name of the user's own end with a dot ("side_inputs.").
 std::vector<std::string> known_keys();
 

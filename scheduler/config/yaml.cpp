@@ -31,7 +31,12 @@ constexpr std::size_t kMaxDepth = 64;
 /// Builds the tree from the parser's events.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(const std::string& name) : name_(name) {}
+  TreeBuilder(const std::string& text, const std::string& name) : text_(text), name_(name) {
+    lines_.push_back(0);
+    for (std::size_t at = 0; at < text.size(); ++at) {
+      if (text[at] == '\n') lines_.push_back(at + 1);
+    }
+  }
 
   NodePtr root() const { return root_; }
 
@@ -44,6 +49,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnScalar(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
                 const std::string& value) override {
+    check_quotes(mark);
     add_leaf(mark, anchor, Node::Kind::kScalar, value);
   }
 
@@ -91,6 +97,25 @@ class TreeBuilder : public YAML::EventHandler {
     if (nodes_ > kMaxNodes) {
       fail(mark, fmt::format("more than {} values, aliases expanded", kMaxNodes));
     }
+  }
+
+  /// yaml-cpp takes the end of the file for the end of a quoted text, with all keys in it.
+  void check_quotes(const YAML::Mark& mark) const {
+    const auto line = static_cast<std::size_t>(mark.line);
+    if (line >= lines_.size()) return;
+    std::size_t at = lines_[line] + static_cast<std::size_t>(mark.column);
+    if (at >= text_.size() || (text_[at] != '"' && text_[at] != '\'')) return;
+    const char quote = text_[at];
+    for (++at; at < text_.size(); ++at) {
+      const bool is_pair =
+          quote == '"' ? text_[at] == '\\' : text_[at] == '\'' && text_.substr(at + 1, 1) == "'";
+      if (is_pair) {
+        ++at;
+      } else if (text_[at] == quote) {
+        return;
+      }
+    }
+    fail(mark, fmt::format("a quote ({}) that is never closed", quote));
   }
 
   void add_leaf(const YAML::Mark& mark, YAML::anchor_t anchor, Node::Kind kind, std::string text) {
@@ -152,7 +177,9 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
+  const std::string& text_;
   const std::string& name_;
+  std::vector<std::size_t> lines_;  ///< Where each begins.
   NodePtr root_;
   std::vector<Frame> frames_;
   std::map<YAML::anchor_t, Anchor> anchors_;
@@ -217,12 +244,12 @@ NodePtr scalar_node(std::string text) {
 NodePtr parse_yaml(const std::string& text, const std::string& name) {
   check_size(text.size(), name);
   check_characters(text, name);
-  TreeBuilder builder(name);
+  TreeBuilder builder(text, name);
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
-    TreeBuilder rest(name);
+    TreeBuilder rest(text, name);
     if (parser.HandleNextDocument(rest)) {
       const int line = rest.root() ? rest.root()->line : 1;
       fail_at(name, line, 1, "a second YAML document; a step file has one");
