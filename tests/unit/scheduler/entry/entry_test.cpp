@@ -9,7 +9,7 @@ class AnyEntry : public test::EntryTest {};
 
 TEST_F(AnyEntry, E1_AMissingEntryIsAnErrorBeforeAnyWorkerStarts) {
   for (const Kind kind : {Kind::kModel, Kind::kPlugin}) {
-    step_.entry = {.kind = kind, .path = at("none.onnx")};
+    use(kind, at("none.onnx"));
     expect_refused(ErrorCode::kInvalidArgument,
                    "entry " + at("none.onnx").string() + ": no such file");
     step_.entry.path = dir_.path();
@@ -19,7 +19,7 @@ TEST_F(AnyEntry, E1_AMissingEntryIsAnErrorBeforeAnyWorkerStarts) {
 
 TEST_F(AnyEntry, PythonScriptsAreRefusedWithTheAlternatives) {
   test::write_file(at("score.py"), "def run(mini_batch): return mini_batch\n");
-  step_.entry = {.kind = Kind::kScript, .path = at("score.py")};
+  use(Kind::kScript, at("score.py"));
   expect_refused(ErrorCode::kUnsupported,
                  "score.py: this version runs no Python scripts; give an ONNX model, or a shared "
                  "library with the interface of <prs/entry_plugin.h>");

@@ -4,13 +4,12 @@ namespace prs::entry {
 namespace {
 
 namespace fs = std::filesystem;
+using Kind = config::EntrySpec::Kind;
 
 class Plugin : public test::EntryTest {
  protected:
   void use(const std::string& name, std::vector<std::string> arguments = {}) {
-    step_.entry = {.kind = config::EntrySpec::Kind::kPlugin,
-                   .path = fs::path(PRS_PLUGINS) / (name + ".so"),
-                   .arguments = std::move(arguments)};
+    EntryTest::use(Kind::kPlugin, fs::path(PRS_PLUGINS) / (name + ".so"), std::move(arguments));
   }
 };
 
@@ -129,7 +128,7 @@ TEST_F(Plugin, E1_AnIncompleteTableIsRefusedBeforeInit) {
 
 TEST_F(Plugin, WhatIsNoSharedLibraryIsRefused) {
   test::write_file(at("a.so"), "def run(mini_batch): pass\n");
-  step_.entry = {.kind = config::EntrySpec::Kind::kPlugin, .path = at("a.so")};
+  EntryTest::use(Kind::kPlugin, at("a.so"));
   expect_refused(ErrorCode::kInvalidArgument, at("a.so").string() + ": not a shared library (ELF)");
 }
 

@@ -67,6 +67,12 @@ class EntryTest : public testing::Test {
   entry::Context context() const {
     return {dir_.path(), dir_.path() / "logs", "process003", "run-7", 2};
   }
+  void use(config::EntrySpec::Kind kind, const std::filesystem::path& path,
+           std::vector<std::string> arguments = {}) {
+    step_.entry.kind = kind;
+    step_.entry.path = path;
+    step_.entry.arguments = std::move(arguments);
+  }
   std::unique_ptr<entry::Entry> load() const { return entry::load_entry(step_, context()); }
   std::unique_ptr<entry::Entry> started() const {
     auto entry = load();
