@@ -1,7 +1,7 @@
 // A plugin that tells what it gets, and misbehaves as its arguments say.
 #include <prs/entry_plugin.h>
 
-#include <cstring>
+#include <deque>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -76,8 +76,9 @@ void shutdown(void* state) {
 
 }  // namespace
 
-// One table a library, one state: a worker loads a plugin once. The tests do so several times.
 int prs_entry_plugin(prs_entry_plugin_table* table) {
-  *table = {PRS_ENTRY_ABI_VERSION, sizeof *table, new Probe, init, run, shutdown};
+  // A worker loads a plugin once; the tests do so several times in one process.
+  static std::deque<Probe> probes;
+  *table = {PRS_ENTRY_ABI_VERSION, sizeof *table, &probes.emplace_back(), init, run, shutdown};
   return 0;
 }
