@@ -19,11 +19,11 @@
 #include <prs/image.hpp>
 
 #include "commands.hpp"
+#include "entry/record_images.hpp"
 #include "errors.hpp"
 #include "interrupt.hpp"
 #include "output.hpp"
 #include "progress.hpp"
-#include "record_images.hpp"
 #include "text.hpp"
 #include "true_labels.hpp"
 
@@ -74,7 +74,7 @@ void write_file(const fs::path& path, const std::vector<std::byte>& bytes) {
 
 int export_images(const ExportOptions& options) {
   const RecordFile file = RecordFile::open(options.records);
-  if (!image_extents(file)) {
+  if (!entry::image_extents(file)) {
     fail(ErrorCode::kInvalidArgument,
          "{}: records of {}{} are no images; expected u8 [H,W], [H,W,1], [H,W,3], [1,H,W] or "
          "[3,H,W]",
@@ -97,7 +97,7 @@ int export_images(const ExportOptions& options) {
                  group_digits(count), options.output.string());
       return kExitInterrupted;
     }
-    write_file(options.output / name(i), encode_png(record_image(file, i)));
+    write_file(options.output / name(i), encode_png(entry::record_image(file, i)));
     progress.update(i + 1);
   }
   progress.clear();

@@ -106,7 +106,7 @@ std::string ports_as_text(const char* title, const std::vector<PortInfo>& ports)
 std::string images_as_text(const Inspection& inspection) {
   if (!inspection.images) return fmt::format("images: none ({})\n", inspection.no_images);
   const ImageInput& images = *inspection.images;
-  std::string text = fmt::format("images: {}\n", describe_input(images));
+  std::string text = fmt::format("images: {}\n", entry::describe_input(images));
   for (const std::string& line : describe_origins(images)) text += fmt::format("  {}\n", line);
   if (!inspection.labels.empty()) {
     text += fmt::format("classes: {}\n", fmt::join(inspection.labels, ", "));

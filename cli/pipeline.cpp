@@ -14,31 +14,20 @@
 #include <utility>
 #include <vector>
 
+#include "entry/image_reader.hpp"
 #include "interrupt.hpp"
-#include "record_images.hpp"
 
 namespace prs::cli {
+
+using entry::RecordSource;
+using entry::RecordUse;
+
 namespace {
 
-/// A batch of pixels larger than this is split, so that few of them fit in memory at once.
-constexpr std::int64_t kMaxBatchBytes = std::int64_t{64} << 20;
 /// Batches under way: one being scored, one ready, one being filled.
 constexpr std::int64_t kSlots = 3;
 /// Images that a decoder claims at once, so that the lock is rarely taken.
 constexpr std::int64_t kClaim = 8;
-
-/// How the records of one file reach the model.
-enum class RecordUse {
-  kDirect,  ///< The engine takes them as they lie in the file.
-  kDecode,  ///< As images: other size or number of channels.
-  kRefuse,
-};
-
-struct RecordSource {
-  RecordFile file;
-  RecordUse use = RecordUse::kDirect;
-  std::string refusal;  ///< Why not, for kRefuse.
-};
 
 /// Consecutive items that are treated alike.
 struct Batch {
@@ -56,30 +45,6 @@ struct Slot {
   std::int64_t missing = 0;          ///< Images not decoded yet.
 };
 
-RecordSource make_source(const RecordFile& file, const Engine& engine) {
-  RecordSource source{file, RecordUse::kDirect, {}};
-  try {
-    engine.run(file.records(0, 0));
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInvalidArgument) throw;
-    source.use = image_extents(file) ? RecordUse::kDecode : RecordUse::kRefuse;
-    source.refusal = error.message();
-  }
-  return source;
-}
-
-/// An image as a PGM or PPM file, which the image reader scales and converts.
-std::vector<std::byte> encode_pnm(const Image& image) {
-  const std::string header =
-      fmt::format("P{}\n{} {}\n255\n", image.channels == 1 ? 5 : 6, image.width, image.height);
-  std::vector<std::byte> bytes(header.size() + image.pixels.size());
-  std::memcpy(bytes.data(), header.data(), header.size());
-  if (!image.pixels.empty()) {
-    std::memcpy(bytes.data() + header.size(), image.pixels.data(), image.pixels.size());
-  }
-  return bytes;
-}
-
 class Pipeline {
  public:
   Pipeline(const Engine& engine, const ImageList& images, const PipelineOptions& options,
@@ -95,7 +60,6 @@ class Pipeline {
   };
 
   void cut_into_batches();
-  Shape batch_shape(std::int64_t count) const;
   Slot& slot(std::int64_t batch) { return slots_[static_cast<std::size_t>(batch % kSlots)]; }
 
   void decode_until_done();
@@ -114,9 +78,9 @@ class Pipeline {
   const ImageList& images_;
   const PipelineOptions options_;
   ScoreSink& sink_;
-  DecodeOptions decode_options_;
-  std::int64_t image_bytes_ = 0;
-  std::int64_t batch_size_ = 0;
+  const entry::ImageReader reader_;
+  const std::int64_t image_bytes_;
+  const std::int64_t batch_size_;
   std::vector<RecordSource> sources_;
   std::vector<Batch> batches_;
   std::vector<float> scores_;  // [batch, classes]
@@ -136,19 +100,19 @@ class Pipeline {
 
 Pipeline::Pipeline(const Engine& engine, const ImageList& images, const PipelineOptions& options,
                    ScoreSink& sink)
-    : engine_(engine), images_(images), options_(options), sink_(sink) {
-  const ImageInput& input = engine.input();
-  decode_options_ = {.channels = input.channels,
-                     .height = input.height,
-                     .width = input.width,
-                     .resize = options.resize,
-                     .max_pixels = options.max_pixels};
-  image_bytes_ = std::max<std::int64_t>(1, input.height * input.width * input.channels);
-  batch_size_ = std::clamp<std::int64_t>(kMaxBatchBytes / image_bytes_, 1, options.batch);
-  batch_size_ = std::min(batch_size_,
-                         static_cast<std::int64_t>(std::max<std::size_t>(1, images.items.size())));
+    : engine_(engine),
+      images_(images),
+      options_(options),
+      sink_(sink),
+      reader_(engine.input(), options.resize, options.max_pixels),
+      image_bytes_(reader_.image_bytes()),
+      batch_size_(
+          std::min(reader_.batch_size(options.batch),
+                   static_cast<std::int64_t>(std::max<std::size_t>(1, images.items.size())))) {
   sources_.reserve(images.record_files.size());
-  for (const RecordFile& file : images.record_files) sources_.push_back(make_source(file, engine));
+  for (const RecordFile& file : images.record_files) {
+    sources_.push_back(entry::record_source(file, engine));
+  }
   cut_into_batches();
   scores_.resize(static_cast<std::size_t>(batch_size_ * engine.classes()));
 }
@@ -175,21 +139,6 @@ void Pipeline::cut_into_batches() {
     ++batches_.back().count;
     next_record = item.record + 1;
   }
-}
-
-Shape Pipeline::batch_shape(std::int64_t count) const {
-  const ImageInput& input = engine_.input();
-  switch (input.layout) {
-    case Layout::kChw:
-      return {count, input.channels, input.height, input.width};
-    case Layout::kHwc:
-      return {count, input.height, input.width, input.channels};
-    case Layout::kHw:
-      return {count, input.height, input.width};
-    case Layout::kFlat:
-      break;
-  }
-  return {count, image_bytes_};
 }
 
 bool Pipeline::run() {
@@ -280,11 +229,11 @@ void Pipeline::decode(const Claim& claim) {
 void Pipeline::decode_item(const Batch& batch, std::int64_t index,
                            std::uint8_t* destination) const {
   const ImageItem& item = images_.items[static_cast<std::size_t>(index)];
-  const Image image = batch.source == nullptr
-                          ? read_image(item.path, decode_options_)
-                          : decode_image(encode_pnm(record_image(batch.source->file, item.record)),
-                                         decode_options_, item.name());
-  arrange_pixels(image, engine_.input().layout, destination);
+  if (batch.source == nullptr) {
+    reader_.read(item.path, destination);
+  } else {
+    reader_.read(*batch.source, item.record, item.name(), destination);
+  }
 }
 
 bool Pipeline::score_batches() {
@@ -332,7 +281,8 @@ void Pipeline::score_decoded(const Batch& batch, Slot& decoded) {
   const auto classes = static_cast<std::size_t>(engine_.classes());
   const std::span<float> scores(scores_.data(), static_cast<std::size_t>(good) * classes);
   if (good > 0) {
-    engine_.run(TensorView{DType::kUint8, batch_shape(good), decoded.pixels.data()}, scores);
+    engine_.run(TensorView{DType::kUint8, reader_.batch_shape(good), decoded.pixels.data()},
+                scores);
   }
   std::size_t row = 0;
   for (std::int64_t i = 0; i < batch.count; ++i) {

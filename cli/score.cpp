@@ -12,16 +12,20 @@
 
 #include "choice.hpp"
 #include "commands.hpp"
+#include "entry/row_writer.hpp"
 #include "errors.hpp"
 #include "failures.hpp"
 #include "interrupt.hpp"
 #include "output.hpp"
 #include "pipeline.hpp"
 #include "progress.hpp"
-#include "row_writer.hpp"
 #include "scoring_options.hpp"
 
 namespace prs::cli {
+
+using config::OutputFormat;
+using entry::RowWriter;
+
 namespace {
 
 constexpr const char* kExamples = R"(Examples:
@@ -38,7 +42,7 @@ out. Exit code: 0 all scored, 1 error, 2 usage, 3 some images failed, 130 interr
 
 struct ScoreOptions {
   ScoringOptions scoring;
-  RowFormat format = RowFormat::kText;
+  OutputFormat format = OutputFormat::kText;
   std::int64_t top_k = 1;
   bool all_scores = false;
   std::filesystem::path output;
@@ -92,7 +96,7 @@ class RowSink : public ScoreSink {
 };
 
 int score(const ScoreOptions& options) {
-  if (options.all_scores && options.format == RowFormat::kText) {
+  if (options.all_scores && options.format == OutputFormat::kText) {
     throw UsageError("--scores needs --format csv or --format jsonl");
   }
   const ImageList images = find_images(options.scoring.images);
@@ -132,10 +136,11 @@ void add_score(CLI::App& app, Command& chosen) {
   const auto options = std::make_shared<ScoreOptions>();
   add_model_options(command, options->scoring);
   add_image_options(command, options->scoring, "--labels,--class-names");
-  add_choice<RowFormat>(
-      command, "--format", options->format,
-      {{"text", RowFormat::kText}, {"csv", RowFormat::kCsv}, {"jsonl", RowFormat::kJsonLines}},
-      "text (name: class), csv or jsonl");
+  add_choice<OutputFormat>(command, "--format", options->format,
+                           {{"text", OutputFormat::kText},
+                            {"csv", OutputFormat::kCsv},
+                            {"jsonl", OutputFormat::kJsonLines}},
+                           "text (name: class), csv or jsonl");
   command.add_option("--top-k", options->top_k, "Best classes of each image")
       ->type_name("K")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 31).description(""))

@@ -1,21 +1,14 @@
 #include "scoring_options.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <fstream>
-#include <functional>
-#include <iterator>
-#include <system_error>
 #include <utility>
 
+#include "entry/model_options.hpp"
 #include "errors.hpp"
-#include "text.hpp"
 
 namespace prs::cli {
 namespace {
@@ -23,38 +16,14 @@ namespace {
 constexpr const char* kPreprocessing =
     "Preprocessing (default: what the model and its sidecar say)";
 
-/// "0.5" or "0.485,0.456,0.406".
-std::vector<double> parse_numbers(const std::string& flag, std::string_view text) {
-  std::vector<double> numbers;
-  const char* position = text.data();
-  const char* const end = position + text.size();
-  for (;;) {
-    double number = 0.0;
-    const auto [next, error] = std::from_chars(position, end, number);
-    if (error != std::errc() || !std::isfinite(number) || (next != end && *next != ',')) {
-      throw CLI::ValidationError(flag,
-                                 fmt::format("'{}' is no number or comma-separated numbers", text));
-    }
-    numbers.push_back(number);
-    if (next == end) return numbers;
-    position = next + 1;
+/// Runs `parse`, whose errors then name the flag.
+template <typename Parse>
+void parse_flag(const char* flag, const Parse& parse) {
+  try {
+    parse();
+  } catch (const Error& error) {
+    throw CLI::ValidationError(flag, error.message());
   }
-}
-
-/// "WxH", as in 28x28.
-void parse_size(std::string_view text, PreprocessOverrides& overrides) {
-  std::int64_t extents[2] = {0, 0};
-  const char* const end = text.data() + text.size();
-  const auto [middle, error] = std::from_chars(text.data(), end, extents[0]);
-  if (error == std::errc() && middle != end && (*middle == 'x' || *middle == 'X')) {
-    const auto [last, last_error] = std::from_chars(middle + 1, end, extents[1]);
-    if (last_error == std::errc() && last == end && extents[0] > 0 && extents[1] > 0) {
-      overrides.width = extents[0];
-      overrides.height = extents[1];
-      return;
-    }
-  }
-  throw CLI::ValidationError("--resize", fmt::format("'{}' is no size such as 224x224", text));
 }
 
 std::string check_device(const std::string& device) {
@@ -66,18 +35,6 @@ std::string check_device(const std::string& device) {
     return {};
   }
   return fmt::format("'{}' is no device: auto, cpu, cuda or cuda:N", device);
-}
-
-std::vector<std::string> read_lines(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  if (!file) fail(ErrorCode::kIo, "{}: cannot read the class names", path.string());
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    lines.push_back(std::move(line));
-  }
-  while (!lines.empty() && lines.back().empty()) lines.pop_back();
-  return lines;
 }
 
 }  // namespace
@@ -109,7 +66,7 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
   const auto numbers = [&command](const char* flag, std::optional<std::vector<double>>& target,
                                   const char* help) {
     const auto parse = [flag, &target](const std::string& text) {
-      target = parse_numbers(flag, text);
+      parse_flag(flag, [&] { target = entry::parse_numbers(text); });
     };
     command.add_option_function<std::string>(flag, parse, help)
         ->type_name("X[,X,X]")
@@ -134,11 +91,7 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
       .add_option_function<std::string>(
           "--layout",
           [&overrides](const std::string& name) {
-            try {
-              overrides.layout = parse_layout(name);
-            } catch (const Error& error) {
-              throw CLI::ValidationError("--layout", error.message());
-            }
+            parse_flag("--layout", [&] { overrides.layout = parse_layout(name); });
           },
           "The model's input: nchw, nhwc, nhw or flat")
       ->type_name("LAYOUT")
@@ -153,7 +106,10 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
           "--resize",
           [&options](const CLI::results_t& results) {
             options.resize = true;
-            if (results[0] != "true") parse_size(results[0], options.engine.preprocess);
+            if (results[0] != "true") {
+              parse_flag("--resize",
+                         [&] { entry::parse_size(results[0], options.engine.preprocess); });
+            }
             return true;
           },
           "Scale images to the model's size; --resize=WxH for a model that leaves it open")
@@ -177,21 +133,6 @@ void add_image_options(CLI::App& command, ScoringOptions& options, const char* n
       ->capture_default_str();
 }
 
-std::string preprocess_formula(const Preprocess& preprocess) {
-  const auto list = [](const std::vector<double>& values) {
-    return values.size() == 1 ? fmt::format("{:.6g}", values[0])
-                              : fmt::format("[{:.6g}]", fmt::join(values, ", "));
-  };
-  return fmt::format("({} * {:.6g} - {}) / {}", preprocess.invert ? "(255 - pixel)" : "pixel",
-                     preprocess.scale, list(preprocess.mean), list(preprocess.std));
-}
-
-std::string describe_input(const ImageInput& input) {
-  return fmt::format("{} x {}, {} channel{}, {}, value = {}", input.width, input.height,
-                     input.channels, input.channels == 1 ? "" : "s", layout_name(input.layout),
-                     preprocess_formula(input.preprocess));
-}
-
 std::vector<std::string> describe_origins(const ImageInput& input) {
   std::vector<std::pair<std::string, std::string>> names_by_origin;
   for (const std::string& entry : input.origins) {
@@ -211,27 +152,14 @@ std::vector<std::string> describe_origins(const ImageInput& input) {
   return lines;
 }
 
-std::string Scorer::class_name(std::int64_t index) const {
-  return class_names.empty() ? fmt::format("{}", index)
-                             : class_names[static_cast<std::size_t>(index)];
-}
-
 Scorer load_scorer(const ScoringOptions& options) {
-  Engine engine = Engine::load(options.model, options.engine);
-  std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
-  if (!options.class_names.empty()) {
-    names = read_lines(options.class_names);
-    if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
-      fail(ErrorCode::kInvalidArgument, "{}: {} class names, but {} gives {} scores",
-           options.class_names.string(), group_digits(static_cast<std::int64_t>(names.size())),
-           options.model.string(), group_digits(engine.classes()));
-    }
-  }
+  Scorer scorer = entry::load_scorer(options);
+  const Engine& engine = scorer.engine;
   spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
-  spdlog::info("images: {}", describe_input(engine.input()));
+  spdlog::info("images: {}", entry::describe_input(engine.input()));
   for (const std::string& line : describe_origins(engine.input())) spdlog::info("  {}", line);
-  return {std::move(engine), std::move(names)};
+  return scorer;
 }
 
 PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& scorer) {

@@ -10,6 +10,7 @@
 
 #include <prs/engine.hpp>
 
+#include "entry/scorer.hpp"
 #include "pipeline.hpp"
 
 namespace CLI {
@@ -18,13 +19,10 @@ class App;
 
 namespace prs::cli {
 
-struct ScoringOptions {
-  std::filesystem::path model;
+using entry::Scorer;
+
+struct ScoringOptions : entry::ScorerOptions {
   std::vector<std::string> images;
-  std::filesystem::path class_names;  ///< Empty: the model's own.
-  std::int64_t max_pixels = DecodeOptions{}.max_pixels;
-  bool resize = false;  ///< Scale images to the model's size.
-  EngineOptions engine;
 };
 
 /// --model, also as `positional` when that is given, and --device, --threads, --batch.
@@ -37,25 +35,10 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options);
 /// IMAGES, --max-pixels, and the class names under `names_flag`.
 void add_image_options(CLI::App& command, ScoringOptions& options, const char* names_flag);
 
-/// "(pixel * 0.00392157 - 0) / 1".
-std::string preprocess_formula(const Preprocess& preprocess);
-
-/// "28 x 28, 1 channel, nchw, value = ...".
-std::string describe_input(const ImageInput& input);
-
 /// Where the settings came from, one line an origin: "layout, scale: from ...".
 std::vector<std::string> describe_origins(const ImageInput& input);
 
-/// A model ready to score, and what its classes are called.
-struct Scorer {
-  Engine engine;
-  std::vector<std::string> class_names;  ///< Empty, or one a class.
-
-  std::string class_name(std::int64_t index) const;
-};
-
-/// Loads the model, logs how images will be treated. Throws prs::Error; invalid argument when the
-/// file of class names does not have one line a class.
+/// As entry::load_scorer; logs how images will be treated.
 Scorer load_scorer(const ScoringOptions& options);
 
 /// How `scorer` reads images.

@@ -1,4 +1,4 @@
-// Small pieces of text: numbers for people, CSV and JSON fields, aligned tables, nearest names.
+// Small pieces of text: numbers for people, CSV records, aligned tables, nearest names.
 #pragma once
 
 #include <cstdint>
@@ -22,16 +22,9 @@ std::string format_quantity(double value);
 /// "1.21 MiB".
 std::string format_bytes(std::int64_t bytes);
 
-/// A field as RFC 4180 writes it: quoted when it holds a comma, a quote, a line break, or blanks at
-/// its ends.
-std::string csv_field(std::string_view text);
-
 /// The records of a CSV text (RFC 4180; LF or CRLF; blank lines skipped). `name` begins the message
 /// of the prs::Error (invalid argument) thrown for a quote that is never closed.
 std::vector<std::vector<std::string>> parse_csv(std::string_view text, std::string_view name);
-
-/// A quoted JSON string; bytes that are not UTF-8 become U+FFFD.
-std::string json_string(std::string_view text);
 
 /// The candidate with the fewest edits from `word`, when that is close enough to be a slip.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);

@@ -13,8 +13,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "entry/row_writer.hpp"
 #include "errors.hpp"
-#include "row_writer.hpp"
 #include "text.hpp"
 
 namespace prs::cli {
@@ -107,7 +107,7 @@ class LabelTable {
 
   std::int64_t find(const ImageItem& item) const {
     const std::string relative = item.path.lexically_relative(folder_).string();
-    for (const std::string& name : {short_name(item), item.name(), relative}) {
+    for (const std::string& name : {entry::short_name(item), item.name(), relative}) {
       if (const auto found = by_name_.find(name); found != by_name_.end()) return found->second;
     }
     fail(ErrorCode::kInvalidArgument, "{}: no label for {}", path_.string(), item.name());

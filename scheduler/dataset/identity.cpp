@@ -34,7 +34,7 @@ std::string input_identity(const std::vector<std::string>& inputs, bool by_conte
   Sha256 hash;
   for (const Input& input : resolve_inputs(inputs)) {
     hash.update("input\n");
-    for (const RecordSource& source : input.records) add_file(source.path, by_content, hash);
+    for (const RecordInput& source : input.records) add_file(source.path, by_content, hash);
     FileStream files(input);
     while (const std::optional<fs::path> file = files.next()) add_file(*file, by_content, hash);
   }

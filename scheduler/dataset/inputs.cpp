@@ -62,7 +62,7 @@ bool is_empty_list(const std::string& input) {
   return !list.bad();
 }
 
-RecordSource record_source(const fs::path& path, const RecordFile& file) {
+RecordInput record_source(const fs::path& path, const RecordFile& file) {
   const std::int64_t bytes = file.record_shape().elements() * dtype_size(file.dtype());
   return {from_root(path), file.count(), std::max<std::int64_t>(1, bytes)};
 }

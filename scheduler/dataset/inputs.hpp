@@ -12,7 +12,7 @@
 namespace prs::dataset {
 
 /// The records of one IDX or NPY file.
-struct RecordSource {
+struct RecordInput {
   std::filesystem::path path;
   std::int64_t count = 0;
   std::int64_t record_bytes = 0;
@@ -22,7 +22,7 @@ struct RecordSource {
 struct Input {
   std::filesystem::path folder;  ///< Empty, or `files` and `records` are.
   std::vector<std::filesystem::path> files;
-  std::vector<RecordSource> records;
+  std::vector<RecordInput> records;
 };
 
 /// Throws invalid argument or io naming the input: it is missing (D10), unreadable, a pattern that

@@ -59,13 +59,13 @@ struct Partitioner::State {
   }
 
   bool take_records(MiniBatch& batch) {
-    const std::vector<RecordSource>& sources = inputs[input].records;
+    const std::vector<RecordInput>& sources = inputs[input].records;
     while (record_source < sources.size() && next_record == sources[record_source].count) {
       ++record_source;
       next_record = 0;
     }
     if (record_source == sources.size()) return false;
-    const RecordSource& source = sources[record_source];
+    const RecordInput& source = sources[record_source];
     const std::int64_t wanted = size.unit == Unit::kBytes
                                     ? std::max<std::int64_t>(1, size.value / source.record_bytes)
                                     : size.value;

@@ -24,7 +24,7 @@ struct Context {
 
 /// What run() gave back: rows in order, ready for the output file (each ends with '\n').
 struct Rows {
-  std::string text;        ///< All rows, one after the other.
+  std::string text;        ///< All rows, one after the other; empty for summary_only (O1).
   std::int64_t count = 0;  ///< E6: success is counted by it alone.
   std::string header;      ///< For formats that have one; equal for every mini-batch.
   /// Items that failed, with the reason, for the logs ("photos/7.png: truncated PNG").
@@ -46,7 +46,9 @@ class Entry {
 /// invalid argument naming what is missing and what is there.
 std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& context);
 
-/// Checks before any worker starts that the entry can be loaded, without running any of it.
+/// Checks before any worker starts that the entry can be loaded, without running any of it: a model
+/// is read and prepared on the CPU with the step's model_options, a plugin's symbols are looked up
+/// in its file. Throws as load_entry and, for a model, its init().
 void check_entry(const config::Step& step);
 
 }  // namespace prs::entry

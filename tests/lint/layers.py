@@ -14,22 +14,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 PUBLIC = ("core/include/prs/",)
+PLUGIN_API = ("scheduler/include/prs/",)
 # Room -> what it may include besides itself: prefixes of paths in the tree.
 ROOMS = {
     "core": (),
     "cuda": PUBLIC + ("core/backend.hpp", "core/check.hpp", "core/graph/", "core/ops/"),
     "scheduler": PUBLIC,
-    "cli": PUBLIC,
-    "examples": PUBLIC,
+    "cli": PUBLIC + ("scheduler/",),
+    "examples": PUBLIC + PLUGIN_API,
     "bench": PUBLIC,
 }
 # Where #include "x" and <x> are looked for, after the including file's own folder.
 SEARCH = {
     "core": ("core", "core/include"),
     "cuda": ("cuda", "core", "core/include"),
-    "scheduler": ("scheduler", "core/include"),
-    "cli": ("cli", "core/include"),
-    "examples": ("core/include",),
+    "scheduler": ("scheduler", "scheduler/include", "core/include"),
+    "cli": ("cli", "scheduler", "scheduler/include", "core/include"),
+    "examples": ("core/include", "scheduler/include"),
     "bench": ("core/include",),
 }
 # Written by CMake at build time.
@@ -65,7 +66,7 @@ def problem_of(source, quote, header, exists):
 def check_tree():
     """Print the problems of all sources; return the exit status."""
     sources = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*"))
-               if path.suffix in {".cpp", ".hpp", ".cu", ".cuh", ".inc"}]
+               if path.suffix in {".c", ".h", ".cpp", ".hpp", ".cu", ".cuh", ".inc"}]
     problems = 0
     for path in sources:
         source = path.relative_to(ROOT).as_posix()
@@ -85,11 +86,13 @@ def check_tree():
 def self_test():
     """Check problem_of against includes known to be right or wrong."""
     tree = {"core/check.hpp", "core/cpu/plan.hpp", "core/include/prs/engine.hpp",
-            "core/backend.hpp", "cuda/probe.hpp", "cli/text.hpp", "scheduler/job.hpp"}
+            "core/backend.hpp", "cuda/probe.hpp", "cli/text.hpp", "scheduler/job.hpp",
+            "scheduler/include/prs/plugin.h"}
     right = [("core/cpu/gemm.cpp", '"', "check.hpp"), ("core/cpu/gemm.cpp", '"', "plan.hpp"),
              ("core/error.cpp", "<", "vector"), ("cuda/backends.cpp", '"', "backend.hpp"),
              ("cuda/probe.cu", "<", "cuda_runtime_api.h"), ("cli/score.cpp", "<", "prs/engine.hpp"),
-             ("scheduler/job.cpp", "<", "prs/engine.hpp"), ("cli/score.cpp", '"', "text.hpp")]
+             ("scheduler/job.cpp", "<", "prs/engine.hpp"), ("cli/score.cpp", '"', "text.hpp"),
+             ("cli/score.cpp", '"', "job.hpp"), ("scheduler/job.cpp", "<", "prs/plugin.h")]
     wrong = [("core/error.cpp", '"', "../cuda/probe.hpp"), ("core/error.cpp", "<", "cuda_runtime.h"),
              ("cuda/backends.cpp", '"', "cpu/plan.hpp"), ("cli/score.cpp", '"', "check.hpp"),
              ("scheduler/job.cpp", '"', "../cuda/probe.hpp"),

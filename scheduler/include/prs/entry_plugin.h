@@ -1,8 +1,11 @@
-/* The C interface of a native entry: a shared library that prs-gpu's workers load.
+/* The C interface of a native entry: a shared library that prs-gpu's workers load. C99 and C++.
  *
- * A plugin exports one function, prs_entry_plugin, that fills a table. Strings are UTF-8 and end
- * with NUL; what the plugin gets is valid during the call only. All calls of one worker come from
- * one thread. A function that returns non-zero failed; it has written why through `error`.
+ * A plugin exports one function, prs_entry_plugin, that fills a table. Strings end with NUL and are
+ * UTF-8, except paths, which are the bytes of the file system; what the plugin gets is valid during
+ * the call only. All calls of one worker come from one thread: prs_entry_plugin, init, run for each
+ * mini-batch, shutdown at an orderly end. The library is never unloaded. A function that returns
+ * non-zero failed; it has written why through `error`. A C++ plugin may let exceptions of
+ * std::exception's kind out of init and run: they fail the call alike.
  *
  * The version rule: a worker refuses a plugin whose abi_version differs from PRS_ENTRY_ABI_VERSION.
  */
@@ -21,11 +24,11 @@ extern "C" {
 /* What the worker offers to a call. */
 typedef struct prs_host {
   void* self;
-  /* One row of output, without the newline. Only within run. */
+  /* One row of output, without the newline. Only within run; a call from init fails that. */
   void (*row)(void* self, const char* text, size_t size);
   /* An item that failed, and why; for the log. Does not count: rows do. Only within run. */
   void (*item_error)(void* self, const char* item, const char* reason);
-  /* Why this call fails. */
+  /* Why this call fails. The last message counts. */
   void (*error)(void* self, const char* message);
 } prs_host;
 
@@ -59,8 +62,15 @@ typedef struct prs_entry_plugin_table {
   void (*shutdown)(void* state); /* or NULL */
 } prs_entry_plugin_table;
 
-/* Exported by the plugin. Returns 0 when the table is filled. */
-int prs_entry_plugin(prs_entry_plugin_table* table);
+/* Exported also where symbols are hidden by default. */
+#if defined(__GNUC__)
+#define PRS_ENTRY_PLUGIN_API __attribute__((visibility("default")))
+#else
+#define PRS_ENTRY_PLUGIN_API
+#endif
+
+/* Exported by the plugin. Gets a table of zeros; returns 0 when it is filled. */
+PRS_ENTRY_PLUGIN_API int prs_entry_plugin(prs_entry_plugin_table* table);
 typedef int (*prs_entry_plugin_function)(prs_entry_plugin_table* table);
 
 #ifdef __cplusplus

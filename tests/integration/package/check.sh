@@ -5,6 +5,7 @@
 #   exports   libprs exports symbols of namespace prs only
 #   headers   every public header compiles alone
 #   program   prs-gpu runs from there
+#   plugin    examples/plugin builds against it and exports its one function
 #   embed     examples/embed builds against it, with and without PIC, and scores images
 set -euo pipefail
 check=$1 cmake=$2 cxx=$3 build=$4 work=$5
@@ -47,7 +48,7 @@ check_exports() {
 
 check_headers() {
   local header
-  for header in "$prefix"/include/prs/*.hpp; do
+  for header in "$prefix"/include/prs/*.h*; do
     echo "#include <prs/$(basename "$header")>" >"$work/header.cpp"
     "$cxx" -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Werror -I"$prefix/include" \
       "$work/header.cpp" || fail "$header does not compile alone"
@@ -58,6 +59,17 @@ check_headers() {
 check_program() {
   (cd / && "$prefix/bin/prs-gpu" --version)
   (cd / && "$prefix/bin/prs-gpu" inspect "$prefix/share/prs-gpu/models/lenet.onnx" >/dev/null)
+}
+
+check_plugin() {
+  local hidden
+  # As many projects build: nothing is exported that is not marked.
+  hidden="-fvisibility=hidden -Wall -Wextra -Wpedantic -Werror"
+  "$cmake" -S "$source_dir/examples/plugin" -B "$work/plugin" -G Ninja \
+    -D CMAKE_PREFIX_PATH="$prefix" -D CMAKE_C_STANDARD=99 -D CMAKE_C_FLAGS="$hidden"
+  "$cmake" --build "$work/plugin"
+  nm -D --defined-only "$work/plugin/libfile_sizes.so" | grep -q 'T prs_entry_plugin$' ||
+    fail "libfile_sizes.so does not export prs_entry_plugin"
 }
 
 check_embed() {

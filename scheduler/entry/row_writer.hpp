@@ -1,6 +1,6 @@
-// The rows that score writes: one an image, as text, CSV or JSON lines.
+// The rows of scored images: one an image, as text, CSV or JSON lines.
 //
-//   text    7.png: Sneaker                     with --top-k 2: 7.png: Sneaker (9.3), Sandal (4.1)
+//   text    7.png: Sneaker                     with top_k 2: 7.png: Sneaker (9.3), Sandal (4.1)
 //   csv     name,class,score[,class2,score2...][,score_<class>...]
 //   jsonl   {"name":..,"path":..[,"record":..],"top":[{"class":..,"index":..,"score":..}..]
 //            [,"scores":[..]]}
@@ -14,16 +14,15 @@
 
 #include <prs/engine.hpp>
 
-#include "scoring_options.hpp"
+#include "config/step.hpp"
+#include "entry/scorer.hpp"
 
-namespace prs::cli {
-
-enum class RowFormat { kText, kCsv, kJsonLines };
+namespace prs::entry {
 
 /// Immutable; safe to use from several threads. `scorer` must outlive it.
 class RowWriter {
  public:
-  RowWriter(const Scorer& scorer, RowFormat format, std::int64_t top_k, bool all_scores);
+  RowWriter(const Scorer& scorer, config::OutputFormat format, std::int64_t top_k, bool all_scores);
 
   /// The line before the first row; "" for formats without one.
   std::string header() const;
@@ -41,7 +40,7 @@ class RowWriter {
   }
 
   const Scorer& scorer_;
-  RowFormat format_;
+  config::OutputFormat format_;
   std::int64_t top_k_;
   bool all_scores_;
   std::vector<std::string> class_cells_;  ///< The names of the classes, quoted for the format.
@@ -50,4 +49,4 @@ class RowWriter {
 /// The base name of an image file, or "digits.idx#17".
 std::string short_name(const ImageItem& item);
 
-}  // namespace prs::cli
+}  // namespace prs::entry

@@ -1,4 +1,4 @@
-#include "row_writer.hpp"
+#include "entry/row_writer.hpp"
 
 #include <fmt/format.h>
 
@@ -6,18 +6,21 @@
 #include <cmath>
 #include <iterator>
 
-#include "text.hpp"
+#include "entry/fields.hpp"
 
-namespace prs::cli {
+namespace prs::entry {
+
+using config::OutputFormat;
+
 namespace {
 
-std::string quoted_for(RowFormat format, const std::string& text) {
+std::string quoted_for(OutputFormat format, const std::string& text) {
   switch (format) {
-    case RowFormat::kText:
+    case OutputFormat::kText:
       break;
-    case RowFormat::kCsv:
+    case OutputFormat::kCsv:
       return csv_field(text);
-    case RowFormat::kJsonLines:
+    case OutputFormat::kJsonLines:
       return json_string(text);
   }
   return text;
@@ -34,7 +37,7 @@ void append_json_number(float value, std::string& out) {
 
 }  // namespace
 
-RowWriter::RowWriter(const Scorer& scorer, RowFormat format, std::int64_t top_k, bool all_scores)
+RowWriter::RowWriter(const Scorer& scorer, OutputFormat format, std::int64_t top_k, bool all_scores)
     : scorer_(scorer),
       format_(format),
       top_k_(std::min(top_k, scorer.engine.classes())),
@@ -45,7 +48,7 @@ RowWriter::RowWriter(const Scorer& scorer, RowFormat format, std::int64_t top_k,
 }
 
 std::string RowWriter::header() const {
-  if (format_ != RowFormat::kCsv) return {};
+  if (format_ != OutputFormat::kCsv) return {};
   std::string line = "name,class,score";
   for (std::int64_t k = 2; k <= top_k_; ++k) line += fmt::format(",class{},score{}", k, k);
   if (all_scores_) {
@@ -60,11 +63,11 @@ void RowWriter::append(const ImageItem& item, std::span<const float> scores,
                        std::string& out) const {
   const Prediction best = scorer_.engine.top(scores, top_k_);
   switch (format_) {
-    case RowFormat::kText:
+    case OutputFormat::kText:
       return append_text(item, best, out);
-    case RowFormat::kCsv:
+    case OutputFormat::kCsv:
       return append_csv(item, best, scores, out);
-    case RowFormat::kJsonLines:
+    case OutputFormat::kJsonLines:
       return append_json(item, best, scores, out);
   }
 }
@@ -123,4 +126,4 @@ std::string short_name(const ImageItem& item) {
   return item.record < 0 ? base : fmt::format("{}#{}", base, item.record);
 }
 
-}  // namespace prs::cli
+}  // namespace prs::entry

@@ -6,7 +6,7 @@
 
 #include <prs/image.hpp>
 
-namespace prs::cli {
+namespace prs::entry {
 
 /// Height, width and channels of the records, without pixels; nothing unless they are u8 and
 /// [H, W], [H, W, 1], [H, W, 3], [1, H, W] or [3, H, W].
@@ -15,4 +15,4 @@ std::optional<Image> image_extents(const RecordFile& file);
 /// One record of a file that image_extents() knows.
 Image record_image(const RecordFile& file, std::int64_t record);
 
-}  // namespace prs::cli
+}  // namespace prs::entry

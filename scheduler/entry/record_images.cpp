@@ -1,8 +1,8 @@
-#include "record_images.hpp"
+#include "entry/record_images.hpp"
 
 #include <cstring>
 
-namespace prs::cli {
+namespace prs::entry {
 
 std::optional<Image> image_extents(const RecordFile& file) {
   const Shape& shape = file.record_shape();
@@ -31,4 +31,4 @@ Image record_image(const RecordFile& file, std::int64_t record) {
   return image;
 }
 
-}  // namespace prs::cli
+}  // namespace prs::entry

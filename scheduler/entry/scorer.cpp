@@ -1,0 +1,63 @@
+#include "entry/scorer.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <fstream>
+#include <utility>
+
+namespace prs::entry {
+namespace {
+
+std::vector<std::string> read_lines(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    lines.push_back(std::move(line));
+  }
+  if (!file.eof() || file.bad()) {
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot read the class names", path.string()));
+  }
+  while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  return lines;
+}
+
+std::string preprocess_formula(const Preprocess& preprocess) {
+  const auto list = [](const std::vector<double>& values) {
+    return values.size() == 1 ? fmt::format("{:.6g}", values[0])
+                              : fmt::format("[{:.6g}]", fmt::join(values, ", "));
+  };
+  return fmt::format("({} * {:.6g} - {}) / {}", preprocess.invert ? "(255 - pixel)" : "pixel",
+                     preprocess.scale, list(preprocess.mean), list(preprocess.std));
+}
+
+}  // namespace
+
+std::string Scorer::class_name(std::int64_t index) const {
+  return class_names.empty() ? fmt::format("{}", index)
+                             : class_names[static_cast<std::size_t>(index)];
+}
+
+Scorer load_scorer(const ScorerOptions& options) {
+  Engine engine = Engine::load(options.model, options.engine);
+  std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
+  if (!options.class_names.empty()) {
+    names = read_lines(options.class_names);
+    if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{}: {} class names, but {} gives {} scores", options.class_names.string(),
+                      names.size(), options.model.string(), engine.classes()));
+    }
+  }
+  return {std::move(engine), std::move(names)};
+}
+
+std::string describe_input(const ImageInput& input) {
+  return fmt::format("{} x {}, {} channel{}, {}, value = {}", input.width, input.height,
+                     input.channels, input.channels == 1 ? "" : "s", layout_name(input.layout),
+                     preprocess_formula(input.preprocess));
+}
+
+}  // namespace prs::entry

@@ -1,0 +1,35 @@
+// A model ready to score images, and what its classes are called.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <prs/engine.hpp>
+
+namespace prs::entry {
+
+struct ScorerOptions {
+  std::filesystem::path model;
+  std::filesystem::path class_names;  ///< One name a line; empty: the model's own.
+  std::int64_t max_pixels = DecodeOptions{}.max_pixels;
+  bool resize = false;  ///< Scale images to the model's size.
+  EngineOptions engine;
+};
+
+struct Scorer {
+  Engine engine;
+  std::vector<std::string> class_names;  ///< Empty, or one a class.
+
+  std::string class_name(std::int64_t index) const;
+};
+
+/// Throws what Engine::load throws, io for a file of class names that cannot be read, and invalid
+/// argument when that does not have one line a class.
+Scorer load_scorer(const ScorerOptions& options);
+
+/// "28 x 28, 1 channel, nchw, value = (pixel * 0.00392157 - 0) / 1".
+std::string describe_input(const ImageInput& input);
+
+}  // namespace prs::entry

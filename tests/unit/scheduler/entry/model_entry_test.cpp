@@ -1,0 +1,251 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include <prs/engine.hpp>
+
+#include "support.hpp"
+#include "support/onnx_builder.hpp"
+
+namespace prs::entry {
+namespace {
+
+namespace fs = std::filesystem;
+using config::OutputFormat;
+using Lines = std::vector<std::string>;
+
+Lines lines_of(const std::string& text) {
+  Lines lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+class Model : public test::EntryTest {
+ protected:
+  Model() { step_.entry.path = fs::path(PRS_MODELS) / "lenet.onnx"; }
+
+  std::vector<fs::path> photos(int count) const {
+    std::vector<fs::path> paths;
+    for (int i = 0; i < count; ++i) {
+      paths.push_back(at(fmt::format("{}.png", i)));
+      test::write_file(paths.back(), encode_png(test::gray_image(i)));
+    }
+    return paths;
+  }
+  /// The same images as records.
+  fs::path record_file(int count, std::int64_t size = 28) const {
+    test::Bytes pixels;
+    for (int i = 0; i < count; ++i) {
+      const Image image = test::gray_image(i, size);
+      const auto* bytes = reinterpret_cast<const std::byte*>(image.pixels.data());
+      pixels.insert(pixels.end(), bytes, bytes + image.pixels.size());
+    }
+    const auto extent = static_cast<std::uint32_t>(size);
+    const std::vector<std::uint32_t> extents = {static_cast<std::uint32_t>(count), extent, extent};
+    test::write_file(at("digits.idx"), test::idx_file(8, extents, pixels));
+    return at("digits.idx");
+  }
+  /// What the engine itself says about gray_image(0), gray_image(1), ...
+  Lines classes(int count) const {
+    const Engine engine = Engine::load(step_.entry.path);
+    Lines labels;
+    for (int i = 0; i < count; ++i) {
+      const Image image = test::gray_image(i);
+      labels.push_back(
+          engine.classify({DType::kUint8, {1, 28, 28}, image.pixels.data()})[0].top[0].label);
+    }
+    return labels;
+  }
+};
+
+TEST_F(Model, GivesARowForEachImageInOrder) {
+  check_entry(step_);
+  const auto entry = started();
+  const Rows rows = entry->run(test::files(photos(7)));
+  const Lines expected = classes(7);
+  const Lines lines = lines_of(rows.text);
+  EXPECT_EQ(rows.count, 7);
+  ASSERT_EQ(lines.size(), 7U);
+  for (std::size_t i = 0; i < 7; ++i) {
+    EXPECT_EQ(lines[i], fmt::format("{}.png: {}", i, expected[i]));
+  }
+  EXPECT_EQ(rows.header, "");
+  EXPECT_TRUE(rows.item_errors.empty());
+  EXPECT_EQ(entry->run(test::files(photos(7), 1)).text, rows.text);
+  EXPECT_EQ(entry->run(test::files({})).count, 0);
+}
+
+TEST_F(Model, DescribesItselfAfterInit) {
+  step_.device = "cpu";
+  EXPECT_EQ(started()->describe(),
+            step_.entry.path.string() +
+                ": 10 classes, on cpu, 1 thread; images: 28 x 28, 1 channel, "
+                "nchw, value = (pixel * 0.00392157 - 0) / 1");
+}
+
+TEST_F(Model, RecordsAreNamedByFileAndNumber) {
+  const fs::path file = record_file(9);
+  const Lines expected = classes(9);
+  for (const char* batch : {"256", "2"}) {
+    step_.model_options = {{"batch", batch}};
+    const Lines lines = lines_of(started()->run(test::records(file, 3, 5)).text);
+    ASSERT_EQ(lines.size(), 5U);
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(lines[i], fmt::format("digits.idx#{}: {}", i + 3, expected[i + 3]));
+    }
+  }
+}
+
+TEST_F(Model, BatchesChangeNothing) {
+  const auto paths = photos(11);
+  const std::string expected = started()->run(test::files(paths)).text;
+  for (const char* batch : {"1", "3", "11"}) {
+    step_.model_options = {{"batch", batch}};
+    EXPECT_EQ(started()->run(test::files(paths)).text, expected) << batch;
+  }
+}
+
+TEST_F(Model, WritesCsvAndJsonLines) {
+  const auto paths = photos(2);
+  step_.top_k = 2;
+  step_.output_format = OutputFormat::kCsv;
+  const Rows csv = started()->run(test::files(paths));
+  EXPECT_EQ(csv.header, "name,class,score,class2,score2\n");
+  EXPECT_EQ(csv.text.substr(0, 6), "0.png,");
+  EXPECT_EQ(csv.count, 2);
+  step_.output_format = OutputFormat::kJsonLines;
+  const Rows json = started()->run(test::files(paths));
+  EXPECT_EQ(json.header, "");
+  const auto row = nlohmann::json::parse(lines_of(json.text).at(1));
+  EXPECT_EQ(row["name"], "1.png");
+  EXPECT_EQ(row["path"], paths[1].string());
+  EXPECT_EQ(row["top"].size(), 2U);
+  EXPECT_EQ(row["top"][0]["class"], classes(2)[1]);
+}
+
+TEST_F(Model, O1_SummaryOnlyCounts) {
+  step_.output_action = config::OutputAction::kSummaryOnly;
+  const Rows rows = started()->run(test::files(photos(3)));
+  EXPECT_EQ(rows.count, 3);
+  EXPECT_EQ(rows.text, "");
+}
+
+TEST_F(Model, O2_SafeOutputKeepsARowOnOneLine) {
+  step_.append_row_safe_output = true;
+  test::write_file(at("a\nb.png"), encode_png(test::gray_image(0)));
+  const Rows rows = started()->run(test::files({at("a\nb.png")}));
+  EXPECT_EQ(rows.text, fmt::format("a\\nb.png: {}\n", classes(1)[0]));
+}
+
+TEST_F(Model, D10_ItemsThatCannotBeReadFailAlone) {
+  auto paths = photos(6);
+  fs::remove(paths[0]);
+  test::write_file(paths[2], "this is no image");
+  test::write_file(paths[3], encode_png(test::gray_image(3, 32)));
+  test::write_file(paths[5], "");
+  const Lines expected = classes(6);
+  for (const char* batch : {"256", "1", "2"}) {
+    step_.model_options = {{"batch", batch}};
+    const auto entry = started();
+    const Rows rows = entry->run(test::files(paths));
+    EXPECT_EQ(rows.text, fmt::format("1.png: {}\n4.png: {}\n", expected[1], expected[4]));
+    EXPECT_EQ(rows.count, 2);  // E6: the failed ones are those without a row.
+    ASSERT_EQ(rows.item_errors.size(), 4U);
+    std::size_t error = 0;
+    for (const int item : {0, 2, 3, 5}) {
+      const std::string path = paths[static_cast<std::size_t>(item)].string();
+      EXPECT_EQ(rows.item_errors[error].substr(0, path.size() + 2), path + ": ");
+      EXPECT_GT(rows.item_errors[error].size(), path.size() + 2);
+      ++error;
+    }
+    EXPECT_TRUE(entry->run(test::files({paths[1]})).item_errors.empty());
+  }
+}
+
+TEST_F(Model, D10_AMiniBatchOfBadItemsIsNoException) {
+  const Rows rows = started()->run(test::files({at("none/1.png"), dir_.path()}));
+  EXPECT_EQ(rows.count, 0);
+  EXPECT_EQ(rows.text, "");
+  EXPECT_EQ(rows.item_errors.size(), 2U);
+}
+
+TEST_F(Model, D10_ARecordFileThatVanishedOrChangedFailsItsItems) {
+  const auto entry = started();
+  const auto expect_failed = [&](const dataset::MiniBatch& batch, const std::string& text) {
+    const Rows rows = entry->run(batch);
+    EXPECT_EQ(rows.count, 0);
+    ASSERT_EQ(static_cast<std::int64_t>(rows.item_errors.size()), batch.items());
+    for (std::int64_t i = 0; i < batch.items(); ++i) {
+      const std::string& error = rows.item_errors[static_cast<std::size_t>(i)];
+      EXPECT_EQ(error.find(batch.item_name(i) + ": "), 0U) << error;
+      EXPECT_NE(error.find(text), std::string::npos) << error;
+    }
+  };
+  expect_failed(test::records(at("none.idx"), 4, 2), "none.idx: cannot open");
+  const fs::path file = record_file(5);
+  expect_failed(test::records(file, 4, 3), "has 5 records now");
+  EXPECT_EQ(entry->run(test::records(file, 0, 5)).count, 5);
+  test::write_file(at("bad.idx"), "what is this?");
+  expect_failed(test::records(at("bad.idx"), 0, 2), "bad.idx");
+  EXPECT_EQ(entry->run(test::records(file, 0, 5)).count, 5);
+}
+
+TEST_F(Model, RecordsOfAnotherSizeAreScaledOnRequestOnly) {
+  const fs::path file = record_file(3, 32);
+  const Rows refused = started()->run(test::records(file, 0, 3));
+  EXPECT_EQ(refused.count, 0);
+  ASSERT_EQ(refused.item_errors.size(), 3U);
+  EXPECT_EQ(refused.item_errors[1].find(file.string() + "#1: "), 0U) << refused.item_errors[1];
+  step_.model_options = {{"resize", "true"}};
+  EXPECT_EQ(started()->run(test::records(file, 0, 3)).count, 3);
+}
+
+TEST_F(Model, RecordsThatAreNoImagesAreRefusedOneByOne) {
+  const std::uint32_t extents[] = {2, 7};
+  test::write_file(at("sevens.idx"), test::idx_file(8, extents, test::Bytes(14)));
+  const Rows rows = started()->run(test::records(at("sevens.idx"), 0, 2));
+  EXPECT_EQ(rows.count, 0);
+  ASSERT_EQ(rows.item_errors.size(), 2U);
+  EXPECT_EQ(rows.item_errors[0].find(at("sevens.idx").string() + "#0: "), 0U);
+}
+
+TEST_F(Model, ModelOptionsReachTheEngine) {
+  test::write_file(at("names"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+  step_.model_options = {{"class_names", at("names").string()},
+                         {"threads", "2"},
+                         {"scale", "1"},
+                         {"mean", "3"},
+                         {"std", "7"},
+                         {"invert", "true"}};
+  const auto entry = started();
+  EXPECT_NE(entry->describe().find("2 threads"), std::string::npos);
+  EXPECT_NE(entry->describe().find("value = ((255 - pixel) * 1 - 3) / 7"), std::string::npos);
+  const std::string row = entry->run(test::files(photos(1))).text;
+  ASSERT_EQ(row.size(), std::string("0.png: a\n").size()) << row;
+  EXPECT_GE(row[7], 'a');
+  EXPECT_LE(row[7], 'j');
+}
+
+TEST_F(Model, E1_WhatKeepsAModelFromLoadingIsSaidBeforeTheStart) {
+  test::write_file(at("names"), "a\nb\n");
+  step_.model_options = {{"class_names", at("names").string()}};
+  expect_refused(ErrorCode::kInvalidArgument, "names: 2 class names, but ");
+  step_.model_options = {{"class_names", at("none").string()}};
+  expect_refused(ErrorCode::kIo, at("none").string() + ": cannot read the class names");
+  step_.model_options = {{"channels", "3"}};
+  expect_refused(ErrorCode::kInvalidArgument, "lenet.onnx");
+  step_.model_options = {{"output", "no_such_output"}};
+  expect_refused(ErrorCode::kInvalidArgument, "no_such_output");
+  step_.model_options = {{"colour", "red"}};
+  expect_refused(ErrorCode::kInvalidArgument, "model_options: unknown key 'colour'");
+  step_.model_options = {};
+  test::write_file(at("broken.onnx"), "no protobuf");
+  step_.entry.path = at("broken.onnx");
+  expect_refused(ErrorCode::kInvalidModel, at("broken.onnx").string());
+}
+
+}  // namespace
+}  // namespace prs::entry
