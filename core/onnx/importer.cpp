@@ -327,6 +327,9 @@ class Importer {
       fail_model("{} outputs; it gives {}..{}", proto.output_size(), def.min_outputs,
                  def.max_outputs);
     }
+    for (int i = 0; i < def.min_outputs; ++i) {
+      if (proto.output(i).empty()) fail_model("output {} is missing: its name is empty", i);
+    }
   }
 
   void read_outputs() {

@@ -10,6 +10,7 @@
 #include "support/expect_error.hpp"
 #include "support/onnx_builder.hpp"
 #include "support/op_test.hpp"
+#include "support/sample_models.hpp"
 #include "support/temp_dir.hpp"
 
 namespace prs {
@@ -153,6 +154,18 @@ TEST(Importer, NamesFileNodeAndOperatorOfWhatItCannotRead) {
   no_output.proto().mutable_graph()->clear_output();
   expect_error(ErrorCode::kInvalidModel, "m.onnx: the graph has no outputs",
                [&] { import(no_output); });
+}
+
+TEST(Importer, RefusesARequiredOutputWithoutAName) {
+  for (const auto& [name, bytes] : test::refused_models()) {
+    SCOPED_TRACE(name);
+    expect_error(ErrorCode::kInvalidModel, "output 0 is missing",
+                 [&, &bytes = bytes] { onnx::import_bytes(bytes, "m.onnx", {}); });
+  }
+  ModelBuilder none = small_model();
+  none.node("Relu", {"x"}, {}).set_name("silent");
+  expect_error(ErrorCode::kInvalidModel, "node 'silent' (Relu): 0 outputs; it gives 1..1",
+               [&] { import(none); });
 }
 
 TEST(Importer, CannotBeUsedToCallInternalOperators) {
