@@ -31,7 +31,7 @@ bool is_default_domain(const std::string& domain) { return domain.empty() || dom
 class Importer {
  public:
   Importer(ModelProto& model, std::string source, std::filesystem::path folder)
-      : proto_(*model.mutable_graph()), external_{std::move(folder)} {
+      : proto_(*model.mutable_graph()), external_(std::move(folder)) {
     result_.graph.source = std::move(source);
     read_header(model);
   }
@@ -42,6 +42,7 @@ class Importer {
     const std::vector<int> order = topological_order();
     for (const int index : order) read_node(index);
     read_outputs();
+    result_.initializer_bytes += external_.bytes_read();
     return std::move(result_);
   }
 
@@ -148,29 +149,32 @@ class Importer {
     return id;
   }
 
-  /// The value of that name, its initializer converted on first use; kNoValue when unknown.
+  /// The value of that name, its initializer converted on first use; kNoValue when unknown. Errors
+  /// name the initializer; the caller adds the file.
   ValueId find(const std::string& name) {
     const auto known = values_.find(name);
     if (known != values_.end()) return known->second;
     const auto initializer = initializers_.find(name);
     if (initializer == initializers_.end()) {
       if (sparse_.contains(name)) {
-        fail_unsupported("{}: initializer '{}' is sparse", source(), printable(name));
+        fail_unsupported("initializer '{}' is sparse", printable(name));
       }
       return kNoValue;
     }
     TensorProto& proto = *proto_.mutable_initializer(initializer->second);
     try {
       const ValueId id = result_.graph.add_constant(name, to_tensor(proto, external_));
-      result_.initializer_bytes += result_.graph.value(id).constant->bytes();
+      if (proto.data_location() != TensorProto::EXTERNAL) {
+        result_.initializer_bytes += result_.graph.value(id).constant->bytes();
+      }
       // The parsed copy is no longer needed: a large model would be in memory twice.
       proto.clear_raw_data();
       proto.clear_float_data();
       values_.emplace(name, id);
       return id;
     } catch (const Error& error) {
-      throw Error(error.code(), fmt::format("{}: initializer '{}': {}", source(), printable(name),
-                                            error.message()));
+      throw Error(error.code(),
+                  fmt::format("initializer '{}': {}", printable(name), error.message()));
     }
   }
 
@@ -229,7 +233,7 @@ class Importer {
     return order;
   }
 
-  Attributes::Value read_attribute(const AttributeProto& attribute) const {
+  Attributes::Value read_attribute(const AttributeProto& attribute) {
     switch (attribute.type()) {
       case AttributeProto::INT:
         return attribute.i();
@@ -336,7 +340,11 @@ class Importer {
     if (proto_.output_size() == 0) fail_model("{}: the graph has no outputs", source());
     for (const ValueInfoProto& info : proto_.output()) {
       GraphPort port = read_port(info, "output");
-      port.value = find(info.name());
+      try {
+        port.value = find(info.name());
+      } catch (const Error& error) {
+        throw Error(error.code(), source() + ": " + error.message());
+      }
       if (port.value == kNoValue) {
         fail_model("{}: output '{}' is produced by nothing", source(), printable(info.name()));
       }

@@ -196,6 +196,26 @@ TEST(Importer, ChecksTensorSizesBeforeTakingMemory) {
   expect_error(ErrorCode::kInvalidModel, "unknown element type number 99", [&] { import(model); });
 }
 
+TEST(Importer, NamesTheFileOnce) {
+  const auto message = [](const ModelBuilder& model) -> std::string {
+    try {
+      import(model);
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return "no error";
+  };
+  ModelBuilder model = small_model();
+  model.proto().mutable_graph()->mutable_initializer(0)->set_dims(0, 4);
+  EXPECT_EQ(message(model),
+            "m.onnx: node 'scale' (Mul): initializer 'w': 12 bytes of raw data for a tensor "
+            "f32[4]");
+  model.proto().mutable_graph()->clear_node();
+  model.output("w", DType::kFloat32, {4});
+  model.proto().mutable_graph()->mutable_output()->DeleteSubrange(0, 1);
+  EXPECT_EQ(message(model), "m.onnx: initializer 'w': 12 bytes of raw data for a tensor f32[4]");
+}
+
 TEST(Importer, EscapesNamesInMessages) {
   ModelBuilder model = small_model();
   auto* node = model.proto().mutable_graph()->mutable_node(0);
@@ -264,6 +284,33 @@ TEST_F(ExternalDataTest, RefusesPathsThatLeaveTheFolder) {
     expect_error(ErrorCode::kInvalidModel, "leaves the model's folder",
                  [&] { load(external(location)); });
   }
+}
+
+TEST_F(ExternalDataTest, ReadsEqualRangesOnceAndRefusesMoreThanTheFilesHold) {
+  // w.bin has 16 bytes, under two names.
+  std::filesystem::create_hard_link(folder_ / "w.bin", folder_ / "same.bin");
+  ModelBuilder model = external("w.bin", "4", "12");
+  const auto add = [&](const std::string& name, const std::string& offset) {
+    auto& graph = *model.proto().mutable_graph();
+    auto* weights = graph.add_initializer();
+    *weights = graph.initializer(0);
+    weights->set_name(name);
+    weights->mutable_external_data(0)->set_value("same.bin");
+    weights->mutable_external_data(1)->set_value(offset);
+    model.node("Neg", {name}, {"neg_" + name});
+  };
+  for (int i = 0; i < 100; ++i) add("equal" + std::to_string(i), "4");
+  const onnx::ImportedModel shared = load(model);
+  const auto weights = [&](std::size_t node, std::size_t input) {
+    return shared.graph.value(shared.graph.nodes[node].inputs[input]).constant;
+  };
+  EXPECT_EQ(shared.initializer_bytes, 12);
+  EXPECT_EQ(weights(0, 1)->data(), weights(100, 0)->data());
+  add("overlapping", "0");
+  expect_error(ErrorCode::kInvalidModel,
+               "m.onnx: node 'Neg_101' (Neg): initializer 'overlapping': external data: 12 bytes "
+               "are wanted after 12 others, but the files named so far have 16 in all",
+               [&] { load(model); });
 }
 
 TEST_F(ExternalDataTest, ChecksOffsetsAndLengths) {
