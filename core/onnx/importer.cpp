@@ -14,6 +14,7 @@
 #include "check.hpp"
 #include "file.hpp"
 #include "onnx/tensor_proto.hpp"
+#include "onnx/wire_size.hpp"
 
 namespace prs::onnx {
 namespace {
@@ -24,6 +25,10 @@ using ::onnx::ModelProto;
 using ::onnx::NodeProto;
 using ::onnx::TensorProto;
 using ::onnx::ValueInfoProto;
+
+/// What a parsed model may take: real ones take one to about ten times their file.
+constexpr std::int64_t kParsedAllowanceBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kParsedFactor = 16;
 
 bool is_default_domain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
 
@@ -369,6 +374,14 @@ ImportedModel import_bytes(std::span<const char> bytes, const std::string& sourc
         "{}: {} bytes; an ONNX file cannot exceed 2 GiB (larger models keep their weights as "
         "external data)",
         source, bytes.size());
+  }
+  const std::int64_t parsed_bytes = parsed_model_bytes(bytes);
+  const auto size_bytes = static_cast<std::int64_t>(bytes.size());
+  if (parsed_bytes > std::max(kParsedAllowanceBytes, kParsedFactor * size_bytes)) {
+    fail_model(
+        "{}: {} bytes that would take about {} bytes of memory, more than {} times as many: it is "
+        "made of almost empty parts, as no exporter writes them",
+        source, size_bytes, parsed_bytes, kParsedFactor);
   }
   ModelProto model;
   const google::protobuf::LogSilencer silencer;

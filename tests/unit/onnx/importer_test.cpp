@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 
+#include "onnx/wire_size.hpp"
 #include "support/expect_error.hpp"
 #include "support/onnx_builder.hpp"
 #include "support/op_test.hpp"
@@ -339,6 +340,52 @@ TEST(Importer, RefusesFilesThatAreNoModels) {
   limits.max_file_bytes = 4;
   expect_error(ErrorCode::kInvalidModel, "exceed the limit",
                [&] { onnx::import_file(write("12345"), limits); });
+}
+
+/// A model file whose graph holds `count` times `part`.
+std::string graph_of(const std::string& part, std::size_t count) {
+  std::string body;
+  for (std::size_t i = 0; i < count; ++i) body += part;
+  std::string bytes = "\x08\x08\x3A";  // IR version 8, then the graph
+  for (std::size_t size = body.size(); size > 0; size >>= 7) {
+    bytes += static_cast<char>((size & 0x7F) | (size > 0x7F ? 0x80 : 0));
+  }
+  return bytes + body;
+}
+
+TEST(Importer, RefusesFilesMadeOfEmptyParts) {
+  const std::string attribute = std::string("\x0A\x02\x2A\x00", 4);  // in a node
+  const std::string unknown = std::string("\x9A\x06\x00", 3);
+  for (const std::string& part :
+       {std::string("\x0A\x00", 2), std::string("\x2A\x00", 2), std::string("\x62\x00", 2),
+        std::string("\x6A\x00", 2), attribute, unknown}) {
+    const std::string bytes = graph_of(part, 2'000'000);
+    expect_error(ErrorCode::kInvalidModel, "made of almost empty parts",
+                 [&] { onnx::import_bytes(bytes, "m.onnx", {}); });
+  }
+}
+
+TEST(Importer, ForeseesTheMemoryOfAParsedModel) {
+  ModelBuilder model = small_model();
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = "a value with a long name " + std::to_string(i);
+    model.node("Clip", {"x", name, ""}, {name + " out"}, {test::ints_attr("ints", {1, 2, 300})});
+    model.initializer(name, tensor<std::int64_t>({5}, {1, 2, 3, 4, 5}), i % 2 == 0);
+    model.input("other" + name, DType::kFloat32, {"N", 3});
+  }
+  const std::string bytes = model.serialize();
+  ::onnx::ModelProto parsed;
+  ASSERT_TRUE(parsed.ParseFromString(bytes));
+  const auto truth = static_cast<double>(parsed.SpaceUsedLong());
+  EXPECT_NEAR(static_cast<double>(onnx::parsed_model_bytes(bytes)) / truth, 1.0, 0.25);
+}
+
+TEST(Importer, ForeseesNothingBeyondTheEndOfAFile) {
+  // A number as a block of a million bytes that are not there.
+  const std::string packed("\x08\x08\x0A\xC0\x84\x3D", 6);
+  EXPECT_LT(onnx::parsed_model_bytes(packed), 10'000);
+  expect_error(ErrorCode::kInvalidModel, "protobuf cannot parse",
+               [&] { onnx::import_bytes(packed, "m.onnx", {}); });
 }
 
 TEST(Importer, RefusesEveryTruncationOfAModel) {
