@@ -69,7 +69,8 @@ struct Engine::State {
   std::vector<std::string> labels;
   std::size_t output = 0;
   std::int64_t classes = 0;
-  std::int64_t fixed_batch = 0;  ///< 0: open.
+  std::int64_t fixed_batch = 0;   ///< 0: open.
+  std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
   std::int64_t chunk = 1;
   std::int64_t image_elements = 0;
   Shape image_shape;  ///< The model's own, without the batch.
@@ -107,27 +108,47 @@ void Engine::State::prepare(Graph graph) {
   const std::int64_t declared = port.extents[0];
   graph.outputs = {graph.outputs[output]};
   remove_dead_nodes(graph);
-  std::int64_t probe = declared < 0 ? kProbeBatch : declared;
   if (declared == 0)
     fail_argument("{}: input '{}' has a batch of 0", model->path, printable(port.name));
   const DType dtype = port.dtype;
-  Graph inferred = graph;
-  infer_and_fold(inferred, std::array{binding(dtype, probe)}, model->fold_limit);
+  const auto infer = [&](std::int64_t batch) {
+    Graph inferred = graph;
+    infer_and_fold(inferred, std::array{binding(dtype, batch)}, model->fold_limit);
+    return inferred;
+  };
+  std::int64_t probe = declared < 0 ? kProbeBatch : declared;
+  traced_batch = std::max<std::int64_t>(declared, 0);
+  Graph inferred;
+  try {
+    inferred = infer(probe);
+  } catch (const Error&) {
+    if (declared > 0) throw;
+    // The input's batch is open, but something inside is not: then it was traced with one image.
+    inferred = infer(1);
+    probe = traced_batch = 1;
+    notes.push_back("the input's batch is open, but the model's nodes are made for one image");
+  }
+  const PortInfo& result = model->outputs[output];
+  if (declared < 0 && result.has_shape && !result.extents.empty() && result.extents[0] >= 0) {
+    notes.push_back(
+        fmt::format("output '{}' is declared {}: its batch is ignored, the input's is "
+                    "open",
+                    printable(result.name), result.to_string()));
+  }
   Graph opened = inferred;
   const BatchAnalysis analysis = open_batch(opened);
-  if (analysis.separable && declared > 0) {
+  if (analysis.separable && traced_batch > 0) {
     graph = std::move(opened);
     notes.push_back(
-        fmt::format("the batch, fixed at {}, was opened: images are independent", declared));
+        fmt::format("the batch, fixed at {}, was opened: images are independent", traced_batch));
   } else if (analysis.separable) {
     annotate(graph, inferred);
   } else {
-    fixed_batch = declared < 0 ? 1 : declared;
+    fixed_batch = traced_batch > 0 ? traced_batch : 1;
     notes.push_back(
         fmt::format("computed {} image(s) at a time: {}", fixed_batch, analysis.reason));
     if (fixed_batch != probe) {
-      inferred = graph;
-      infer_and_fold(inferred, std::array{binding(dtype, fixed_batch)}, model->fold_limit);
+      inferred = infer(fixed_batch);
       probe = fixed_batch;
     }
     graph = std::move(inferred);
@@ -477,8 +498,7 @@ ModelDescription Engine::describe(std::int64_t batch) const {
   description.notes.insert(description.notes.end(), state.pixels.notes.begin(),
                            state.pixels.notes.end());
   description.batch_open = state.fixed_batch == 0;
-  const std::int64_t declared = state.model->inputs[0].extents[0];
-  const std::int64_t layer_batch = declared < 0 ? size : declared;
+  const std::int64_t layer_batch = state.traced_batch > 0 ? state.traced_batch : size;
   Graph annotated = state.model->imported.graph;
   infer_and_fold(annotated, std::array{state.binding(state.model->inputs[0].dtype, layer_batch)},
                  state.model->fold_limit);

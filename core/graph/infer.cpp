@@ -103,9 +103,9 @@ class Folder {
   std::int64_t left_bytes_;
 };
 
-/// Checks a graph input or output against what the model declares for it.
+/// Checks a graph input or output against what the model declares for it. batch_binds: axis 0, too.
 void check_port(const Graph& graph, const GraphPort& port, DType dtype, const Shape& shape,
-                const char* role, ErrorCode code) {
+                bool batch_binds, const char* role, ErrorCode code) {
   const std::string name = printable(graph.value(port.value).name);
   if (port.dtype != DType::kUndefined && port.dtype != dtype) {
     fail(code, "{}: {} '{}' is declared {}, but is {}", graph.source, role, name,
@@ -116,7 +116,7 @@ void check_port(const Graph& graph, const GraphPort& port, DType dtype, const Sh
   std::string declared;
   for (std::size_t i = 0; i < port.dims->size(); ++i) {
     const DeclaredDim& dim = (*port.dims)[i];
-    if (fits && dim.extent && !(graph.batch_opened && i == 0)) {
+    if (fits && dim.extent && (batch_binds || i > 0)) {
       fits = *dim.extent == shape[static_cast<std::int64_t>(i)];
     }
     declared += (i > 0 ? "," : "") + (dim.extent           ? std::to_string(*dim.extent)
@@ -165,7 +165,7 @@ void infer_and_fold(Graph& graph, std::span<const InputBinding> inputs,
     value.shape = inputs[i].shape;
     value.constant = inputs[i].value;
     static_cast<void>(buffer_bytes(value.dtype, *value.shape));
-    check_port(graph, graph.inputs[i], value.dtype, *value.shape, "input",
+    check_port(graph, graph.inputs[i], value.dtype, *value.shape, !graph.batch_opened, "input",
                ErrorCode::kInvalidArgument);
   }
   Folder folder(graph, fold_limit_bytes);
@@ -180,9 +180,15 @@ void infer_and_fold(Graph& graph, std::span<const InputBinding> inputs,
     kept.push_back(std::move(node));
   }
   graph.nodes = std::move(kept);
+  // Exporters that open the inputs' batch often leave the one they traced with in the outputs.
+  const bool takes_any_batch =
+      std::any_of(graph.inputs.begin(), graph.inputs.end(), [](const GraphPort& port) {
+        return port.dims && !port.dims->empty() && !port.dims->front().extent;
+      });
   for (const GraphPort& output : graph.outputs) {
     const Value& value = graph.value(output.value);
-    check_port(graph, output, value.dtype, *value.shape, "output", ErrorCode::kInvalidModel);
+    check_port(graph, output, value.dtype, *value.shape, !graph.batch_opened && !takes_any_batch,
+               "output", ErrorCode::kInvalidModel);
   }
 }
 

@@ -119,6 +119,57 @@ TEST_F(EngineTest, OpensAFixedBatch) {
   }
 }
 
+TEST_F(EngineTest, OpensABatchThatOnlyTheOutputFixes) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  auto* output = model.proto().mutable_graph()->mutable_output(0);
+  output->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->set_dim_value(1);
+  const Engine engine = load(model);
+  const Tensor images = pixels({23, 8, 8});
+  expect_scores(engine.run(images.view()), truth(model, images, {}, {1, 8, 8}));
+  const ModelDescription description = engine.describe(8);
+  EXPECT_TRUE(description.batch_open);
+  EXPECT_EQ(description.batch, 8);
+  EXPECT_EQ(description.notes.at(0),
+            "output 'scores' is declared f32[1,4]: its batch is ignored, the input's is open");
+}
+
+TEST_F(EngineTest, OpensABatchThatANodeInsideFixes) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  *model.proto().mutable_graph()->mutable_initializer(2) =
+      test::to_tensor_proto("target", tensor<std::int64_t>({2}, {1, 80}));
+  const Engine engine = load(model);
+  const Tensor images = pixels({23, 8, 8});
+  expect_scores(engine.run(images.view()), truth(model, images, {}, {1, 8, 8}));
+  EXPECT_TRUE(engine.describe(8).batch_open);
+}
+
+TEST_F(EngineTest, ComputesOneImageAtATimeWhereANodeInsideFixesTheBatch) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  *model.proto().mutable_graph()->mutable_initializer(2) =
+      test::to_tensor_proto("target", tensor<std::int64_t>({2}, {1, 80}));
+  // The batch twice over, and the first again: that images stay apart cannot be told.
+  model.node("Concat", {"scores", "scores"}, {"twice"}, {test::int_attr("axis", 0)});
+  model.node("ReduceMean", {"twice"}, {"mean"}, {test::ints_attr("axes", {0})});
+  model.proto().mutable_graph()->mutable_output(0)->set_name("mean");
+  const Engine engine = load(model);
+  const Tensor images = pixels({5, 8, 8});
+  expect_scores(engine.run(images.view()), truth(model, images, {}, {1, 8, 8}));
+  EXPECT_FALSE(engine.describe(8).batch_open);
+}
+
+TEST_F(EngineTest, NamesNoBatchThatTheCallerNeverGave) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  *model.proto().mutable_graph()->mutable_initializer(2) =
+      test::to_tensor_proto("target", tensor<std::int64_t>({2}, {1, 81}));
+  try {
+    load(model);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("[1,5,4,4]"), std::string::npos) << error.message();
+    EXPECT_EQ(error.message().find("[3,"), std::string::npos) << error.message();
+  }
+}
+
 TEST_F(EngineTest, PadsTheLastChunkOfABatchThatCannotBeOpened) {
   ModelBuilder model = convnet({10, 1, 8, 8}, 1, 10);
   // A matrix product from the left with a permutation mixes rows as far as the analysis can tell.
