@@ -182,6 +182,7 @@ class Compiler {
  private:
   std::size_t new_storage(Storage storage) {
     storages_.push_back(storage);
+    merged_into_.push_back(storages_.size() - 1);
     return storages_.size() - 1;
   }
   std::int64_t bytes_of(ValueId id) const {
@@ -192,7 +193,7 @@ class Compiler {
   std::size_t storage_index(ValueId id) const {
     const int index = storage_[static_cast<std::size_t>(id)];
     PRS_CHECK(index >= 0);
-    return static_cast<std::size_t>(index);
+    return merged_into_[static_cast<std::size_t>(index)];
   }
   void set_storage(ValueId id, std::size_t index) {
     storage_[static_cast<std::size_t>(id)] = static_cast<int>(index);
@@ -297,9 +298,8 @@ class Compiler {
         continue;
       }
       storages_[from].last = storages_[to].last;
-      for (int& index : storage_) {
-        if (index == static_cast<int>(to)) index = static_cast<int>(from);
-      }
+      // Nothing was merged into `to` yet: its first step is this one. So one step leads to the end.
+      merged_into_[to] = from;
     }
   }
 
@@ -313,12 +313,8 @@ class Compiler {
   void place_arena() {
     std::vector<Lifetime> lifetimes;
     std::vector<std::size_t> owners;
-    std::vector<bool> used(storages_.size(), false);
-    for (const int index : storage_) {
-      if (index >= 0) used[static_cast<std::size_t>(index)] = true;
-    }
     for (std::size_t i = 0; i < storages_.size(); ++i) {
-      if (!used[i] || storages_[i].place) continue;
+      if (merged_into_[i] != i || storages_[i].place) continue;
       lifetimes.push_back({storages_[i].size_bytes, storages_[i].first, storages_[i].last});
       owners.push_back(i);
     }
@@ -378,6 +374,7 @@ class Compiler {
   std::unique_ptr<CpuExecutable> executable_ = std::make_unique<CpuExecutable>();
   std::vector<int> storage_;  ///< Value -> storage, -1: none yet.
   std::vector<Storage> storages_;
+  std::vector<std::size_t> merged_into_;  ///< Storage -> the one that holds its bytes.
   std::vector<Planned> planned_;
   std::vector<std::size_t> copied_outputs_;
 };

@@ -9,8 +9,10 @@
 namespace prs {
 namespace {
 
-/// Folding runs slow reference loops; dearer nodes are left to the kernels.
+/// Folding runs slow reference loops: of what costs more in all, the rest is left to the kernels.
 constexpr double kFoldFlops = 5e8;
+/// The same in proportion to the bytes that folding may make: a small file costs no seconds.
+constexpr double kFoldFlopsPerByte = 2.0;
 
 std::vector<InputInfo> input_infos(const Graph& graph, const Node& node) {
   std::vector<InputInfo> infos;
@@ -34,7 +36,10 @@ bool all_constant(const Graph& graph, const Node& node) {
 
 class Folder {
  public:
-  Folder(Graph& graph, std::int64_t limit_bytes) : graph_(graph), left_bytes_(limit_bytes) {}
+  Folder(Graph& graph, std::int64_t limit_bytes)
+      : graph_(graph),
+        left_bytes_(limit_bytes),
+        left_flops_(std::min(kFoldFlops, kFoldFlopsPerByte * static_cast<double>(limit_bytes))) {}
 
   /// Sets the types of the node's outputs.
   void infer(const Node& node) {
@@ -62,9 +67,11 @@ class Folder {
       const Value& value = graph_.value(id);
       bytes += buffer_bytes(value.dtype, *value.shape);
     }
-    if (bytes > left_bytes_ || node_cost(graph_, node).flops > kFoldFlops) return false;
+    const double flops = node_cost(graph_, node).flops;
+    if (bytes > left_bytes_ || flops > left_flops_) return false;
     evaluate(node);
     left_bytes_ -= bytes;
+    left_flops_ -= flops;
     return true;
   }
 
@@ -101,6 +108,7 @@ class Folder {
 
   Graph& graph_;
   std::int64_t left_bytes_;
+  double left_flops_;
 };
 
 /// Checks a graph input or output against what the model declares for it. batch_binds: axis 0, too.
