@@ -346,7 +346,10 @@ int fold_normalizations(Graph& graph) {
     }
     if (!fold_into_layer(graph, *layer, params, *graph.value(current).shape)) continue;
     const DType pixels = graph.value(normalize.inputs[0]).dtype;
-    for (const ValueId id : retyped) graph.value(id).dtype = pixels;
+    for (const ValueId id : retyped) {
+      graph.value(id).dtype = pixels;
+      graph.value(id).declared = DType::kUndefined;
+    }
     replace_uses(graph, normalize.outputs[0], normalize.inputs[0]);
     erase[i] = true;
     ++folded;

@@ -52,6 +52,10 @@ class Folder {
       PRS_CHECK(types[i].present());
       value.dtype = types[i].dtype;
       value.shape = types[i].shape;
+      if (value.declared != DType::kUndefined && value.declared != value.dtype) {
+        fail_model("output '{}' is declared {}, but is {}", printable(value.name),
+                   dtype_name(value.declared), dtype_name(value.dtype));
+      }
       // Later passes multiply sizes freely: one that nothing can hold is refused here.
       static_cast<void>(buffer_bytes(value.dtype, *value.shape));
     }

@@ -1,5 +1,6 @@
 #include "onnx/importer.hpp"
 
+#include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
 #include <onnx/onnx_pb.h>
 #include <sys/mman.h>
@@ -44,6 +45,7 @@ class Importer {
   ImportedModel run() {
     collect_initializers();
     read_inputs();
+    read_declarations();
     const std::vector<int> order = topological_order();
     for (const int index : order) read_node(index);
     read_outputs();
@@ -132,7 +134,10 @@ class Importer {
   void read_inputs() {
     for (const ValueInfoProto& info : proto_.input()) {
       if (info.name().empty()) fail_model("{}: an input without a name", source());
-      if (initializers_.contains(info.name())) continue;
+      if (initializers_.contains(info.name())) {
+        check_initializer(info, "input");
+        continue;
+      }
       GraphPort port = read_port(info, "input");
       if (port.dtype == DType::kUndefined) {
         fail_model("{}: input '{}' has no element type", source(), printable(info.name()));
@@ -143,10 +148,78 @@ class Importer {
     }
   }
 
+  /// A type as the file spells it, supported or not. extent 0 stands for an open dimension, too.
+  struct Declaration {
+    std::int32_t element_type = TensorProto::UNDEFINED;
+    bool has_shape = false;
+    std::vector<std::int64_t> extents;
+
+    bool contradicts(const Declaration& other) const {
+      const auto differ = [](std::int64_t a, std::int64_t b) { return a > 0 && b > 0 && a != b; };
+      if (differ(element_type, other.element_type)) return true;
+      if (!has_shape || !other.has_shape) return false;
+      if (extents.size() != other.extents.size()) return true;
+      return !std::equal(extents.begin(), extents.end(), other.extents.begin(),
+                         [&](std::int64_t a, std::int64_t b) { return !differ(a, b); });
+    }
+
+    std::string to_string() const {
+      const std::string_view name = dtype_name(static_cast<DType>(element_type));
+      if (!has_shape) return std::string(name);
+      std::vector<std::string> dims;
+      for (const std::int64_t extent : extents) {
+        dims.push_back(extent > 0 ? std::to_string(extent) : "?");
+      }
+      return fmt::format("{}[{}]", name, fmt::join(dims, ","));
+    }
+  };
+
+  static Declaration declaration(const ValueInfoProto& info) {
+    const auto& type = info.type().tensor_type();
+    Declaration result{type.elem_type(), type.has_shape(), {}};
+    for (const auto& dim : type.shape().dim()) result.extents.push_back(dim.dim_value());
+    return result;
+  }
+
+  void check_initializer(const ValueInfoProto& info, const char* role) const {
+    const TensorProto& proto = proto_.initializer(initializers_.at(info.name()));
+    const Declaration actual{proto.data_type(), true, {proto.dims().begin(), proto.dims().end()}};
+    const Declaration declared = declaration(info);
+    if (declared.contradicts(actual)) {
+      fail_model("{}: {} '{}' is declared {}, but the initializer of that name is {}", source(),
+                 role, printable(info.name()), declared.to_string(), actual.to_string());
+    }
+  }
+
+  /// value_info: checked here for inputs and initializers. For other values only the element type
+  /// counts, once it is inferred. Shapes between nodes are not: exporters leave stale ones, and
+  /// nothing hangs on them.
+  void read_declarations() {
+    std::unordered_map<std::string, const ValueInfoProto*> inputs;
+    for (const ValueInfoProto& info : proto_.input()) inputs.emplace(info.name(), &info);
+    for (const ValueInfoProto& info : proto_.value_info()) {
+      if (!info.type().has_tensor_type()) continue;
+      const auto input = inputs.find(info.name());
+      if (initializers_.contains(info.name())) {
+        check_initializer(info, "value_info");
+      } else if (input == inputs.end()) {
+        declared_.emplace(info.name(), info.type().tensor_type().elem_type());
+      } else if (declaration(info).contradicts(declaration(*input->second))) {
+        fail_model("{}: value_info '{}' is declared {}, but the input of that name is {}", source(),
+                   printable(info.name()), declaration(info).to_string(),
+                   declaration(*input->second).to_string());
+      }
+    }
+  }
+
   /// A new value; throws when the name is taken (ONNX demands single assignment).
   ValueId define(const std::string& name, const std::string& by) {
     Value value;
     value.name = name;
+    if (const auto declared = declared_.find(name); declared != declared_.end()) {
+      // Types that no supported operator gives contradict as well.
+      value.declared = static_cast<DType>(declared->second);
+    }
     const ValueId id = result_.graph.add_value(std::move(value));
     if (initializers_.contains(name) || !values_.emplace(name, id).second) {
       fail_model("{}: value '{}' is defined a second time, by {}", source(), printable(name), by);
@@ -362,6 +435,7 @@ class Importer {
   ImportedModel result_;
   std::unordered_map<std::string, int> initializers_;
   std::unordered_map<std::string, bool> sparse_;
+  std::unordered_map<std::string, std::int32_t> declared_;  ///< Element types in value_info.
   std::unordered_map<std::string, ValueId> values_;
 };
 

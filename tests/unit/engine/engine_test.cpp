@@ -170,6 +170,19 @@ TEST_F(EngineTest, NamesNoBatchThatTheCallerNeverGave) {
   }
 }
 
+TEST_F(EngineTest, TakesPixelsThroughAViewWhoseTypeIsDeclared) {
+  ModelBuilder model(8, 13);
+  model.input("image", DType::kFloat32, {"N", 1, 2, 2});
+  model.initializer("m", random_tensor(DType::kFloat32, {4, 4}, random_));
+  model.node("Flatten", {"image"}, {"flat"});
+  model.node("MatMul", {"flat", "m"}, {"scores"});
+  model.output("scores", DType::kFloat32, {"N", 4});
+  *model.proto().mutable_graph()->add_value_info() =
+      ModelBuilder(8, 13).input("flat", DType::kFloat32, {"N", 4});
+  const Tensor images = pixels({3, 2, 2});
+  expect_scores(load(model).run(images.view()), truth(model, images, {}, {1, 2, 2}));
+}
+
 TEST_F(EngineTest, PadsTheLastChunkOfABatchThatCannotBeOpened) {
   ModelBuilder model = convnet({10, 1, 8, 8}, 1, 10);
   // A matrix product from the left with a permutation mixes rows as far as the analysis can tell.

@@ -471,6 +471,25 @@ TEST(Infer, ChecksDeclaredInputsAndOutputs) {
   });
 }
 
+TEST(Infer, ChecksDeclaredTypesBetweenNodes) {
+  Builder model;
+  model.input("x", DType::kFloat32, {3});
+  model.node("Relu", {"x"}, {"r"}).set_name("relu");
+  model.node("Neg", {"r"}, {"y"});
+  model.output("y", DType::kFloat32, {3});
+  auto* info = model.proto().mutable_graph()->add_value_info();
+  info->set_name("r");
+  const auto infer = [&](DType dtype) {
+    info->mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<std::int32_t>(dtype));
+    Graph graph = import(model);
+    infer_and_fold(graph, std::vector<InputBinding>{{DType::kFloat32, {3}, nullptr}}, 1 << 20);
+  };
+  infer(DType::kFloat32);
+  test::expect_error(ErrorCode::kInvalidModel,
+                     "m.onnx: node 'relu' (Relu): output 'r' is declared i64, but is f32",
+                     [&] { infer(DType::kInt64); });
+}
+
 TEST(Infer, LimitsWhatFoldingMayMake) {
   Builder model;
   model.input("x", DType::kFloat32, {1});

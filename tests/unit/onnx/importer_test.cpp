@@ -93,6 +93,51 @@ TEST(Importer, TakesInitializersThatAreListedAsInputs) {
   EXPECT_EQ(imported.graph.value(imported.graph.inputs[0].value).name, "x");
 }
 
+TEST(Importer, RefusesDeclarationsThatContradictAnInitializer) {
+  const auto declared = [](DType dtype, const std::vector<test::Dim>& dims) {
+    ModelBuilder model = small_model(3, 8);
+    model.input("w", dtype, dims);
+    import(model);
+  };
+  declared(DType::kFloat32, {"K"});
+  declared(DType::kFloat32, {-1});
+  declared(DType::kFloat32, {0});
+  expect_error(ErrorCode::kInvalidModel,
+               "m.onnx: input 'w' is declared f32[4], but the initializer of that name is f32[3]",
+               [&] { declared(DType::kFloat32, {4}); });
+  expect_error(ErrorCode::kInvalidModel, "declared f32[3,1]", [&] {
+    declared(DType::kFloat32, {3, 1});
+  });
+  expect_error(ErrorCode::kInvalidModel, "declared i64[3]", [&] { declared(DType::kInt64, {3}); });
+}
+
+TEST(Importer, RefusesValueInfoThatContradictsAnInitializerOrAnInput) {
+  const auto declared = [](const std::string& name, DType dtype,
+                           const std::vector<test::Dim>& dims) {
+    ModelBuilder model = small_model();
+    *model.proto().mutable_graph()->add_value_info() = model.input(name, dtype, dims);
+    model.proto().mutable_graph()->mutable_input()->RemoveLast();
+    return import(model);
+  };
+  declared("w", DType::kFloat32, {3});
+  declared("x", DType::kFloat32, {5, 3});
+  declared("stale", DType::kInt64, {5});
+  // What nodes make is known when it is inferred; a stale shape of it does no harm.
+  EXPECT_EQ(declared("y", DType::kFloat16, {9, 9}).graph.values.back().declared, DType::kFloat16);
+  expect_error(
+      ErrorCode::kInvalidModel,
+      "m.onnx: value_info 'w' is declared f32[2], but the initializer of that name is f32[3]",
+      [&] { declared("w", DType::kFloat32, {2}); });
+  expect_error(
+      ErrorCode::kInvalidModel,
+      "m.onnx: value_info 'x' is declared f32[?,4], but the input of that name is f32[?,3]", [&] {
+        declared("x", DType::kFloat32, {"N", 4});
+      });
+  expect_error(ErrorCode::kInvalidModel, "value_info 'x' is declared i32", [&] {
+    declared("x", DType::kInt32, {"N", 3});
+  });
+}
+
 TEST(Importer, ReadsWeightsFromRawDataAndTypedFields) {
   for (const bool raw : {true, false}) {
     for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt8, DType::kInt16,
