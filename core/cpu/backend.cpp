@@ -12,6 +12,7 @@
 #include "check.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
+#include "cpu/pack_cache.hpp"
 #include "graph/memory_plan.hpp"
 
 namespace prs::cpu {
@@ -166,8 +167,12 @@ struct Storage {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const Isa& isa, const ModelLimits& limits)
-      : graph_(graph), isa_(isa), limits_(limits), storage_(graph.values.size(), -1) {}
+  Compiler(const Graph& graph, const Isa& isa, const ModelLimits& limits, PackCache& packed)
+      : graph_(graph),
+        isa_(isa),
+        limits_(limits),
+        packed_(packed),
+        storage_(graph.values.size(), -1) {}
 
   std::unique_ptr<Executable> run() {
     place_inputs();
@@ -257,7 +262,8 @@ class Compiler {
       outputs.push_back(type);
     }
     try {
-      planned_.push_back({&node, make_plan({node.kind, node.params, inputs, outputs}, isa_)});
+      planned_.push_back(
+          {&node, make_plan({node.kind, node.params, inputs, outputs, &packed_}, isa_)});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
     }
@@ -371,6 +377,7 @@ class Compiler {
   const Graph& graph_;
   const Isa& isa_;
   const ModelLimits& limits_;
+  PackCache& packed_;
   std::unique_ptr<CpuExecutable> executable_ = std::make_unique<CpuExecutable>();
   std::vector<int> storage_;  ///< Value -> storage, -1: none yet.
   std::vector<Storage> storages_;
@@ -384,8 +391,11 @@ class CpuBackend : public Backend {
   std::string name() const override { return "cpu"; }
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const ModelLimits& limits) const override {
-    return Compiler(graph, selected_isa(), limits).run();
+    return Compiler(graph, selected_isa(), limits, packed_).run();
   }
+
+ private:
+  mutable PackCache packed_;
 };
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "prs/engine.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -9,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include "cpu/pack_cache.hpp"
 #include "onnx/importer.hpp"
 #include "support/allocation_count.hpp"
 #include "support/expect_error.hpp"
@@ -324,6 +327,58 @@ TEST_F(EngineTest, AllocatesNothingOnceWarm) {
     EXPECT_EQ(test::allocation_count() - before, 0);
   }
 }
+
+TEST(PackCacheTest, PacksOnceForAsLongAsSomebodyUsesIt) {
+  cpu::PackCache cache;
+  const Tensor constant = tensor<float>({2}, {1, 2});
+  int made = 0;
+  const auto get = [&](const Tensor& of, const std::string& layout) {
+    return cache.get(of, layout, [&] {
+      ++made;
+      return tensor<float>({1}, {static_cast<float>(made)});
+    });
+  };
+  auto first = get(constant, "a");
+  EXPECT_EQ(get(constant, "a"), first);
+  EXPECT_EQ(made, 1);
+  const auto other = get(constant, "b");
+  EXPECT_EQ(*other->as<float>(), 2.0F);
+  EXPECT_EQ(*get(tensor<float>({2}, {1, 2}), "a")->as<float>(), 3.0F);
+  first.reset();
+  EXPECT_EQ(*get(constant, "a")->as<float>(), 4.0F);
+  // Many that come and go leave the one that is in use alone.
+  for (int i = 0; i < 1000; ++i) get(tensor<float>({1}, {0}), std::to_string(i));
+  EXPECT_EQ(get(constant, "b"), other);
+}
+
+#ifndef PRS_SANITIZED
+std::int64_t resident_bytes() {
+  std::int64_t total = 0;
+  std::int64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+TEST_F(EngineTest, KeepsOneCopyOfTheWeightsForAllBatchSizes) {
+  Tensor filled(DType::kFloat32, {2048, 2048});
+  std::fill_n(filled.as<float>(), filled.elements(), 0.25F);
+  ModelBuilder model(8, 13);
+  model.input("x", DType::kFloat32, {"N", 1, 32, 64});
+  model.initializer("w", filled);
+  model.node("Flatten", {"x"}, {"f"});
+  model.node("Relu", {"f"}, {"r"});
+  model.node("MatMul", {"r", "w"}, {"scores"});
+  model.output("scores", DType::kFloat32, {"N", 2048});
+  EngineOptions options;
+  options.threads = 1;
+  const Engine engine = load(model, options);
+  engine.run(pixels({1, 32, 64}).view());
+  const std::int64_t before = resident_bytes();
+  for (const std::int64_t batch : {2, 4, 8, 16}) engine.run(pixels({batch, 32, 64}).view());
+  // Each batch size used to pack its own.
+  EXPECT_LT(resident_bytes() - before, filled.bytes());
+}
+#endif
 
 TEST_F(EngineTest, ServesSeveralThreadsAtOnce) {
   EngineOptions options;
