@@ -59,7 +59,7 @@ class EvaluationSink : public ScoreSink {
         engine_(engine),
         truth_(std::move(truth)),
         evaluation_(engine.classes()),
-        progress_(static_cast<std::int64_t>(images.items.size()), "images") {}
+        progress_(images.size(), "images") {}
 
   void scored(std::int64_t item, std::span<const float> scores) override {
     evaluation_.add(truth_[static_cast<std::size_t>(item)], engine_.top(scores, 1).top[0].index);
@@ -67,7 +67,7 @@ class EvaluationSink : public ScoreSink {
 
   void failed(std::int64_t item, const std::string& reason) override {
     progress_.clear();
-    failures_.add(images_.items[static_cast<std::size_t>(item)], reason);
+    failures_.add(images_.item(item), reason);
   }
 
   void batch_done(std::int64_t items_done) override { progress_.update(items_done); }
@@ -173,7 +173,7 @@ int evaluate(const EvaluateOptions& options) {
   const bool completed =
       score_images(scorer.engine, images, pipeline_options(options.scoring, scorer), sink);
   sink.progress().clear();
-  const auto total = static_cast<std::int64_t>(images.items.size());
+  const std::int64_t total = images.size();
   const Evaluation& evaluation = sink.evaluation();
   const Failures& failures = sink.failures();
   if (spdlog::should_log(spdlog::level::info)) {

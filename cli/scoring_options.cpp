@@ -245,7 +245,7 @@ ImageList find_images(const std::vector<std::string>& arguments) {
   constexpr const char* kNone = "no images found";
   try {
     ImageList images = expand_image_arguments(arguments);
-    if (images.items.empty()) throw UsageError(kNone);
+    if (images.size() == 0) throw UsageError(kNone);
     return images;
   } catch (const Error& error) {
     const bool only_folders = std::all_of(

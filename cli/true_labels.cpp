@@ -64,8 +64,7 @@ std::vector<std::int64_t> widen(const TensorView& view) {
 
 std::vector<std::int64_t> labels_in_order(const fs::path& path, const ImageList& images,
                                           const ClassIndex& classes) {
-  std::vector<std::int64_t> labels =
-      read_label_records(path, static_cast<std::int64_t>(images.items.size()));
+  std::vector<std::int64_t> labels = read_label_records(path, images.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
     classes.check(labels[i], fmt::format("{}#{}", path.string(), i));
   }
@@ -74,7 +73,8 @@ std::vector<std::int64_t> labels_in_order(const fs::path& path, const ImageList&
 
 std::vector<std::int64_t> labels_from_folders(const ImageList& images, const ClassIndex& classes) {
   std::vector<std::int64_t> labels;
-  for (const ImageItem& item : images.items) {
+  for (std::int64_t i = 0; i < images.size(); ++i) {
+    const ImageItem item = images.item(i);
     const std::string folder = fs::absolute(item.path).lexically_normal().parent_path().filename();
     labels.push_back(classes.find(folder, item.name()));
   }
@@ -163,7 +163,7 @@ std::vector<std::int64_t> read_true_labels(const std::string& source, const Imag
   if (RecordFile::is_record_file(source)) return labels_in_order(source, images, classes);
   const LabelTable table(source, classes);
   std::vector<std::int64_t> labels;
-  for (const ImageItem& item : images.items) labels.push_back(table.find(item));
+  for (std::int64_t i = 0; i < images.size(); ++i) labels.push_back(table.find(images.item(i)));
   return labels;
 }
 
