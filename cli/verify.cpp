@@ -229,7 +229,14 @@ std::vector<Case> chosen_cases(const VerifyOptions& options) {
   }
   const fs::path& folder = one ? options.data : options.suite;
   if (!fs::is_directory(folder)) fail(ErrorCode::kIo, "{}: is no folder", folder.string());
-  if (one) return {{options.model.string(), options.model, find_data_sets(folder)}};
+  if (one) {
+    const Case only{options.model.string(), options.model, find_data_sets(folder)};
+    if (only.data_sets.empty()) {
+      fail(ErrorCode::kInvalidArgument,
+           "{}: no data sets; expected output_0.pb in it or in folders of it", folder.string());
+    }
+    return {only};
+  }
   std::vector<Case> cases = find_cases(folder);
   if (cases.empty()) fail(ErrorCode::kInvalidArgument, "{}: holds no model.onnx", folder.string());
   return cases;

@@ -73,6 +73,14 @@ TEST_F(Verify, TakesAFolderThatIsADataSetItself) {
   EXPECT_EQ(verify({file("m/model.onnx"), "--data", file("data")}).exit_code, 0);
 }
 
+TEST_F(Verify, AFolderWithoutDataSetsIsAnError) {
+  write_subtraction("m");
+  const ProcessResult result = verify({file("m/model.onnx"), "--data", file("m")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find(file("m") + ": no data sets"), std::string::npos) << result.err;
+}
+
 TEST_F(Verify, MatchesInputsByNameElseByPosition) {
   write_subtraction("m");
   write_tensor("named/input_0.pb", "b", floats({1, 2, 3}));
