@@ -94,6 +94,11 @@ int score(const ScoreOptions& options) {
   if (options.all_scores && options.format == RowFormat::kText) {
     throw UsageError("--scores needs --format csv or --format jsonl");
   }
+  if (!options.output.empty() && !options.failures.empty() &&
+      write_the_same(options.output, options.failures)) {
+    fail_usage("--output {} and --failures {} would write the same file", options.output.string(),
+               options.failures.string());
+  }
   const ImageList images = find_images(options.scoring.images);
   const Scorer scorer = load_scorer(options.scoring);
   Output output = options.output.empty() ? Output::standard_output()
