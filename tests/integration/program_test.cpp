@@ -69,6 +69,15 @@ TEST(Program, VersionTellsBuildAndMachine) {
   }
 }
 
+TEST(Program, HelpReportsAFullDisk) {
+  for (const char* arguments : {"--help", "score --help", "--version", "completion bash"}) {
+    const ProcessResult result = run_process(
+        {"/bin/sh", "-c", fmt::format("exec '{}' {} > /dev/full", PRS_PROGRAM, arguments)});
+    EXPECT_EQ(result.exit_code, 1) << arguments;
+    EXPECT_NE(result.err.find("standard output: cannot write"), std::string::npos) << result.err;
+  }
+}
+
 TEST(Program, WithoutArgumentsPrintsHelpToStandardError) {
   const ProcessResult result = prs_gpu({});
   EXPECT_EQ(result.exit_code, 2);
