@@ -17,6 +17,7 @@
 
 #include "choice.hpp"
 #include "commands.hpp"
+#include "load_engine.hpp"
 #include "output.hpp"
 #include "scoring_options.hpp"
 #include "text.hpp"
@@ -82,7 +83,7 @@ Inspection inspect_tensors(const ScoringOptions& options, std::string no_images)
 Inspection inspect_model(const ScoringOptions& options) {
   std::string reason;
   try {
-    const Engine engine = Engine::load(options.model, options.engine);
+    const Engine engine = load_engine(options.model, options.engine);
     return {engine.describe(options.engine.max_batch),
             engine.input(),
             {},

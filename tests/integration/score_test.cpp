@@ -263,6 +263,26 @@ TEST_F(Score, RefusesImagesAboveTheLimitOfPixels) {
   EXPECT_NE(result.err.find("783"), std::string::npos) << result.err;
 }
 
+TEST_F(Score, FlagsThatContradictTheModelAreUsageErrors) {
+  const std::string folder = photos("photos", 1);
+  const auto expect_usage_error = [&](const std::vector<std::string>& flags,
+                                      const std::string& message) {
+    std::vector<std::string> arguments = flags;
+    arguments.push_back(folder);
+    const ProcessResult result = score(arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(result.err.starts_with("prs-gpu: error: " + message)) << result.err;
+    arguments = flags;
+    arguments.insert(arguments.begin(), {"inspect", model_path("lenet.onnx")});
+    EXPECT_EQ(prs_gpu(arguments).exit_code, 2);
+  };
+  expect_usage_error({"--resize=20x10", "--mean", "0.5"}, "--resize: height 10 does not fit ");
+  expect_usage_error({"--channels", "3"}, "--channels: channels 3 does not fit ");
+  expect_usage_error({"--layout", "flat"}, "--layout: layout flat does not fit ");
+  expect_usage_error({"--std", "1,2,3"}, "--std: std has 3 values");
+  expect_usage_error({"--mean", "1,2,3", "--std", "1,2,3"}, "--mean, --std: mean has 3 values");
+}
+
 TEST_F(Score, LabelsMustBeAsManyAsClasses) {
   write_text(dir() / "names", "a\nb\nc\n");
   const ProcessResult result = score({"--labels", file("names"), photos("photos", 1)});
