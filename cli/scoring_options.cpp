@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "errors.hpp"
+#include "load_engine.hpp"
 #include "text.hpp"
 
 namespace prs::cli {
@@ -22,6 +23,9 @@ namespace {
 
 constexpr const char* kPreprocessing =
     "Preprocessing (default: what the model and its sidecar say)";
+
+/// The largest DecodeOptions::max_pixels.
+constexpr std::int64_t kMostPixels = (std::int64_t{1} << 31) - 1;
 
 /// "0.5" or "0.485,0.456,0.406".
 std::vector<double> parse_numbers(const std::string& flag, std::string_view text) {
@@ -110,12 +114,27 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
                                   const char* help) {
     const auto parse = [flag, &target](const std::string& text) {
       target = parse_numbers(flag, text);
+      // Pixels are divided by it.
+      const bool has_zero = std::find(target->begin(), target->end(), 0.0) != target->end();
+      if (flag == std::string_view("--std") && has_zero) {
+        throw CLI::ValidationError(flag, fmt::format("'{}': must not be 0", text));
+      }
     };
     command.add_option_function<std::string>(flag, parse, help)
         ->type_name("X[,X,X]")
         ->group(kPreprocessing);
   };
-  command.add_option("--scale", overrides.scale, "value = (pixel * SCALE - MEAN) / STD")
+  command
+      .add_option_function<std::string>(
+          "--scale",
+          [&overrides](const std::string& text) {
+            const std::vector<double> values = parse_numbers("--scale", text);
+            if (values.size() != 1) {
+              throw CLI::ValidationError("--scale", fmt::format("'{}' is not one number", text));
+            }
+            overrides.scale = values[0];
+          },
+          "value = (pixel * SCALE - MEAN) / STD")
       ->type_name("X")
       ->group(kPreprocessing);
   numbers("--mean", overrides.mean, "One number, or one a channel");
@@ -173,7 +192,7 @@ void add_image_options(CLI::App& command, ScoringOptions& options, const char* n
   command
       .add_option("--max-pixels", options.max_pixels, "Refuse larger images before decoding them")
       ->type_name("N")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description(""))
+      ->check(CLI::Range(std::int64_t{1}, kMostPixels).description(""))
       ->capture_default_str();
 }
 
@@ -217,7 +236,7 @@ std::string Scorer::class_name(std::int64_t index) const {
 }
 
 Scorer load_scorer(const ScoringOptions& options) {
-  Engine engine = Engine::load(options.model, options.engine);
+  Engine engine = load_engine(options.model, options.engine);
   std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
   if (!options.class_names.empty()) {
     names = read_lines(options.class_names);
@@ -245,7 +264,7 @@ ImageList find_images(const std::vector<std::string>& arguments) {
   constexpr const char* kNone = "no images found";
   try {
     ImageList images = expand_image_arguments(arguments);
-    if (images.items.empty()) throw UsageError(kNone);
+    if (images.size() == 0) throw UsageError(kNone);
     return images;
   } catch (const Error& error) {
     const bool only_folders = std::all_of(

@@ -88,6 +88,31 @@ TEST_F(Inspect, OpenImageSizesAreSetByResize) {
   EXPECT_NE(result.out.find("20 x 10, 3 channels"), std::string::npos) << result.out;
 }
 
+TEST_F(Inspect, MalformedSettingsAreAnError) {
+  const auto write_model = [&](const std::string& name, const std::string& metadata) {
+    ModelBuilder model(8, 13);
+    model.input("x", DType::kFloat32, {"N", 1, 2, 2});
+    model.node("Flatten", {"x"}, {"y"});
+    model.output("y", DType::kFloat32, {"N", 4});
+    if (!metadata.empty()) model.metadata("prs", metadata);
+    model.write(dir() / name);
+  };
+  const auto expect_error = [&](const std::string& name, const std::string& message) {
+    const ProcessResult result = prs_gpu({"inspect", file(name)});
+    EXPECT_EQ(result.exit_code, 1) << name;
+    EXPECT_EQ(result.out, "");
+    EXPECT_TRUE(result.err.starts_with("prs-gpu: error: " + file(message))) << result.err;
+  };
+  write_model("sidecar.onnx", "");
+  write_text(dir() / "sidecar.prs.json", "[1, 2]");
+  expect_error("sidecar.onnx", "sidecar.prs.json: not a JSON object");
+  write_model("labels.onnx", "");
+  write_text(dir() / "labels.labels.txt", "");
+  expect_error("labels.onnx", "labels.labels.txt: no labels in it");
+  write_model("metadata.onnx", R"({"sacle": 1})");
+  expect_error("metadata.onnx", R"(metadata.onnx (metadata "prs"): unknown key "sacle")");
+}
+
 TEST_F(Inspect, ABrokenModelIsOneLineOfError) {
   write_text(dir() / "broken.onnx", "not a model");
   const ProcessResult result = prs_gpu({"inspect", file("broken.onnx")});
