@@ -77,6 +77,9 @@ std::vector<std::string> read_lines(const std::filesystem::path& path) {
     lines.push_back(std::move(line));
   }
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  if (lines.empty()) {
+    fail(ErrorCode::kInvalidArgument, "{}: no class names in it", path.string());
+  }
   return lines;
 }
 
@@ -217,16 +220,10 @@ std::string Scorer::class_name(std::int64_t index) const {
 }
 
 Scorer load_scorer(const ScoringOptions& options) {
-  Engine engine = Engine::load(options.model, options.engine);
+  EngineOptions engine_options = options.engine;
+  if (!options.class_names.empty()) engine_options.labels = read_lines(options.class_names);
+  Engine engine = Engine::load(options.model, engine_options);
   std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
-  if (!options.class_names.empty()) {
-    names = read_lines(options.class_names);
-    if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
-      fail(ErrorCode::kInvalidArgument, "{}: {} class names, but {} gives {} scores",
-           options.class_names.string(), group_digits(static_cast<std::int64_t>(names.size())),
-           options.model.string(), group_digits(engine.classes()));
-    }
-  }
   spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
   spdlog::info("images: {}", describe_input(engine.input()));

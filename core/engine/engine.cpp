@@ -94,6 +94,8 @@ struct Engine::State {
   Graph with_normalization(const Graph& graph) const;
   void finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe);
   void choose_chunk(std::int64_t max_batch);
+  void name_classes(const std::optional<std::vector<std::string>>& given,
+                    const std::vector<std::string>& own);
   CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
   void check_images(const TensorView& images) const;
   bool needs_arranging(const Shape& shape) const;
@@ -236,6 +238,21 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
       std::max<std::int64_t>(compiled(pixels, 1).executable().arena_bytes(), 1);
   constexpr std::int64_t kLargest = std::int64_t{1} << (kSizes - 1);
   chunk = floor_power_of_two(std::min({max_batch, kChunkBytes / bytes, kLargest}));
+}
+
+void Engine::State::name_classes(const std::optional<std::vector<std::string>>& given,
+                                 const std::vector<std::string>& own) {
+  const std::vector<std::string>& wanted = given ? *given : own;
+  if (wanted.empty() || static_cast<std::int64_t>(wanted.size()) == classes) {
+    labels = wanted;
+    return;
+  }
+  const std::string mismatch =
+      fmt::format("{} class names for the {} scores of output '{}'", wanted.size(), classes,
+                  printable(model->outputs[output].name));
+  if (given) fail_argument("{}: {}", model->path, mismatch);
+  // They may belong to another output of the model.
+  input.origins.push_back("labels: ignored, " + mismatch);
 }
 
 void Engine::State::check_images(const TensorView& images) const {
@@ -389,13 +406,7 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
   }
   state->prepare(state->model->imported.graph);
   state->choose_chunk(options.max_batch);
-  if (!settings.labels.empty()) {
-    if (static_cast<std::int64_t>(settings.labels.size()) != state->classes) {
-      fail_argument("{}: {} labels for {} classes", path.string(), settings.labels.size(),
-                    state->classes);
-    }
-    state->labels = settings.labels;
-  }
+  state->name_classes(options.labels, settings.labels);
   return Engine(std::move(state));
 }
 

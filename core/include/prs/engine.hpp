@@ -53,6 +53,9 @@ struct EngineOptions {
       256;             ///< Images computed at once by one thread; larger runs are chunked.
   std::string output;  ///< Name of the output to score; empty: the model's first.
   PreprocessOverrides preprocess;
+  /// Names of the classes, one a score (none: numbers). Unset: the model's own, when their count
+  /// fits the output; ImageInput::origins tells when it does not.
+  std::optional<std::vector<std::string>> labels;
   ModelLimits limits;
 };
 

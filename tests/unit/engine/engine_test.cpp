@@ -296,9 +296,41 @@ TEST_F(EngineTest, ReadsSettingsAndLabelsFromMetadataAndSidecar) {
   sidecar_error(R"({"scael":1})", "unknown key \"scael\"");
   sidecar_error(R"({"scale":"big"})", "\"scale\" must be a number");
   sidecar_error(R"({"std":0})", "std must not be 0");
-  sidecar_error(R"({"labels":["x"]})", "1 labels for 4 classes");
   sidecar_error(R"({"channels":3})", "channels 3 does not fit");
   sidecar_error(R"({"layout":"upside-down"})", "layout");
+}
+
+TEST_F(EngineTest, TakesLabelsThatFitTheScoredOutput) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  model.output("f", DType::kFloat32, {"N", 80});
+  model.metadata("prs", R"({"labels":["a","b","c","d"]})");
+  EXPECT_EQ(load(model).labels()[3], "d");
+
+  // The model's own are for its first output: another one is scored without.
+  EngineOptions options;
+  options.output = "f";
+  const Engine other = load(model, options);
+  EXPECT_TRUE(other.labels().empty());
+  EXPECT_EQ(other.input().origins.back(),
+            "labels: ignored, 4 class names for the 80 scores of output 'f'");
+
+  // Given ones overrule, and must fit.
+  options.output = "";
+  options.labels = {"e", "f", "g", "h"};
+  EXPECT_EQ(load(model, options).labels()[3], "h");
+  options.labels = std::vector<std::string>{};
+  EXPECT_TRUE(load(model, options).labels().empty());
+  options.labels = {"e", "f", "g"};
+  expect_error(ErrorCode::kInvalidArgument,
+               "m.onnx: 3 class names for the 4 scores of output 'scores'",
+               [&] { load(model, options); });
+
+  model.proto().clear_metadata_props();
+  model.metadata("prs", R"({"labels":["only one"]})");
+  options.labels = {"e", "f", "g", "h"};
+  EXPECT_EQ(load(model, options).labels()[3], "h");
+  EXPECT_EQ(load(model, options).classify(pixels({1, 8, 8}).view())[0].top[0].label.size(), 1U);
+  EXPECT_TRUE(load(model).labels().empty());
 }
 
 TEST_F(EngineTest, TopSortsByScoreThenIndexWithNanLast) {
