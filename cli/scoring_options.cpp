@@ -146,6 +146,14 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
           "The model's input: nchw, nhwc, nhw or flat")
       ->type_name("LAYOUT")
       ->group(kPreprocessing);
+  command
+      .add_option_function<std::string>(
+          "--channel-order",
+          [&overrides](const std::string& order) { overrides.bgr = order == "bgr"; },
+          "The order of the model's three channels")
+      ->type_name("rgb|bgr")
+      ->check(CLI::IsMember(std::vector<std::string>{"rgb", "bgr"}).description(""))
+      ->group(kPreprocessing);
   command.add_option("--channels", overrides.channels, "1 (gray) or 3 (RGB)")
       ->type_name("N")
       ->check(CLI::IsMember(std::vector<std::int64_t>{1, 3}).description(""))
@@ -190,8 +198,9 @@ std::string preprocess_formula(const Preprocess& preprocess) {
 }
 
 std::string describe_input(const ImageInput& input) {
-  return fmt::format("{} x {}, {} channel{}, {}, value = {}", input.width, input.height,
-                     input.channels, input.channels == 1 ? "" : "s", layout_name(input.layout),
+  return fmt::format("{} x {}, {} channel{}{}, {}, value = {}", input.width, input.height,
+                     input.channels, input.channels == 1 ? "" : "s",
+                     input.preprocess.bgr ? " (BGR)" : "", layout_name(input.layout),
                      preprocess_formula(input.preprocess));
 }
 
