@@ -195,6 +195,7 @@ Json images_as_json(const Inspection& inspection) {
           {"mean", images.preprocess.mean},
           {"std", images.preprocess.std},
           {"invert", images.preprocess.invert},
+          {"channel_order", images.preprocess.bgr ? "bgr" : "rgb"},
           {"origins", images.origins},
           {"labels", inspection.labels}};
 }

@@ -81,6 +81,9 @@ std::vector<std::string> read_lines(const std::filesystem::path& path) {
     lines.push_back(std::move(line));
   }
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  if (lines.empty()) {
+    fail(ErrorCode::kInvalidArgument, "{}: no class names in it", path.string());
+  }
   return lines;
 }
 
@@ -162,6 +165,14 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
           "The model's input: nchw, nhwc, nhw or flat")
       ->type_name("LAYOUT")
       ->group(kPreprocessing);
+  command
+      .add_option_function<std::string>(
+          "--channel-order",
+          [&overrides](const std::string& order) { overrides.bgr = order == "bgr"; },
+          "The order of the model's three channels")
+      ->type_name("rgb|bgr")
+      ->check(CLI::IsMember(std::vector<std::string>{"rgb", "bgr"}).description(""))
+      ->group(kPreprocessing);
   command.add_option("--channels", overrides.channels, "1 (gray) or 3 (RGB)")
       ->type_name("N")
       ->check(CLI::IsMember(std::vector<std::int64_t>{1, 3}).description(""))
@@ -206,8 +217,9 @@ std::string preprocess_formula(const Preprocess& preprocess) {
 }
 
 std::string describe_input(const ImageInput& input) {
-  return fmt::format("{} x {}, {} channel{}, {}, value = {}", input.width, input.height,
-                     input.channels, input.channels == 1 ? "" : "s", layout_name(input.layout),
+  return fmt::format("{} x {}, {} channel{}{}, {}, value = {}", input.width, input.height,
+                     input.channels, input.channels == 1 ? "" : "s",
+                     input.preprocess.bgr ? " (BGR)" : "", layout_name(input.layout),
                      preprocess_formula(input.preprocess));
 }
 
@@ -236,16 +248,10 @@ std::string Scorer::class_name(std::int64_t index) const {
 }
 
 Scorer load_scorer(const ScoringOptions& options) {
-  Engine engine = load_engine(options.model, options.engine);
+  EngineOptions engine_options = options.engine;
+  if (!options.class_names.empty()) engine_options.labels = read_lines(options.class_names);
+  Engine engine = load_engine(options.model, engine_options);
   std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
-  if (!options.class_names.empty()) {
-    names = read_lines(options.class_names);
-    if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
-      fail(ErrorCode::kInvalidArgument, "{}: {} class names, but {} gives {} scores",
-           options.class_names.string(), group_digits(static_cast<std::int64_t>(names.size())),
-           options.model.string(), group_digits(engine.classes()));
-    }
-  }
   spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
   spdlog::info("images: {}", describe_input(engine.input()));

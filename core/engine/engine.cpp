@@ -94,9 +94,13 @@ struct Engine::State {
   Graph with_normalization(const Graph& graph) const;
   void finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe);
   void choose_chunk(std::int64_t max_batch);
+  void name_classes(const std::optional<std::vector<std::string>>& given,
+                    const std::vector<std::string>& own);
   CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
   void check_images(const TensorView& images) const;
   bool needs_arranging(const Shape& shape) const;
+  /// Whether the channels of such images are turned round: pixels are RGB, the model takes BGR.
+  bool needs_reversing(DType dtype) const { return input.preprocess.bgr && dtype == DType::kUint8; }
   void arrange(const TensorView& images, std::int64_t image, std::byte* destination) const;
   void run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
                  std::int64_t count, float* scores) const;
@@ -238,6 +242,21 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
   chunk = floor_power_of_two(std::min({max_batch, kChunkBytes / bytes, kLargest}));
 }
 
+void Engine::State::name_classes(const std::optional<std::vector<std::string>>& given,
+                                 const std::vector<std::string>& own) {
+  const std::vector<std::string>& wanted = given ? *given : own;
+  if (wanted.empty() || static_cast<std::int64_t>(wanted.size()) == classes) {
+    labels = wanted;
+    return;
+  }
+  const std::string mismatch =
+      fmt::format("{} class names for the {} scores of output '{}'", wanted.size(), classes,
+                  printable(model->outputs[output].name));
+  if (given) fail_argument("{}: {}", model->path, mismatch);
+  // They may belong to another output of the model.
+  input.origins.push_back("labels: ignored, " + mismatch);
+}
+
 void Engine::State::check_images(const TensorView& images) const {
   const bool known = images.dtype == DType::kUint8 ||
                      (images.dtype == DType::kFloat32 && values.dtype == DType::kFloat32);
@@ -269,21 +288,24 @@ bool Engine::State::needs_arranging(const Shape& shape) const {
   return record_is_hwc != (input.layout == Layout::kHwc || input.layout == Layout::kFlat);
 }
 
-/// Copies one image into the model's layout: HWC -> CHW or back.
+/// Copies one image into the model's layout and channel order.
 void Engine::State::arrange(const TensorView& images, std::int64_t image,
                             std::byte* destination) const {
+  const bool to_planes = input.layout == Layout::kChw;
+  const bool from_planes = needs_arranging(images.shape) ? !to_planes : to_planes;
+  const bool reversed = needs_reversing(images.dtype);
   const auto copy = [&](auto zero) {
     using T = decltype(zero);
     const T* from = images.as<T>() + image * image_elements;
     T* to = reinterpret_cast<T*>(destination);
     const std::int64_t area = input.height * input.width;
-    const bool to_planes = input.layout == Layout::kChw;
+    const auto at = [&](bool planes, std::int64_t c, std::int64_t p) {
+      return planes ? c * area + p : p * input.channels + c;
+    };
     for (std::int64_t c = 0; c < input.channels; ++c) {
-      for (std::int64_t p = 0; p < area; ++p) {
-        const std::int64_t planar = c * area + p;
-        const std::int64_t interleaved = p * input.channels + c;
-        to[to_planes ? planar : interleaved] = from[to_planes ? interleaved : planar];
-      }
+      const std::int64_t source = reversed ? input.channels - 1 - c : c;
+      for (std::int64_t p = 0; p < area; ++p)
+        to[at(to_planes, c, p)] = from[at(from_planes, source, p)];
     }
   };
   if (images.dtype == DType::kUint8) {
@@ -298,7 +320,7 @@ void Engine::State::run_piece(const Variant& variant, const TensorView& images, 
   const std::int64_t batch = fixed_batch > 0 ? fixed_batch : count;
   const std::int64_t image_bytes = image_elements * dtype_size(variant.dtype);
   const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
-  const bool arranging = needs_arranging(images.shape);
+  const bool arranging = needs_arranging(images.shape) || needs_reversing(images.dtype);
   const void* input_pointer = source;
   void* output_pointer = scores + first * classes;
   // Buffers of the thread's own, grown once: staging for images that need reordering or padding.
@@ -389,13 +411,7 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
   }
   state->prepare(state->model->imported.graph);
   state->choose_chunk(options.max_batch);
-  if (!settings.labels.empty()) {
-    if (static_cast<std::int64_t>(settings.labels.size()) != state->classes) {
-      fail_argument("{}: {} labels for {} classes", path.string(), settings.labels.size(),
-                    state->classes);
-    }
-    state->labels = settings.labels;
-  }
+  state->name_classes(options.labels, settings.labels);
   return Engine(std::move(state));
 }
 

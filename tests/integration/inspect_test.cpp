@@ -48,6 +48,26 @@ TEST_F(Inspect, FlagsChangeThePreprocessing) {
   EXPECT_EQ(images["invert"], true);
 }
 
+TEST_F(Inspect, ShowsTheChannelOrder) {
+  ModelBuilder model(8, 13);
+  model.input("x", DType::kFloat32, {"N", 3, 4, 4});
+  model.node("GlobalAveragePool", {"x"}, {"p"});
+  model.node("Flatten", {"p"}, {"y"});
+  model.output("y", DType::kFloat32, {"N", 3});
+  model.metadata("Image.BitmapPixelFormat", "Bgr8");
+  model.write(dir() / "m.onnx");
+  const auto inspect = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"inspect", file("m.onnx")});
+    const ProcessResult result = prs_gpu(std::move(more));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_NE(inspect({}).find("4 x 4, 3 channels (BGR), nchw"), std::string::npos);
+  EXPECT_EQ(inspect({"--channel-order", "rgb"}).find("BGR"), std::string::npos);
+  EXPECT_EQ(Json::parse(inspect({"--format", "json"}))["images"]["channel_order"], "bgr");
+  EXPECT_EQ(prs_gpu({"inspect", file("m.onnx"), "--channel-order", "grb"}).exit_code, 2);
+}
+
 TEST_F(Inspect, ShowsModelsThatTakeNoImages) {
   ModelBuilder model(8, 13);
   model.input("a", DType::kFloat32, {"N", 3});

@@ -289,6 +289,23 @@ TEST_F(Score, LabelsMustBeAsManyAsClasses) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_NE(result.err.find("3 class names"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("10 scores"), std::string::npos) << result.err;
+  write_text(dir() / "none", "\n\n");
+  const ProcessResult none = score({"--labels", file("none"), photos("photos", 1)});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_NE(none.err.find("no class names in it"), std::string::npos) << none.err;
+}
+
+TEST_F(Score, GivenLabelsOverruleAModelsThatDoNotFit) {
+  std::filesystem::copy(model_path("lenet.onnx"), dir() / "m.onnx");
+  write_text(dir() / "m.prs.json", R"({"labels": ["only one"]})");
+  const std::string image = photos("photos", 1);
+  const ProcessResult without = prs_gpu({"score", "--model", file("m.onnx"), image});
+  EXPECT_EQ(without.exit_code, 0) << without.err;
+  write_text(dir() / "names", "n0\nn1\nn2\nn3\nn4\nn5\nn6\nn7\nn8\nn9\n");
+  const ProcessResult given =
+      prs_gpu({"score", "--model", file("m.onnx"), "--class-names", file("names"), image});
+  EXPECT_EQ(given.exit_code, 0) << given.err;
+  EXPECT_NE(given.out.find(": n"), std::string::npos) << given.out;
 }
 
 TEST_F(Score, MissingModelOrImageIsAnError) {

@@ -296,9 +296,132 @@ TEST_F(EngineTest, ReadsSettingsAndLabelsFromMetadataAndSidecar) {
   sidecar_error(R"({"scael":1})", "unknown key \"scael\"");
   sidecar_error(R"({"scale":"big"})", "\"scale\" must be a number");
   sidecar_error(R"({"std":0})", "std must not be 0");
-  sidecar_error(R"({"labels":["x"]})", "1 labels for 4 classes");
   sidecar_error(R"({"channels":3})", "channels 3 does not fit");
   sidecar_error(R"({"layout":"upside-down"})", "layout");
+}
+
+TEST_F(EngineTest, TurnsChannelsRoundForModelsThatTakeBgr) {
+  const auto build = [](bool planar) {
+    ModelBuilder model(8, 13);
+    if (planar) {
+      model.input("x", DType::kFloat32, {"N", 3, 2, 2});
+    } else {
+      model.input("x", DType::kFloat32, {"N", 2, 2, 3});
+    }
+    model.node("ReduceMax", {"x"}, {"y"},
+               {test::ints_attr("axes", planar ? std::vector<std::int64_t>{2, 3}
+                                               : std::vector<std::int64_t>{1, 2}),
+                test::int_attr("keepdims", 0)});
+    model.output("y", DType::kFloat32, {"N", 3});
+    return model;
+  };
+  // Red, green and blue are 10, 20 and 30 everywhere.
+  Tensor planes(DType::kUint8, {1, 3, 2, 2});
+  Tensor interleaved(DType::kUint8, {1, 2, 2, 3});
+  Tensor values(DType::kFloat32, {1, 3, 2, 2});
+  for (std::int64_t i = 0; i < 12; ++i) {
+    planes.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(10 * (1 + i / 4));
+    interleaved.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(10 * (1 + i % 3));
+    values.as<float>()[i] = static_cast<float>(10 * (1 + i / 4));
+  }
+  const std::vector<float> rgb = {9, 18, 27};
+  const std::vector<float> bgr = {29, 18, 7};
+  EngineOptions options;
+  options.preprocess.scale = 1.0;
+  options.preprocess.mean = std::vector<double>{1, 2, 3};
+  for (const bool planar : {true, false}) {
+    ModelBuilder model = build(planar);
+    options.preprocess.bgr.reset();
+    EXPECT_EQ(load(model, options).run(planes.view()), rgb);
+    options.preprocess.bgr = true;
+    const Engine engine = load(model, options);
+    EXPECT_TRUE(engine.input().preprocess.bgr);
+    EXPECT_EQ(engine.run(planes.view()), bgr);
+    EXPECT_EQ(engine.run(interleaved.view()), bgr);
+    // f32 values are the model's input already.
+    EXPECT_EQ(engine.run(values.view()), (std::vector<float>{10, 20, 30}));
+    const Tensor flat = planar ? planes.reshaped({1, 12}) : interleaved.reshaped({1, 12});
+    EXPECT_EQ(engine.run(flat.view()), bgr);
+  }
+}
+
+TEST_F(EngineTest, ReadsTheChannelOrderFromMetadataAndSidecar) {
+  ModelBuilder model = convnet({"N", 3, 8, 8}, 3);
+  EXPECT_FALSE(load(model).input().preprocess.bgr);
+  model.metadata("Image.BitmapPixelFormat", "Bgr8");
+  model.metadata("Image.NominalPixelRange", "NominalRange_0_255");
+  const Engine engine = load(model);
+  EXPECT_TRUE(engine.input().preprocess.bgr);
+  EXPECT_EQ(engine.input().preprocess.scale, 1.0);
+  const auto& origins = engine.input().origins;
+  const std::string origin = "channel order: from the model's Image.BitmapPixelFormat";
+  EXPECT_EQ(std::count(origins.begin(), origins.end(), origin), 1);
+
+  const auto sidecar = [&](const std::string& json) {
+    std::ofstream(dir_.path() / "m.prs.json") << json;
+  };
+  sidecar(R"({"channel_order": "rgb"})");
+  EXPECT_FALSE(load(model).input().preprocess.bgr);
+  sidecar(R"({"channel_order": "rbg"})");
+  expect_error(ErrorCode::kInvalidArgument, "expected \"rgb\" or \"bgr\"", [&] { load(model); });
+}
+
+TEST_F(EngineTest, RefusesImageMetadataThatItCannotHonour) {
+  const auto metadata = [&](std::int64_t channels, const char* key, const char* value,
+                            const EngineOptions& options = {}) {
+    ModelBuilder model = convnet({"N", channels, 8, 8}, channels);
+    model.metadata(key, value);
+    return load(model, options);
+  };
+  const char* const format = "Image.BitmapPixelFormat";
+  const char* const range = "Image.NominalPixelRange";
+  metadata(1, format, "Gray8");
+  metadata(1, format, "Bgr8");
+  metadata(3, format, "Rgb8");
+  expect_error(ErrorCode::kInvalidArgument, "Image.BitmapPixelFormat is 'Gray8'",
+               [&] { metadata(3, format, "Gray8"); });
+  expect_error(ErrorCode::kInvalidArgument, "Image.BitmapPixelFormat is 'Bgra8'",
+               [&] { metadata(3, format, "Bgra8"); });
+  expect_error(ErrorCode::kInvalidArgument, "Image.NominalPixelRange is 'NominalRange_16_235'",
+               [&] { metadata(3, range, "NominalRange_16_235"); });
+  EngineOptions options;
+  options.preprocess.bgr = true;
+  options.preprocess.scale = 1.0;
+  EXPECT_TRUE(metadata(3, format, "Bgra8", options).input().preprocess.bgr);
+  metadata(3, range, "NominalRange_16_235", options);
+}
+
+TEST_F(EngineTest, TakesLabelsThatFitTheScoredOutput) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  model.output("f", DType::kFloat32, {"N", 80});
+  model.metadata("prs", R"({"labels":["a","b","c","d"]})");
+  EXPECT_EQ(load(model).labels()[3], "d");
+
+  // The model's own are for its first output: another one is scored without.
+  EngineOptions options;
+  options.output = "f";
+  const Engine other = load(model, options);
+  EXPECT_TRUE(other.labels().empty());
+  EXPECT_EQ(other.input().origins.back(),
+            "labels: ignored, 4 class names for the 80 scores of output 'f'");
+
+  // Given ones overrule, and must fit.
+  options.output = "";
+  options.labels = {"e", "f", "g", "h"};
+  EXPECT_EQ(load(model, options).labels()[3], "h");
+  options.labels = std::vector<std::string>{};
+  EXPECT_TRUE(load(model, options).labels().empty());
+  options.labels = {"e", "f", "g"};
+  expect_error(ErrorCode::kInvalidArgument,
+               "m.onnx: 3 class names for the 4 scores of output 'scores'",
+               [&] { load(model, options); });
+
+  model.proto().clear_metadata_props();
+  model.metadata("prs", R"({"labels":["only one"]})");
+  options.labels = {"e", "f", "g", "h"};
+  EXPECT_EQ(load(model, options).labels()[3], "h");
+  EXPECT_EQ(load(model, options).classify(pixels({1, 8, 8}).view())[0].top[0].label.size(), 1U);
+  EXPECT_TRUE(load(model).labels().empty());
 }
 
 TEST_F(EngineTest, TopSortsByScoreThenIndexWithNanLast) {
