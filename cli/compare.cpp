@@ -78,9 +78,9 @@ Comparison compare_plain(const Tensor& got, const Tensor& want, const Tolerance&
 
 Comparison compare(const Tensor& got, const Tensor& want, const Tolerance& tolerance) {
   if (got.dtype() != want.dtype() || !(got.shape() == want.shape())) {
-    constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    return {false, kInfinity, kInfinity,
-            fmt::format("got {}, expected {}", type_of(got), type_of(want))};
+    return {.equal = false,
+            .elements_compared = false,
+            .difference = fmt::format("got {}, expected {}", type_of(got), type_of(want))};
   }
   switch (want.dtype()) {
     case DType::kFloat32:

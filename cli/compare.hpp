@@ -14,9 +14,10 @@ struct Tolerance {
 
 struct Comparison {
   bool equal = true;
-  double max_abs_error = 0.0;  ///< Infinite where only one side is finite.
-  double max_rel_error = 0.0;  ///< Over the elements whose reference is not 0.
-  std::string difference;      ///< When not equal: the types, or the worst element.
+  bool elements_compared = true;  ///< Not when types or shapes differ; then errors mean nothing.
+  double max_abs_error = 0.0;     ///< Infinite where only one side is finite.
+  double max_rel_error = 0.0;     ///< Over the elements whose reference is not 0.
+  std::string difference;         ///< When not equal: the types, or the worst element.
 };
 
 /// Floats: |got - want| <= absolute + relative * |want|; NaN equals NaN, an infinity equals itself.

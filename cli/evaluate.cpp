@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -34,8 +35,8 @@ constexpr const char* kExamples = R"(Examples:
   prs-gpu evaluate --model lenet.onnx --labels photos/ photos/        photos/<class>/*.png
   prs-gpu evaluate --model lenet.onnx --labels folders 'photos/*/*.png' --format json | jq .accuracy
 
-Labels are names of classes or their numbers. Accuracy counts the images that could be scored; exit
-code 3 when some could not.
+Labels are names of classes or their numbers. Accuracy counts the images that could be scored and have
+a label; exit code 3 when others did not.
 )";
 
 /// Larger confusion matrices are left out of the text, and of the JSON.
@@ -54,20 +55,26 @@ struct EvaluateOptions {
 /// Counts predictions as they come.
 class EvaluationSink : public ScoreSink {
  public:
-  EvaluationSink(const ImageList& images, const Engine& engine, std::vector<std::int64_t> truth)
+  EvaluationSink(const ImageList& images, const Engine& engine, TrueLabels truth,
+                 const std::string& labels)
       : images_(images),
         engine_(engine),
+        labels_(labels),
         truth_(std::move(truth)),
         evaluation_(engine.classes()),
-        progress_(static_cast<std::int64_t>(images.items.size()), "images") {}
+        progress_(images.size(), "images") {}
 
   void scored(std::int64_t item, std::span<const float> scores) override {
-    evaluation_.add(truth_[static_cast<std::size_t>(item)], engine_.top(scores, 1).top[0].index);
+    if (const std::optional<std::int64_t> truth = truth_(item)) {
+      evaluation_.add(*truth, engine_.top(scores, 1).top[0].index);
+    } else {
+      failed(item, fmt::format("{}: no label in {}", images_.item(item).name(), labels_));
+    }
   }
 
   void failed(std::int64_t item, const std::string& reason) override {
     progress_.clear();
-    failures_.add(images_.items[static_cast<std::size_t>(item)], reason);
+    failures_.add(images_.item(item), reason);
   }
 
   void batch_done(std::int64_t items_done) override { progress_.update(items_done); }
@@ -79,7 +86,8 @@ class EvaluationSink : public ScoreSink {
  private:
   const ImageList& images_;
   const Engine& engine_;
-  std::vector<std::int64_t> truth_;
+  const std::string& labels_;  ///< Where the truth comes from.
+  TrueLabels truth_;
   Evaluation evaluation_;
   Failures failures_{{}, false};
   Progress progress_;
@@ -169,11 +177,12 @@ int evaluate(const EvaluateOptions& options) {
   const ImageList images = find_images(options.scoring.images);
   const Scorer scorer = load_scorer(options.scoring);
   const InterruptGuard guard;
-  EvaluationSink sink(images, scorer.engine, read_true_labels(options.labels, images, scorer));
+  EvaluationSink sink(images, scorer.engine, read_true_labels(options.labels, images, scorer),
+                      options.labels);
   const bool completed =
       score_images(scorer.engine, images, pipeline_options(options.scoring, scorer), sink);
   sink.progress().clear();
-  const auto total = static_cast<std::int64_t>(images.items.size());
+  const std::int64_t total = images.size();
   const Evaluation& evaluation = sink.evaluation();
   const Failures& failures = sink.failures();
   if (spdlog::should_log(spdlog::level::info)) {

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +18,7 @@
 
 #include "choice.hpp"
 #include "commands.hpp"
+#include "load_engine.hpp"
 #include "output.hpp"
 #include "scoring_options.hpp"
 #include "text.hpp"
@@ -79,10 +81,23 @@ Inspection inspect_tensors(const ScoringOptions& options, std::string no_images)
   return inspection;
 }
 
+/// Whether a message is about what the model says of its images, not about the model: what is wrong
+/// there has to be put right, whereas a model may well take no images.
+bool is_about_settings(const std::string& message, const std::filesystem::path& model) {
+  const auto is_about = [&](const std::string& subject) {
+    return message.starts_with(subject + ": ");
+  };
+  std::filesystem::path sidecar = model;
+  std::filesystem::path labels = model;
+  return is_about(sidecar.replace_extension(".prs.json").string()) ||
+         is_about(labels.replace_extension(".labels.txt").string()) ||
+         is_about(model.string() + " (metadata \"prs\")");
+}
+
 Inspection inspect_model(const ScoringOptions& options) {
   std::string reason;
   try {
-    const Engine engine = Engine::load(options.model, options.engine);
+    const Engine engine = load_engine(options.model, options.engine);
     return {engine.describe(options.engine.max_batch),
             engine.input(),
             {},
@@ -91,7 +106,7 @@ Inspection inspect_model(const ScoringOptions& options) {
   } catch (const Error& error) {
     const bool other_model =
         error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kUnsupported;
-    if (!other_model) throw;
+    if (!other_model || is_about_settings(error.message(), options.model)) throw;
     reason = error.message();
   }
   return inspect_tensors(options, std::move(reason));
@@ -180,6 +195,7 @@ Json images_as_json(const Inspection& inspection) {
           {"mean", images.preprocess.mean},
           {"std", images.preprocess.std},
           {"invert", images.preprocess.invert},
+          {"channel_order", images.preprocess.bgr ? "bgr" : "rgb"},
           {"origins", images.origins},
           {"labels", inspection.labels}};
 }

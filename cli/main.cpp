@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "choice.hpp"
 #include "commands.hpp"
 #include "errors.hpp"
+#include "output.hpp"
 #include "text.hpp"
 
 namespace prs::cli {
@@ -131,7 +133,10 @@ int parse_and_run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help
-    return app.exit(success);
+    std::ostringstream help;
+    const int exit_code = app.exit(success, help);
+    print(help.str());  // Unlike std::cout it tells when nothing can be written.
+    return exit_code;
   } catch (const CLI::ExtrasError&) {
     return usage_error(app, unexpected_argument(app, app.remaining(true).front()));
   } catch (const CLI::ParseError& error) {

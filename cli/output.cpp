@@ -21,6 +21,20 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 16;
   fail(ErrorCode::kIo, "{}: cannot {}: {}", name, what, std::generic_category().message(error));
 }
 
+fs::path partial_of(const fs::path& path) { return path.string() + ".partial"; }
+
+/// Renaming over a device or a pipe would replace it.
+bool is_written_directly(const fs::file_status& status) {
+  return fs::exists(status) && !fs::is_regular_file(status);
+}
+
+void refuse_existing(const fs::path& path, bool overwrite) {
+  std::error_code ignored;
+  if (!overwrite && fs::is_regular_file(path, ignored)) {
+    fail(ErrorCode::kIo, "{}: exists already; --overwrite replaces it", path.string());
+  }
+}
+
 }  // namespace
 
 Output::Output(int descriptor, std::string name, fs::path target)
@@ -30,10 +44,14 @@ Output::Output(Output&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       name_(std::move(other.name_)),
       target_(std::move(other.target_)),
+      written_(other.written_),
       buffer_(std::move(other.buffer_)) {}
 
 Output::~Output() {
-  if (descriptor_ >= 0 && descriptor_ != STDOUT_FILENO) ::close(descriptor_);
+  if (descriptor_ < 0 || descriptor_ == STDOUT_FILENO) return;
+  ::close(descriptor_);
+  // Nothing to keep, and the next run would be refused because of it.
+  if (!target_.empty() && !written_) ::unlink(name_.c_str());
 }
 
 Output Output::standard_output() { return {STDOUT_FILENO, "standard output", {}}; }
@@ -43,11 +61,16 @@ Output Output::create(const fs::path& path, bool overwrite) {
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   if (fs::is_directory(status)) fail(ErrorCode::kIo, "{}: is a folder", path.string());
-  // Renaming over a device or a pipe would replace it.
-  const bool direct = fs::exists(status) && !fs::is_regular_file(status);
-  const fs::path written = direct ? path : fs::path(path.string() + ".partial");
-  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (direct ? 0 : O_TRUNC);
-  const int descriptor = ::open(written.c_str(), flags, 0666);
+  const bool direct = is_written_directly(status);
+  const fs::path written = direct ? path : partial_of(path);
+  const int how = direct ? 0 : overwrite ? O_TRUNC : O_EXCL;
+  const int descriptor = ::open(written.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666);
+  if (descriptor < 0 && errno == EEXIST) {
+    fail(ErrorCode::kIo,
+         "{}: holds what an earlier run finished, or another run is writing it; rename it to keep "
+         "it, or give --overwrite",
+         written.string());
+  }
   if (descriptor < 0) fail_errno("create the file", written.string());
   return {descriptor, written.string(), direct ? fs::path() : path};
 }
@@ -62,6 +85,7 @@ void Output::flush() {
   while (!rest.empty()) {
     const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
     if (written >= 0) {
+      written_ = true;
       rest.remove_prefix(static_cast<std::size_t>(written));
     } else if (errno != EINTR) {
       buffer_.clear();
@@ -82,11 +106,14 @@ void Output::commit() {
   }
 }
 
-void refuse_existing(const fs::path& path, bool overwrite) {
+bool write_the_same(const fs::path& a, const fs::path& b) {
   std::error_code ignored;
-  if (!overwrite && fs::is_regular_file(path, ignored)) {
-    fail(ErrorCode::kIo, "{}: exists already; --overwrite replaces it", path.string());
+  for (const fs::path& path : {a, b}) {
+    if (is_written_directly(fs::status(path, ignored))) return false;
   }
+  const fs::path whole_a = fs::weakly_canonical(fs::absolute(a));
+  const fs::path whole_b = fs::weakly_canonical(fs::absolute(b));
+  return whole_a == whole_b || partial_of(whole_a) == whole_b || whole_a == partial_of(whole_b);
 }
 
 void print(std::string_view text) {

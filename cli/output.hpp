@@ -11,11 +11,13 @@ namespace prs::cli {
 /// A buffered writer that reports every failure (a full disk, say) as prs::Error (io).
 ///
 /// A regular file is written as FILE.partial and renamed by commit(); without commit() the partial
-/// file stays, complete up to the last flush(). Devices and pipes are written directly.
+/// file stays, complete up to the last flush(), unless it is empty. Devices and pipes are written
+/// directly.
 class Output {
  public:
   static Output standard_output();
-  /// Throws io when `path` exists and `overwrite` is not set, or when it cannot be created.
+  /// Throws io when `path` or its partial file exists and `overwrite` is not set, or when it cannot
+  /// be created.
   static Output create(const std::filesystem::path& path, bool overwrite);
 
   Output(Output&& other) noexcept;
@@ -37,12 +39,13 @@ class Output {
   int descriptor_;
   std::string name_;
   std::filesystem::path target_;  ///< Empty: `name_` is the final name.
+  bool written_ = false;
   std::string buffer_;
 };
 
-/// Throws io when `path` is a regular file and `overwrite` is not set: for commands that want to
-/// know before the work begins.
-void refuse_existing(const std::filesystem::path& path, bool overwrite);
+/// Whether files created for both paths, or their partial files, would be one. Several outputs may
+/// go to one device.
+bool write_the_same(const std::filesystem::path& a, const std::filesystem::path& b);
 
 /// Writes `text` to standard output.
 void print(std::string_view text);

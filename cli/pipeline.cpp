@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -38,12 +39,24 @@ struct Batch {
   bool decoded() const { return source == nullptr || source->use == RecordUse::kDecode; }
 };
 
+/// All neighbouring items of a kind, which batches are cut from when it is their turn: a small
+/// compressed file may hold more records than even a list of batches could.
+struct Stretch {
+  Batch items;
+  std::int64_t first_batch = 0;
+};
+
 /// Pixels of a batch on their way from the decoders to the engine.
 struct Slot {
   std::vector<std::uint8_t> pixels;  // [batch, image_bytes]
   std::vector<std::string> errors;   // [batch], "" for a decoded image
   std::int64_t missing = 0;          ///< Images not decoded yet.
 };
+
+RecordSource make_source(const ImageList::ListedRecordFile& listed, const Engine& engine) {
+  if (!listed.file) return {std::nullopt, RecordUse::kRefuse, listed.error};
+  return entry::record_source(*listed.file, engine);
+}
 
 class Pipeline {
  public:
@@ -59,7 +72,8 @@ class Pipeline {
     std::int64_t count = 0;
   };
 
-  void cut_into_batches();
+  void find_stretches();
+  Batch batch_at(std::int64_t index) const;
   Slot& slot(std::int64_t batch) { return slots_[static_cast<std::size_t>(batch % kSlots)]; }
 
   void decode_until_done();
@@ -82,7 +96,8 @@ class Pipeline {
   const std::int64_t image_bytes_;
   const std::int64_t batch_size_;
   std::vector<RecordSource> sources_;
-  std::vector<Batch> batches_;
+  std::vector<Stretch> stretches_;
+  std::int64_t batch_count_ = 0;
   std::vector<float> scores_;  // [batch, classes]
 
   std::mutex mutex_;
@@ -107,38 +122,39 @@ Pipeline::Pipeline(const Engine& engine, const ImageList& images, const Pipeline
       reader_(engine.input(), options.resize, options.max_pixels),
       image_bytes_(reader_.image_bytes()),
       batch_size_(
-          std::min(reader_.batch_size(options.batch),
-                   static_cast<std::int64_t>(std::max<std::size_t>(1, images.items.size())))) {
-  sources_.reserve(images.record_files.size());
-  for (const RecordFile& file : images.record_files) {
-    sources_.push_back(entry::record_source(file, engine));
-  }
-  cut_into_batches();
+          std::min(reader_.batch_size(options.batch), std::max<std::int64_t>(1, images.size()))) {
+  sources_.reserve(images.record_files().size());
+  for (const auto& listed : images.record_files()) sources_.push_back(make_source(listed, engine));
+  find_stretches();
   scores_.resize(static_cast<std::size_t>(batch_size_ * engine.classes()));
 }
 
-void Pipeline::cut_into_batches() {
-  const std::filesystem::path* source_path = nullptr;
-  const RecordSource* source = nullptr;
-  std::int64_t next_record = 0;
-  for (std::int64_t i = 0; i < static_cast<std::int64_t>(images_.items.size()); ++i) {
-    const ImageItem& item = images_.items[static_cast<std::size_t>(i)];
-    if (item.record < 0) {
-      source = nullptr;
-      source_path = nullptr;
-    } else if (source_path == nullptr || *source_path != item.path) {
-      const auto found =
-          std::find(images_.record_paths.begin(), images_.record_paths.end(), item.path);
-      source = &sources_[static_cast<std::size_t>(found - images_.record_paths.begin())];
-      source_path = &item.path;
+void Pipeline::find_stretches() {
+  for (const ImageList::Entry& entry : images_.entries()) {
+    if (entry.count == 0) continue;
+    if (entry.record_file >= 0) {
+      stretches_.push_back(
+          {{entry.first, entry.count, &sources_[static_cast<std::size_t>(entry.record_file)]}});
+    } else if (!stretches_.empty() && stretches_.back().items.source == nullptr) {
+      ++stretches_.back().items.count;
+    } else {
+      stretches_.push_back({{entry.first, 1, nullptr}});
     }
-    const bool joins = !batches_.empty() && batches_.back().count < batch_size_ &&
-                       batches_.back().source == source &&
-                       (source == nullptr || item.record == next_record);
-    if (!joins) batches_.push_back({i, 0, source});
-    ++batches_.back().count;
-    next_record = item.record + 1;
   }
+  for (Stretch& stretch : stretches_) {
+    stretch.first_batch = batch_count_;
+    batch_count_ += (stretch.items.count + batch_size_ - 1) / batch_size_;
+  }
+}
+
+Batch Pipeline::batch_at(std::int64_t index) const {
+  const auto after =
+      std::upper_bound(stretches_.begin(), stretches_.end(), index,
+                       [](std::int64_t i, const Stretch& s) { return i < s.first_batch; });
+  const Stretch& stretch = *std::prev(after);
+  const std::int64_t skipped = (index - stretch.first_batch) * batch_size_;
+  return {stretch.items.first + skipped, std::min(batch_size_, stretch.items.count - skipped),
+          stretch.items.source};
 }
 
 bool Pipeline::run() {
@@ -149,7 +165,8 @@ bool Pipeline::run() {
   };
   bool completed = false;
   try {
-    if (std::any_of(batches_.begin(), batches_.end(), [](const Batch& b) { return b.decoded(); })) {
+    if (std::any_of(stretches_.begin(), stretches_.end(),
+                    [](const Stretch& s) { return s.items.decoded(); })) {
       const BlockInterrupts block;
       for (int i = 0; i < options_.decoders; ++i) {
         decoders.emplace_back([this] { decode_until_done(); });
@@ -182,17 +199,13 @@ void Pipeline::decode_until_done() {
 
 std::optional<Pipeline::Claim> Pipeline::claim() {
   std::unique_lock lock(mutex_);
-  const auto batch_count = static_cast<std::int64_t>(batches_.size());
   for (;;) {
-    while (next_batch_ < batch_count &&
-           !batches_[static_cast<std::size_t>(next_batch_)].decoded()) {
-      ++next_batch_;
-    }
-    if (stopping_ || next_batch_ == batch_count) return std::nullopt;
+    while (next_batch_ < batch_count_ && !batch_at(next_batch_).decoded()) ++next_batch_;
+    if (stopping_ || next_batch_ == batch_count_) return std::nullopt;
     if (next_batch_ < batches_done_ + kSlots) break;
     slot_free_.wait(lock);
   }
-  const Batch& batch = batches_[static_cast<std::size_t>(next_batch_)];
+  const Batch batch = batch_at(next_batch_);
   if (next_image_ == 0) {
     Slot& fresh = slot(next_batch_);
     fresh.missing = batch.count;
@@ -209,7 +222,7 @@ std::optional<Pipeline::Claim> Pipeline::claim() {
 }
 
 void Pipeline::decode(const Claim& claim) {
-  const Batch& batch = batches_[static_cast<std::size_t>(claim.batch)];
+  const Batch batch = batch_at(claim.batch);
   Slot& filled = slot(claim.batch);
   for (std::int64_t i = claim.first; i < claim.first + claim.count && !interrupted(); ++i) {
     try {
@@ -217,8 +230,8 @@ void Pipeline::decode(const Claim& claim) {
     } catch (const Error& error) {
       filled.errors[static_cast<std::size_t>(i)] = error.message();
     } catch (const std::bad_alloc&) {
-      const ImageItem& item = images_.items[static_cast<std::size_t>(batch.first + i)];
-      filled.errors[static_cast<std::size_t>(i)] = item.name() + ": out of memory";
+      filled.errors[static_cast<std::size_t>(i)] =
+          images_.item(batch.first + i).name() + ": out of memory";
     }
   }
   const std::lock_guard lock(mutex_);
@@ -228,7 +241,7 @@ void Pipeline::decode(const Claim& claim) {
 
 void Pipeline::decode_item(const Batch& batch, std::int64_t index,
                            std::uint8_t* destination) const {
-  const ImageItem& item = images_.items[static_cast<std::size_t>(index)];
+  const ImageItem item = images_.item(index);
   if (batch.source == nullptr) {
     reader_.read(item.path, destination);
   } else {
@@ -237,8 +250,8 @@ void Pipeline::decode_item(const Batch& batch, std::int64_t index,
 }
 
 bool Pipeline::score_batches() {
-  for (std::int64_t b = 0; b < static_cast<std::int64_t>(batches_.size()); ++b) {
-    const Batch& batch = batches_[static_cast<std::size_t>(b)];
+  for (std::int64_t b = 0; b < batch_count_; ++b) {
+    const Batch batch = batch_at(b);
     if (interrupted()) return false;
     if (batch.decoded()) {
       if (!wait_until_decoded(b)) return false;
@@ -296,10 +309,10 @@ void Pipeline::score_decoded(const Batch& batch, Slot& decoded) {
 }
 
 void Pipeline::score_records(const Batch& batch) {
-  const std::int64_t first = images_.items[static_cast<std::size_t>(batch.first)].record;
+  const std::int64_t first = images_.item(batch.first).record;
   const auto classes = static_cast<std::size_t>(engine_.classes());
   const std::span<float> scores(scores_.data(), static_cast<std::size_t>(batch.count) * classes);
-  engine_.run(batch.source->file.records(first, batch.count), scores);
+  engine_.run(batch.source->file->records(first, batch.count), scores);
   for (std::int64_t i = 0; i < batch.count; ++i) {
     sink_.scored(batch.first + i, scores.subspan(static_cast<std::size_t>(i) * classes, classes));
   }
@@ -307,8 +320,11 @@ void Pipeline::score_records(const Batch& batch) {
 
 void Pipeline::refuse_records(const Batch& batch) {
   for (std::int64_t i = 0; i < batch.count; ++i) {
-    const ImageItem& item = images_.items[static_cast<std::size_t>(batch.first + i)];
-    sink_.failed(batch.first + i, fmt::format("{}: {}", item.name(), batch.source->refusal));
+    const std::string& reason = batch.source->refusal;
+    sink_.failed(batch.first + i,
+                 batch.source->file
+                     ? fmt::format("{}: {}", images_.item(batch.first + i).name(), reason)
+                     : reason);
   }
 }
 

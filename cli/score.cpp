@@ -58,18 +58,18 @@ class RowSink : public ScoreSink {
         writer_(writer),
         output_(output),
         failures_(failures),
-        progress_(static_cast<std::int64_t>(images.items.size()), "images") {}
+        progress_(images.size(), "images") {}
 
   void scored(std::int64_t item, std::span<const float> scores) override {
     row_.clear();
-    writer_.append(images_.items[static_cast<std::size_t>(item)], scores, row_);
+    writer_.append(images_.item(item), scores, row_);
     output_.append(row_);
     ++scored_;
   }
 
   void failed(std::int64_t item, const std::string& reason) override {
     progress_.clear();
-    failures_.add(images_.items[static_cast<std::size_t>(item)], reason);
+    failures_.add(images_.item(item), reason);
   }
 
   void batch_done(std::int64_t items_done) override {
@@ -81,8 +81,7 @@ class RowSink : public ScoreSink {
   /// Ends the progress line; what there is to say in the end.
   std::string summary() {
     progress_.clear();
-    return scoring_summary(scored_, failures_.count(),
-                           static_cast<std::int64_t>(images_.items.size()), progress_.elapsed_s());
+    return scoring_summary(scored_, failures_.count(), images_.size(), progress_.elapsed_s());
   }
 
  private:
@@ -98,6 +97,11 @@ class RowSink : public ScoreSink {
 int score(const ScoreOptions& options) {
   if (options.all_scores && options.format == OutputFormat::kText) {
     throw UsageError("--scores needs --format csv or --format jsonl");
+  }
+  if (!options.output.empty() && !options.failures.empty() &&
+      write_the_same(options.output, options.failures)) {
+    fail_usage("--output {} and --failures {} would write the same file", options.output.string(),
+               options.failures.string());
   }
   const ImageList images = find_images(options.scoring.images);
   const Scorer scorer = load_scorer(options.scoring);

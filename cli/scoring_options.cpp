@@ -9,12 +9,16 @@
 
 #include "entry/model_options.hpp"
 #include "errors.hpp"
+#include "load_engine.hpp"
 
 namespace prs::cli {
 namespace {
 
 constexpr const char* kPreprocessing =
     "Preprocessing (default: what the model and its sidecar say)";
+
+/// The largest DecodeOptions::max_pixels.
+constexpr std::int64_t kMostPixels = (std::int64_t{1} << 31) - 1;
 
 /// Runs `parse`, whose errors then name the flag.
 template <typename Parse>
@@ -67,12 +71,27 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
                                   const char* help) {
     const auto parse = [flag, &target](const std::string& text) {
       parse_flag(flag, [&] { target = entry::parse_numbers(text); });
+      // Pixels are divided by it.
+      const bool has_zero = std::find(target->begin(), target->end(), 0.0) != target->end();
+      if (flag == std::string_view("--std") && has_zero) {
+        throw CLI::ValidationError(flag, fmt::format("'{}': must not be 0", text));
+      }
     };
     command.add_option_function<std::string>(flag, parse, help)
         ->type_name("X[,X,X]")
         ->group(kPreprocessing);
   };
-  command.add_option("--scale", overrides.scale, "value = (pixel * SCALE - MEAN) / STD")
+  command
+      .add_option_function<std::string>(
+          "--scale",
+          [&overrides](const std::string& text) {
+            const std::vector<double> values = parse_numbers("--scale", text);
+            if (values.size() != 1) {
+              throw CLI::ValidationError("--scale", fmt::format("'{}' is not one number", text));
+            }
+            overrides.scale = values[0];
+          },
+          "value = (pixel * SCALE - MEAN) / STD")
       ->type_name("X")
       ->group(kPreprocessing);
   numbers("--mean", overrides.mean, "One number, or one a channel");
@@ -95,6 +114,14 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
           },
           "The model's input: nchw, nhwc, nhw or flat")
       ->type_name("LAYOUT")
+      ->group(kPreprocessing);
+  command
+      .add_option_function<std::string>(
+          "--channel-order",
+          [&overrides](const std::string& order) { overrides.bgr = order == "bgr"; },
+          "The order of the model's three channels")
+      ->type_name("rgb|bgr")
+      ->check(CLI::IsMember(std::vector<std::string>{"rgb", "bgr"}).description(""))
       ->group(kPreprocessing);
   command.add_option("--channels", overrides.channels, "1 (gray) or 3 (RGB)")
       ->type_name("N")
@@ -129,7 +156,7 @@ void add_image_options(CLI::App& command, ScoringOptions& options, const char* n
   command
       .add_option("--max-pixels", options.max_pixels, "Refuse larger images before decoding them")
       ->type_name("N")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description(""))
+      ->check(CLI::Range(std::int64_t{1}, kMostPixels).description(""))
       ->capture_default_str();
 }
 
@@ -153,7 +180,7 @@ std::vector<std::string> describe_origins(const ImageInput& input) {
 }
 
 Scorer load_scorer(const ScoringOptions& options) {
-  Scorer scorer = entry::load_scorer(options);
+  Scorer scorer = entry::make_scorer(load_engine(options.model, entry::engine_options(options)));
   const Engine& engine = scorer.engine;
   spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
@@ -173,7 +200,7 @@ ImageList find_images(const std::vector<std::string>& arguments) {
   constexpr const char* kNone = "no images found";
   try {
     ImageList images = expand_image_arguments(arguments);
-    if (images.items.empty()) throw UsageError(kNone);
+    if (images.size() == 0) throw UsageError(kNone);
     return images;
   } catch (const Error& error) {
     const bool only_folders = std::all_of(

@@ -29,7 +29,7 @@ struct ScoringOptions : entry::ScorerOptions {
 void add_model_options(CLI::App& command, ScoringOptions& options,
                        const char* positional = nullptr);
 
-/// --scale, --mean, --std, --invert, --layout, --channels, --resize.
+/// --scale, --mean, --std, --invert, --layout, --channel-order, --channels, --resize.
 void add_preprocess_options(CLI::App& command, ScoringOptions& options);
 
 /// IMAGES, --max-pixels, and the class names under `names_flag`.

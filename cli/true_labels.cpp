@@ -62,30 +62,37 @@ std::vector<std::int64_t> widen(const TensorView& view) {
   return {view.as<T>(), view.as<T>() + view.shape.elements()};
 }
 
-std::vector<std::int64_t> labels_in_order(const fs::path& path, const ImageList& images,
-                                          const ClassIndex& classes) {
-  std::vector<std::int64_t> labels =
-      read_label_records(path, static_cast<std::int64_t>(images.items.size()));
+TrueLabels labels_in_order(const fs::path& path, const ImageList& images,
+                           const ClassIndex& classes) {
+  for (const ImageList::ListedRecordFile& listed : images.record_files()) {
+    if (listed.file) continue;
+    fail(ErrorCode::kInvalidArgument, "{}; so it is not known which labels of {} are whose",
+         listed.error, path.string());
+  }
+  std::vector<std::int64_t> labels = read_label_records(path, images.size());
   for (std::size_t i = 0; i < labels.size(); ++i) {
     classes.check(labels[i], fmt::format("{}#{}", path.string(), i));
   }
-  return labels;
+  return [labels = std::move(labels)](std::int64_t item) {
+    return labels[static_cast<std::size_t>(item)];
+  };
 }
 
-std::vector<std::int64_t> labels_from_folders(const ImageList& images, const ClassIndex& classes) {
-  std::vector<std::int64_t> labels;
-  for (const ImageItem& item : images.items) {
-    const std::string folder = fs::absolute(item.path).lexically_normal().parent_path().filename();
-    labels.push_back(classes.find(folder, item.name()));
+TrueLabels labels_from_folders(const ImageList& images, const ClassIndex& classes) {
+  std::vector<std::int64_t> labels;  // One an entry: its items lie in one folder.
+  for (const ImageList::Entry& entry : images.entries()) {
+    const std::string folder = fs::absolute(entry.path).lexically_normal().parent_path().filename();
+    labels.push_back(classes.find(folder, entry.path.native()));
   }
-  return labels;
+  return [&images, labels = std::move(labels)](std::int64_t item) {
+    return labels[static_cast<std::size_t>(&images.entry_of(item) - images.entries().data())];
+  };
 }
 
 /// The rows of a CSV file by the name they give.
 class LabelTable {
  public:
-  LabelTable(const fs::path& path, const ClassIndex& classes)
-      : path_(path), folder_(path.parent_path()) {
+  LabelTable(const fs::path& path, const ClassIndex& classes) : folder_(path.parent_path()) {
     std::ifstream file(path, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     if (!file) fail(ErrorCode::kIo, "{}: cannot read the labels", path.string());
@@ -105,12 +112,12 @@ class LabelTable {
     }
   }
 
-  std::int64_t find(const ImageItem& item) const {
+  std::optional<std::int64_t> find(const ImageItem& item) const {
     const std::string relative = item.path.lexically_relative(folder_).string();
     for (const std::string& name : {entry::short_name(item), item.name(), relative}) {
       if (const auto found = by_name_.find(name); found != by_name_.end()) return found->second;
     }
-    fail(ErrorCode::kInvalidArgument, "{}: no label for {}", path_.string(), item.name());
+    return std::nullopt;
   }
 
  private:
@@ -121,7 +128,6 @@ class LabelTable {
     return last == "label" || last == "class";
   }
 
-  fs::path path_;
   fs::path folder_;
   std::unordered_map<std::string, std::int64_t> by_name_;
 };
@@ -156,15 +162,14 @@ std::vector<std::int64_t> read_label_records(const fs::path& path, std::int64_t 
   }
 }
 
-std::vector<std::int64_t> read_true_labels(const std::string& source, const ImageList& images,
-                                           const Scorer& scorer) {
+TrueLabels read_true_labels(const std::string& source, const ImageList& images,
+                            const Scorer& scorer) {
   const ClassIndex classes(scorer);
   if (source == "folders" || fs::is_directory(source)) return labels_from_folders(images, classes);
   if (RecordFile::is_record_file(source)) return labels_in_order(source, images, classes);
-  const LabelTable table(source, classes);
-  std::vector<std::int64_t> labels;
-  for (const ImageItem& item : images.items) labels.push_back(table.find(item));
-  return labels;
+  return [&images, table = LabelTable(source, classes)](std::int64_t item) {
+    return table.find(images.item(item));
+  };
 }
 
 }  // namespace prs::cli

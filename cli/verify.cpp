@@ -66,6 +66,7 @@ enum class Status { kPass, kFail, kUnsupported };
 struct CaseResult {
   std::string name;
   Status status = Status::kPass;
+  bool elements_compared = false;  ///< The errors are of some output.
   double max_abs_error = 0.0;
   double max_rel_error = 0.0;
   std::string message;
@@ -166,6 +167,7 @@ void verify_data_set(const Model& model, const fs::path& folder, const Tolerance
   const std::vector<std::size_t> matches = match_ports(wanted, model.outputs());
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const Comparison comparison = compare(outputs[matches[i]], wanted[i].tensor, tolerance);
+    result.elements_compared = result.elements_compared || comparison.elements_compared;
     result.max_abs_error = std::max(result.max_abs_error, comparison.max_abs_error);
     result.max_rel_error = std::max(result.max_rel_error, comparison.max_rel_error);
     if (comparison.equal || result.status == Status::kFail) continue;
@@ -203,7 +205,7 @@ CaseResult verify_case(const Case& tested, const Tolerance& tolerance) {
 
 std::string as_text(const CaseResult& result) {
   std::string line = fmt::format("{:<11}  {}", status_name(result.status), result.name);
-  if (result.status != Status::kUnsupported) {
+  if (result.elements_compared) {
     line += fmt::format("  (largest error {:.2g} absolute, {:.2g} relative)", result.max_abs_error,
                         result.max_rel_error);
   }
@@ -211,14 +213,15 @@ std::string as_text(const CaseResult& result) {
   return line + "\n";
 }
 
-/// JSON has no infinity.
-Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
 Json as_json(const CaseResult& result) {
+  // JSON has no infinity.
+  const auto error = [&](double value) {
+    return result.elements_compared && std::isfinite(value) ? Json(value) : Json(nullptr);
+  };
   return {{"name", result.name},
           {"status", status_name(result.status)},
-          {"max_abs_error", finite_or_null(result.max_abs_error)},
-          {"max_rel_error", finite_or_null(result.max_rel_error)},
+          {"max_abs_error", error(result.max_abs_error)},
+          {"max_rel_error", error(result.max_rel_error)},
           {"message", result.message}};
 }
 
@@ -229,7 +232,14 @@ std::vector<Case> chosen_cases(const VerifyOptions& options) {
   }
   const fs::path& folder = one ? options.data : options.suite;
   if (!fs::is_directory(folder)) fail(ErrorCode::kIo, "{}: is no folder", folder.string());
-  if (one) return {{options.model.string(), options.model, find_data_sets(folder)}};
+  if (one) {
+    const Case only{options.model.string(), options.model, find_data_sets(folder)};
+    if (only.data_sets.empty()) {
+      fail(ErrorCode::kInvalidArgument,
+           "{}: no data sets; expected output_0.pb in it or in folders of it", folder.string());
+    }
+    return {only};
+  }
   std::vector<Case> cases = find_cases(folder);
   if (cases.empty()) fail(ErrorCode::kInvalidArgument, "{}: holds no model.onnx", folder.string());
   return cases;

@@ -6,7 +6,7 @@ _prs_gpu() {
   local commands="score evaluate inspect verify export-images completion"
   local global="--help --version --log-level"
   local model="--model --device --threads --batch --model-output"
-  local preprocessing="--scale --mean --std --invert --no-invert --layout --channels --resize"
+  local preprocessing="--scale --mean --std --invert --no-invert --layout --channel-order --channels --resize"
   local images="--class-names --max-pixels"
 
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -18,6 +18,7 @@ _prs_gpu() {
     --log-level) values="trace debug info warn error off" ;;
     --device) values="auto cpu cuda cuda:0" ;;
     --layout) values="nchw nhwc nhw flat" ;;
+    --channel-order) values="rgb bgr" ;;
     --channels) values="1 3" ;;
     --format)
       values="text json"

@@ -12,6 +12,7 @@
 #include "check.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
+#include "cpu/pack_cache.hpp"
 #include "graph/memory_plan.hpp"
 
 namespace prs::cpu {
@@ -166,8 +167,12 @@ struct Storage {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const Isa& isa, const ModelLimits& limits)
-      : graph_(graph), isa_(isa), limits_(limits), storage_(graph.values.size(), -1) {}
+  Compiler(const Graph& graph, const Isa& isa, const ModelLimits& limits, PackCache& packed)
+      : graph_(graph),
+        isa_(isa),
+        limits_(limits),
+        packed_(packed),
+        storage_(graph.values.size(), -1) {}
 
   std::unique_ptr<Executable> run() {
     place_inputs();
@@ -182,6 +187,7 @@ class Compiler {
  private:
   std::size_t new_storage(Storage storage) {
     storages_.push_back(storage);
+    merged_into_.push_back(storages_.size() - 1);
     return storages_.size() - 1;
   }
   std::int64_t bytes_of(ValueId id) const {
@@ -192,7 +198,7 @@ class Compiler {
   std::size_t storage_index(ValueId id) const {
     const int index = storage_[static_cast<std::size_t>(id)];
     PRS_CHECK(index >= 0);
-    return static_cast<std::size_t>(index);
+    return merged_into_[static_cast<std::size_t>(index)];
   }
   void set_storage(ValueId id, std::size_t index) {
     storage_[static_cast<std::size_t>(id)] = static_cast<int>(index);
@@ -256,7 +262,8 @@ class Compiler {
       outputs.push_back(type);
     }
     try {
-      planned_.push_back({&node, make_plan({node.kind, node.params, inputs, outputs}, isa_)});
+      planned_.push_back(
+          {&node, make_plan({node.kind, node.params, inputs, outputs, &packed_}, isa_)});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
     }
@@ -297,9 +304,8 @@ class Compiler {
         continue;
       }
       storages_[from].last = storages_[to].last;
-      for (int& index : storage_) {
-        if (index == static_cast<int>(to)) index = static_cast<int>(from);
-      }
+      // Nothing was merged into `to` yet: its first step is this one. So one step leads to the end.
+      merged_into_[to] = from;
     }
   }
 
@@ -313,12 +319,8 @@ class Compiler {
   void place_arena() {
     std::vector<Lifetime> lifetimes;
     std::vector<std::size_t> owners;
-    std::vector<bool> used(storages_.size(), false);
-    for (const int index : storage_) {
-      if (index >= 0) used[static_cast<std::size_t>(index)] = true;
-    }
     for (std::size_t i = 0; i < storages_.size(); ++i) {
-      if (!used[i] || storages_[i].place) continue;
+      if (merged_into_[i] != i || storages_[i].place) continue;
       lifetimes.push_back({storages_[i].size_bytes, storages_[i].first, storages_[i].last});
       owners.push_back(i);
     }
@@ -375,9 +377,11 @@ class Compiler {
   const Graph& graph_;
   const Isa& isa_;
   const ModelLimits& limits_;
+  PackCache& packed_;
   std::unique_ptr<CpuExecutable> executable_ = std::make_unique<CpuExecutable>();
   std::vector<int> storage_;  ///< Value -> storage, -1: none yet.
   std::vector<Storage> storages_;
+  std::vector<std::size_t> merged_into_;  ///< Storage -> the one that holds its bytes.
   std::vector<Planned> planned_;
   std::vector<std::size_t> copied_outputs_;
 };
@@ -387,8 +391,11 @@ class CpuBackend : public Backend {
   std::string name() const override { return "cpu"; }
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const ModelLimits& limits) const override {
-    return Compiler(graph, selected_isa(), limits).run();
+    return Compiler(graph, selected_isa(), limits, packed_).run();
   }
+
+ private:
+  mutable PackCache packed_;
 };
 
 }  // namespace

@@ -1,18 +1,22 @@
 // Gemm and MatMul: f32 through the instruction-set kernels, everything else through plain loops.
 //
 // Plans are immutable and safe to run from several threads, each with scratch of its own. A
-// constant B is packed when the plan is made.
+// constant B is packed when the plan is made, once for all plans that share a PackCache.
 #include "ops/gemm.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
 #include <type_traits>
+#include <utility>
 
 #include "check.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
+#include "cpu/pack_cache.hpp"
 #include "ops/activation.hpp"
 #include "ops/matmul.hpp"
 #include "ops/support.hpp"
@@ -98,22 +102,32 @@ const void* advance(const void* a, bool is_u8, std::int64_t offset) {
   return static_cast<const float*>(a) + offset;
 }
 
-Plan plan_f32(Batch batch, const Tensor* constant_b, const GemmKernels& kernels) {
-  Tensor packed;
-  if (constant_b != nullptr) {
-    packed = pack_matrices(batch.task, *constant_b, kernels);
-    batch.task.b_is_packed = true;
-  }
+/// The constant B in the kernels' order; no tensor when B comes at run time.
+std::shared_ptr<const Tensor> packed_b(const Call& call, const GemmTask& task,
+                                       const GemmKernels& kernels) {
+  const Tensor* b = call.inputs[1].constant;
+  if (b == nullptr) return nullptr;
+  const auto pack = [&] { return pack_matrices(task, *b, kernels); };
+  if (call.packed == nullptr) return std::make_shared<const Tensor>(pack());
+  // The batch is no part of it: executables of all batch sizes share one.
+  const std::string layout =
+      fmt::format("gemm {}x{} strides {} {} alpha {:a} tile {}", task.k, task.n, task.b_row_stride,
+                  task.b_column_stride, task.alpha, kernels.tile_columns);
+  return call.packed->get(*b, layout, pack);
+}
+
+Plan plan_f32(Batch batch, std::shared_ptr<const Tensor> packed, const GemmKernels& kernels) {
+  batch.task.b_is_packed = packed != nullptr;
   Plan plan;
   plan.scratch_bytes = kernels.gemm_scratch(batch.task) * static_cast<std::int64_t>(sizeof(float));
-  plan.run = [batch, packed, kernels = &kernels](const StepArgs& args) {
+  plan.run = [batch, packed = std::move(packed), kernels = &kernels](const StepArgs& args) {
     const GemmTask& task = batch.task;
     const std::int64_t matrix_size = std::max<std::int64_t>(task.k * task.n, 1);
     for (std::int64_t i = 0; i < batch.product.batch.elements(); ++i) {
       const ops::matmul::Offsets at = ops::matmul::offsets(batch.product, i);
       const float* b =
           task.b_is_packed
-              ? packed.as<float>() + at.b / matrix_size * kernels->packed_size(task.n, task.k)
+              ? packed->as<float>() + at.b / matrix_size * kernels->packed_size(task.n, task.k)
               : static_cast<const float*>(args.inputs[1]) + at.b;
       kernels->gemm(task,
                     {.a = advance(args.inputs[0], task.a_is_u8, at.a),
@@ -130,7 +144,7 @@ Plan plan_batch(const Call& call, const Batch& batch, const Isa& isa, std::strin
   const DType a = call.inputs[0].type.dtype;
   const DType b = call.inputs[1].type.dtype;
   if (b == DType::kFloat32) {
-    Plan plan = plan_f32(batch, call.inputs[1].constant, isa.gemm);
+    Plan plan = plan_f32(batch, packed_b(call, batch.task, isa.gemm), isa.gemm);
     plan.kernel = fmt::format("{}_{}_packed_{}x{}", name, a == b ? dtype_name(b) : "u8_f32",
                               isa.gemm.tile_rows, isa.gemm.tile_columns);
     return plan;

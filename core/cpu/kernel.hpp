@@ -16,6 +16,7 @@
 namespace prs::cpu {
 
 struct Isa;
+class PackCache;
 
 /// One operator call: kinds, parameters and static types. Outputs that nobody wants are absent.
 struct Call {
@@ -23,6 +24,7 @@ struct Call {
   const Params& params;
   std::span<const InputInfo> inputs;
   std::span<const TensorType> outputs;
+  PackCache* packed = nullptr;  ///< Where packed constants are shared; null: each plan has its own.
 
   bool has(std::size_t i) const { return i < inputs.size() && inputs[i].type.present(); }
   bool wants(std::size_t i) const { return i < outputs.size() && outputs[i].present(); }

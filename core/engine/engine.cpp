@@ -69,7 +69,8 @@ struct Engine::State {
   std::vector<std::string> labels;
   std::size_t output = 0;
   std::int64_t classes = 0;
-  std::int64_t fixed_batch = 0;  ///< 0: open.
+  std::int64_t fixed_batch = 0;   ///< 0: open.
+  std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
   std::int64_t chunk = 1;
   std::int64_t image_elements = 0;
   Shape image_shape;  ///< The model's own, without the batch.
@@ -93,9 +94,13 @@ struct Engine::State {
   Graph with_normalization(const Graph& graph) const;
   void finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe);
   void choose_chunk(std::int64_t max_batch);
+  void name_classes(const std::optional<std::vector<std::string>>& given,
+                    const std::vector<std::string>& own);
   CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
   void check_images(const TensorView& images) const;
   bool needs_arranging(const Shape& shape) const;
+  /// Whether the channels of such images are turned round: pixels are RGB, the model takes BGR.
+  bool needs_reversing(DType dtype) const { return input.preprocess.bgr && dtype == DType::kUint8; }
   void arrange(const TensorView& images, std::int64_t image, std::byte* destination) const;
   void run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
                  std::int64_t count, float* scores) const;
@@ -107,27 +112,47 @@ void Engine::State::prepare(Graph graph) {
   const std::int64_t declared = port.extents[0];
   graph.outputs = {graph.outputs[output]};
   remove_dead_nodes(graph);
-  std::int64_t probe = declared < 0 ? kProbeBatch : declared;
   if (declared == 0)
     fail_argument("{}: input '{}' has a batch of 0", model->path, printable(port.name));
   const DType dtype = port.dtype;
-  Graph inferred = graph;
-  infer_and_fold(inferred, std::array{binding(dtype, probe)}, model->fold_limit);
+  const auto infer = [&](std::int64_t batch) {
+    Graph inferred = graph;
+    infer_and_fold(inferred, std::array{binding(dtype, batch)}, model->fold_limit);
+    return inferred;
+  };
+  std::int64_t probe = declared < 0 ? kProbeBatch : declared;
+  traced_batch = std::max<std::int64_t>(declared, 0);
+  Graph inferred;
+  try {
+    inferred = infer(probe);
+  } catch (const Error&) {
+    if (declared > 0) throw;
+    // The input's batch is open, but something inside is not: then it was traced with one image.
+    inferred = infer(1);
+    probe = traced_batch = 1;
+    notes.push_back("the input's batch is open, but the model's nodes are made for one image");
+  }
+  const PortInfo& result = model->outputs[output];
+  if (declared < 0 && result.has_shape && !result.extents.empty() && result.extents[0] >= 0) {
+    notes.push_back(
+        fmt::format("output '{}' is declared {}: its batch is ignored, the input's is "
+                    "open",
+                    printable(result.name), result.to_string()));
+  }
   Graph opened = inferred;
   const BatchAnalysis analysis = open_batch(opened);
-  if (analysis.separable && declared > 0) {
+  if (analysis.separable && traced_batch > 0) {
     graph = std::move(opened);
     notes.push_back(
-        fmt::format("the batch, fixed at {}, was opened: images are independent", declared));
+        fmt::format("the batch, fixed at {}, was opened: images are independent", traced_batch));
   } else if (analysis.separable) {
     annotate(graph, inferred);
   } else {
-    fixed_batch = declared < 0 ? 1 : declared;
+    fixed_batch = traced_batch > 0 ? traced_batch : 1;
     notes.push_back(
         fmt::format("computed {} image(s) at a time: {}", fixed_batch, analysis.reason));
     if (fixed_batch != probe) {
-      inferred = graph;
-      infer_and_fold(inferred, std::array{binding(dtype, fixed_batch)}, model->fold_limit);
+      inferred = infer(fixed_batch);
       probe = fixed_batch;
     }
     graph = std::move(inferred);
@@ -217,6 +242,21 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
   chunk = floor_power_of_two(std::min({max_batch, kChunkBytes / bytes, kLargest}));
 }
 
+void Engine::State::name_classes(const std::optional<std::vector<std::string>>& given,
+                                 const std::vector<std::string>& own) {
+  const std::vector<std::string>& wanted = given ? *given : own;
+  if (wanted.empty() || static_cast<std::int64_t>(wanted.size()) == classes) {
+    labels = wanted;
+    return;
+  }
+  const std::string mismatch =
+      fmt::format("{} class names for the {} scores of output '{}'", wanted.size(), classes,
+                  printable(model->outputs[output].name));
+  if (given) fail_argument("{}: {}", model->path, mismatch);
+  // They may belong to another output of the model.
+  input.origins.push_back("labels: ignored, " + mismatch);
+}
+
 void Engine::State::check_images(const TensorView& images) const {
   const bool known = images.dtype == DType::kUint8 ||
                      (images.dtype == DType::kFloat32 && values.dtype == DType::kFloat32);
@@ -248,21 +288,24 @@ bool Engine::State::needs_arranging(const Shape& shape) const {
   return record_is_hwc != (input.layout == Layout::kHwc || input.layout == Layout::kFlat);
 }
 
-/// Copies one image into the model's layout: HWC -> CHW or back.
+/// Copies one image into the model's layout and channel order.
 void Engine::State::arrange(const TensorView& images, std::int64_t image,
                             std::byte* destination) const {
+  const bool to_planes = input.layout == Layout::kChw;
+  const bool from_planes = needs_arranging(images.shape) ? !to_planes : to_planes;
+  const bool reversed = needs_reversing(images.dtype);
   const auto copy = [&](auto zero) {
     using T = decltype(zero);
     const T* from = images.as<T>() + image * image_elements;
     T* to = reinterpret_cast<T*>(destination);
     const std::int64_t area = input.height * input.width;
-    const bool to_planes = input.layout == Layout::kChw;
+    const auto at = [&](bool planes, std::int64_t c, std::int64_t p) {
+      return planes ? c * area + p : p * input.channels + c;
+    };
     for (std::int64_t c = 0; c < input.channels; ++c) {
-      for (std::int64_t p = 0; p < area; ++p) {
-        const std::int64_t planar = c * area + p;
-        const std::int64_t interleaved = p * input.channels + c;
-        to[to_planes ? planar : interleaved] = from[to_planes ? interleaved : planar];
-      }
+      const std::int64_t source = reversed ? input.channels - 1 - c : c;
+      for (std::int64_t p = 0; p < area; ++p)
+        to[at(to_planes, c, p)] = from[at(from_planes, source, p)];
     }
   };
   if (images.dtype == DType::kUint8) {
@@ -277,7 +320,7 @@ void Engine::State::run_piece(const Variant& variant, const TensorView& images, 
   const std::int64_t batch = fixed_batch > 0 ? fixed_batch : count;
   const std::int64_t image_bytes = image_elements * dtype_size(variant.dtype);
   const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
-  const bool arranging = needs_arranging(images.shape);
+  const bool arranging = needs_arranging(images.shape) || needs_reversing(images.dtype);
   const void* input_pointer = source;
   void* output_pointer = scores + first * classes;
   // Buffers of the thread's own, grown once: staging for images that need reordering or padding.
@@ -368,13 +411,7 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
   }
   state->prepare(state->model->imported.graph);
   state->choose_chunk(options.max_batch);
-  if (!settings.labels.empty()) {
-    if (static_cast<std::int64_t>(settings.labels.size()) != state->classes) {
-      fail_argument("{}: {} labels for {} classes", path.string(), settings.labels.size(),
-                    state->classes);
-    }
-    state->labels = settings.labels;
-  }
+  state->name_classes(options.labels, settings.labels);
   return Engine(std::move(state));
 }
 
@@ -477,8 +514,7 @@ ModelDescription Engine::describe(std::int64_t batch) const {
   description.notes.insert(description.notes.end(), state.pixels.notes.begin(),
                            state.pixels.notes.end());
   description.batch_open = state.fixed_batch == 0;
-  const std::int64_t declared = state.model->inputs[0].extents[0];
-  const std::int64_t layer_batch = declared < 0 ? size : declared;
+  const std::int64_t layer_batch = state.traced_batch > 0 ? state.traced_batch : size;
   Graph annotated = state.model->imported.graph;
   infer_and_fold(annotated, std::array{state.binding(state.model->inputs[0].dtype, layer_batch)},
                  state.model->fold_limit);

@@ -94,6 +94,7 @@ Model Model::load(const std::filesystem::path& path, const ModelLimits& limits) 
   for (const GraphPort& port : graph.inputs) state->inputs.push_back(port_info(graph, port));
   for (const GraphPort& port : graph.outputs) state->outputs.push_back(port_info(graph, port));
   fold_constants(graph, state->fold_limit);
+  drop_unread_constants(graph);
   state->shape_inputs = prs::shape_inputs(graph);
   state->backend = make_backend("cpu");
   return Model(std::move(state));

@@ -14,6 +14,9 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* kPixelRange = "Image.NominalPixelRange";
+constexpr const char* kPixelFormat = "Image.BitmapPixelFormat";
+
 constexpr std::int64_t kMaxSettingsBytes = std::int64_t{16} << 20;
 
 /// One key of a settings object, converted; nothing when absent.
@@ -41,59 +44,81 @@ std::optional<std::vector<double>> get_numbers(const json& object, const char* k
 void merge_json(const std::string& text, const std::string& origin, ModelSettings& settings) {
   const json object = json::parse(text, nullptr, false);
   if (!object.is_object()) fail_argument("{}: not a JSON object", origin);
-  static constexpr const char* kKnown[] = {"task",   "scale",    "mean",   "std",   "invert",
-                                           "layout", "channels", "height", "width", "labels"};
+  static constexpr const char* kKnown[] = {"task",   "scale",         "mean",   "std",
+                                           "invert", "channel_order", "layout", "channels",
+                                           "height", "width",         "labels"};
   for (const auto& [key, unused] : object.items()) {
     bool known = false;
     for (const char* name : kKnown) known = known || key == name;
     if (!known) {
       fail_argument(
-          "{}: unknown key \"{}\"; known are task, scale, mean, std, invert, layout, "
-          "channels, height, width, labels",
+          "{}: unknown key \"{}\"; known are task, scale, mean, std, invert, channel_order, "
+          "layout, channels, height, width, labels",
           origin, printable(key));
     }
   }
   PreprocessOverrides& preprocess = settings.preprocess;
-  const auto set = [](auto& target, auto value) {
-    if (value) target = std::move(value);
+  const auto set = [&](const char* key, auto& target, auto value) {
+    if (!value) return;
+    target = std::move(value);
+    settings.origins[key] = origin;
   };
-  set(preprocess.scale, get<double>(object, "scale", origin, "a number"));
-  set(preprocess.mean, get_numbers(object, "mean", origin));
-  set(preprocess.std, get_numbers(object, "std", origin));
-  set(preprocess.invert, get<bool>(object, "invert", origin, "true or false"));
-  set(preprocess.channels, get<std::int64_t>(object, "channels", origin, "a whole number"));
-  set(preprocess.height, get<std::int64_t>(object, "height", origin, "a whole number"));
-  set(preprocess.width, get<std::int64_t>(object, "width", origin, "a whole number"));
-  if (const auto layout = get<std::string>(object, "layout", origin, "a string")) {
-    try {
-      preprocess.layout = parse_layout(*layout);
-    } catch (const Error& error) {
-      fail_argument("{}: \"layout\": {}", origin, error.message());
+  set("scale", preprocess.scale, get<double>(object, "scale", origin, "a number"));
+  set("mean", preprocess.mean, get_numbers(object, "mean", origin));
+  set("std", preprocess.std, get_numbers(object, "std", origin));
+  set("invert", preprocess.invert, get<bool>(object, "invert", origin, "true or false"));
+  for (const auto& [key, target] : {std::pair{"channels", &preprocess.channels},
+                                    {"height", &preprocess.height},
+                                    {"width", &preprocess.width}}) {
+    set(key, *target, get<std::int64_t>(object, key, origin, "a whole number"));
+  }
+  try {
+    if (const auto layout = get<std::string>(object, "layout", origin, "a string")) {
+      set("layout", preprocess.layout, std::optional(parse_layout(*layout)));
     }
+  } catch (const Error& error) {
+    fail_argument("{}: \"layout\": {}", origin, error.message());
+  }
+  if (const auto order = get<std::string>(object, "channel_order", origin, "a string")) {
+    if (*order != "rgb" && *order != "bgr") {
+      fail_argument("{}: \"channel_order\" is \"{}\"; expected \"rgb\" or \"bgr\"", origin,
+                    printable(*order));
+    }
+    set("channel order", preprocess.bgr, std::optional(*order == "bgr"));
   }
   if (auto labels = get<std::vector<std::string>>(object, "labels", origin, "a list of strings")) {
     settings.labels = std::move(*labels);
   }
-  settings.origin = origin;
 }
 
 /// ONNX's image metadata (docs/MetadataProps.md of the ONNX project), as WinML exporters write it.
-void merge_pixel_range(const std::map<std::string, std::string>& metadata,
-                       ModelSettings& settings) {
-  const auto range = metadata.find("Image.NominalPixelRange");
-  if (range == metadata.end()) return;
-  if (range->second == "NominalRange_0_255") {
-    settings.preprocess.scale = 1.0;
-  } else if (range->second == "Normalized_0_1") {
-    settings.preprocess.scale = 1.0 / 255.0;
-  } else if (range->second == "Normalized_1_1") {
-    settings.preprocess.scale = 1.0 / 255.0;
-    settings.preprocess.mean = std::vector<double>{0.5};
-    settings.preprocess.std = std::vector<double>{0.5};
+void merge_image_metadata(const std::map<std::string, std::string>& metadata,
+                          ModelSettings& settings) {
+  const auto value = [&](const char* key) {
+    const auto found = metadata.find(key);
+    return found == metadata.end() ? std::string() : found->second;
+  };
+  PreprocessOverrides& preprocess = settings.preprocess;
+  const std::string range = value(kPixelRange);
+  if (range == "NominalRange_0_255") {
+    preprocess.scale = 1.0;
+  } else if (range == "Normalized_0_1") {
+    preprocess.scale = 1.0 / 255.0;
+  } else if (range == "Normalized_1_1") {
+    preprocess.scale = 1.0 / 255.0;
+    preprocess.mean = std::vector<double>{0.5};
+    preprocess.std = std::vector<double>{0.5};
   } else {
-    return;
+    settings.unknown_range = range;
   }
-  settings.origin = "the model's Image.NominalPixelRange";
+  for (const char* name : {"scale", "mean", "std"}) {
+    settings.origins[name] = std::string("the model's ") + kPixelRange;
+  }
+  settings.pixel_format = value(kPixelFormat);
+  if (settings.pixel_format == "Rgb8" || settings.pixel_format == "Bgr8") {
+    preprocess.bgr = settings.pixel_format == "Bgr8";
+    settings.origins["channel order"] = std::string("the model's ") + kPixelFormat;
+  }
 }
 
 std::int64_t square_root(std::int64_t value) {
@@ -131,7 +156,7 @@ class Resolver {
       return overrides_.*member;
     }
     if (settings_.preprocess.*member) {
-      note(name, "from " + settings_.origin);
+      note(name, "from " + settings_.origins.at(name));
       return settings_.preprocess.*member;
     }
     return std::nullopt;
@@ -266,6 +291,28 @@ class Resolver {
     }
   }
 
+  void check_pixel_range() const {
+    if (settings_.unknown_range.empty() || settings_.preprocess.scale || overrides_.scale) return;
+    fail_argument(
+        "{}: the model's {} is '{}'; known are NominalRange_0_255, Normalized_0_1 and "
+        "Normalized_1_1. Give scale, mean and std",
+        what_, kPixelRange, printable(settings_.unknown_range));
+  }
+
+  void resolve_channel_order() {
+    const bool gray = input_.channels == 1;
+    // One channel has no order; a format of three on it says nothing that could go wrong.
+    if (!gray)
+      input_.preprocess.bgr = pick(&PreprocessOverrides::bgr, "channel order").value_or(false);
+    const bool told = overrides_.bgr || settings_.preprocess.bgr;
+    const std::string& format = settings_.pixel_format;
+    if (told || format.empty() || (gray && format == "Gray8")) return;
+    fail_argument(
+        "{}: the model's {} is '{}'; known are Gray8 for one channel, Rgb8 and Bgr8 for three. "
+        "Give the channel order, rgb or bgr",
+        what_, kPixelFormat, printable(format));
+  }
+
   void resolve_preprocess() {
     Preprocess& preprocess = input_.preprocess;
     const bool raw = port_.dtype == DType::kUint8;
@@ -280,6 +327,8 @@ class Resolver {
     if (const auto invert = pick(&PreprocessOverrides::invert, "invert")) {
       preprocess.invert = *invert;
     }
+    check_pixel_range();
+    resolve_channel_order();
     check_per_channel({preprocess.scale}, "scale");
     check_per_channel(preprocess.mean, "mean");
     check_per_channel(preprocess.std, "std");
@@ -314,7 +363,7 @@ std::string read_small_file(const std::filesystem::path& path) {
 ModelSettings read_settings(const std::filesystem::path& model,
                             const std::map<std::string, std::string>& metadata) {
   ModelSettings settings;
-  merge_pixel_range(metadata, settings);
+  merge_image_metadata(metadata, settings);
   if (const auto entry = metadata.find("prs"); entry != metadata.end()) {
     merge_json(entry->second, model.string() + " (metadata \"prs\")", settings);
   }

@@ -15,12 +15,16 @@ namespace prs {
 struct ModelSettings {
   PreprocessOverrides preprocess;
   std::vector<std::string> labels;
-  std::string origin;  ///< "the model's metadata", "lenet.prs.json", or "" when there are none.
+  /// Where each setting came from by its name: "the model's metadata", "lenet.prs.json".
+  std::map<std::string, std::string> origins;
+  std::string unknown_range;  ///< An Image.NominalPixelRange that is not known here, or "".
+  std::string pixel_format;   ///< Image.BitmapPixelFormat as it stands, or "".
 };
 
 /// Reads metadata entry "prs" (JSON, see docs/models.md), or ONNX's image metadata
-/// (Image.NominalPixelRange), then the sidecar <model stem>.prs.json, which wins. Labels may also
-/// come from <model stem>.labels.txt. Throws invalid argument naming file and key.
+/// (Image.NominalPixelRange, Image.BitmapPixelFormat), then the sidecar <model stem>.prs.json,
+/// which wins. Labels may also come from <model stem>.labels.txt. Throws invalid argument naming
+/// file and key.
 ModelSettings read_settings(const std::filesystem::path& model,
                             const std::map<std::string, std::string>& metadata);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <unordered_map>
 #include <variant>
 
 #include "graph/passes.hpp"
@@ -10,6 +11,9 @@
 
 namespace prs {
 namespace {
+
+/// How often a pass rewrites the weights of one layer. More would be a chain built to cost time.
+constexpr int kMaxRewrites = 4;
 
 /// A layer with constant f32 weights and bias, seen as y[k] = sum w[k] x + b[k].
 struct Layer {
@@ -51,6 +55,20 @@ std::optional<Layer> as_layer(const Graph& graph, const Node& node) {
   }
   return layer;
 }
+
+/// Counts readers as the passes began; weights made since have one. Rewriting weights that several
+/// layers share would multiply them.
+class Readers {
+ public:
+  explicit Readers(const Graph& graph) : readers_(count_readers(graph)) {}
+  bool share(const Layer& layer) const {
+    const auto found = readers_.find(layer.weights->data());
+    return found != readers_.end() && found->second > 1;
+  }
+
+ private:
+  std::unordered_map<const void*, int> readers_;
+};
 
 double bias_at(const Layer& layer, std::int64_t channel) {
   if (layer.bias == nullptr) return 0.0;
@@ -133,7 +151,9 @@ const Tensor* channel_constant(const Graph& graph, const Node& consumer, ValueId
 
 int fold_batch_norms(Graph& graph) {
   std::vector<int> uses = count_uses(graph);
-  const std::vector<int> producer = producers(graph);
+  std::vector<int> producer = producers(graph);
+  const Readers readers(graph);
+  std::vector<int> rewrites(graph.nodes.size(), 0);
   std::vector<bool> erase(graph.nodes.size(), false);
   int folded = 0;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -147,7 +167,8 @@ int fold_batch_norms(Graph& graph) {
     }
     Node& node = graph.nodes[static_cast<std::size_t>(before)];
     const std::optional<Layer> layer = as_layer(graph, node);
-    if (!layer) continue;
+    if (!layer || readers.share(*layer)) continue;
+    if (++rewrites[static_cast<std::size_t>(before)] > kMaxRewrites) continue;
     const Tensor* statistics[4];  // scale, bias, mean, variance: [K] each
     bool known = true;
     for (std::size_t k = 0; k < 4; ++k) {
@@ -164,6 +185,7 @@ int fold_batch_norms(Graph& graph) {
     const ValueId output = norm.outputs[0];
     fold_affine(graph, node, *layer, true, scale, shift);
     node.outputs[0] = output;
+    producer[static_cast<std::size_t>(output)] = before;
     erase[i] = true;
     ++folded;
   }
@@ -188,6 +210,8 @@ int fold_channel_constants(Graph& graph) {
   }
   const std::vector<int> uses = count_uses(graph);
   std::vector<int> producer = producers(graph);
+  const Readers readers(graph);
+  std::vector<int> rewrites(graph.nodes.size(), 0);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& consumer = graph.nodes[i];
     if (consumer.kind != OpKind::kAdd && consumer.kind != OpKind::kMul) continue;
@@ -199,6 +223,10 @@ int fold_channel_constants(Graph& graph) {
       if (!layer) continue;
       const Tensor* constant = channel_constant(graph, consumer, input, *layer, node);
       if (constant == nullptr) continue;
+      if (consumer.kind == OpKind::kMul &&
+          (readers.share(*layer) || ++rewrites[static_cast<std::size_t>(before)] > kMaxRewrites)) {
+        continue;
+      }
       const auto at = [&](std::int64_t k) {
         return static_cast<double>(constant->as<float>()[constant->elements() == 1 ? 0 : k]);
       };
@@ -226,7 +254,7 @@ namespace {
 bool fold_into_layer(Graph& graph, Node& node, const NormalizeParams& normalize,
                      const Shape& input) {
   const std::optional<Layer> layer = as_layer(graph, node);
-  if (!layer) return false;
+  if (!layer || Readers(graph).share(*layer)) return false;
   const bool shifts = std::any_of(normalize.bias.begin(), normalize.bias.end(),
                                   [](float bias) { return bias != 0.0F; });
   const bool single = normalize.scale.size() == 1;
@@ -318,7 +346,10 @@ int fold_normalizations(Graph& graph) {
     }
     if (!fold_into_layer(graph, *layer, params, *graph.value(current).shape)) continue;
     const DType pixels = graph.value(normalize.inputs[0]).dtype;
-    for (const ValueId id : retyped) graph.value(id).dtype = pixels;
+    for (const ValueId id : retyped) {
+      graph.value(id).dtype = pixels;
+      graph.value(id).declared = DType::kUndefined;
+    }
     replace_uses(graph, normalize.outputs[0], normalize.inputs[0]);
     erase[i] = true;
     ++folded;

@@ -90,6 +90,13 @@ int fuse_activations(Graph& graph) {
   return fused;
 }
 
+namespace {
+
+/// Models settle after three or four rounds. What is built to need more stays unfused.
+constexpr int kMaxRounds = 16;
+
+}  // namespace
+
 void optimize(Graph& graph, std::vector<std::string>& notes) {
   int dead = 0;
   int identities = 0;
@@ -97,7 +104,8 @@ void optimize(Graph& graph, std::vector<std::string>& notes) {
   int constants = 0;
   int activations = 0;
   int normalizations = 0;
-  for (bool changed = true; changed;) {
+  bool changed = true;
+  for (int round = 0; changed && round < kMaxRounds; ++round) {
     const int before = dead + identities + norms + constants + activations + normalizations;
     identities += remove_identities(graph);
     dead += remove_dead_nodes(graph);
@@ -105,6 +113,7 @@ void optimize(Graph& graph, std::vector<std::string>& notes) {
     constants += fold_channel_constants(graph);
     normalizations += fold_normalizations(graph);
     activations += fuse_activations(graph);
+    drop_unread_constants(graph);
     changed = dead + identities + norms + constants + activations + normalizations != before;
   }
   const auto note = [&](int count, const char* what) {

@@ -29,8 +29,9 @@ struct DeclaredDim {
 /// Anything a node reads or writes.
 struct Value {
   std::string name;
-  DType dtype = DType::kUndefined;  ///< kUndefined until known.
-  std::optional<Shape> shape;       ///< Concrete shape, once known.
+  DType dtype = DType::kUndefined;     ///< kUndefined until known.
+  DType declared = DType::kUndefined;  ///< What the model says it will be, checked once known.
+  std::optional<Shape> shape;          ///< Concrete shape, once known.
   std::shared_ptr<const Tensor> constant;
 };
 

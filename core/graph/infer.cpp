@@ -9,8 +9,10 @@
 namespace prs {
 namespace {
 
-/// Folding runs slow reference loops; dearer nodes are left to the kernels.
+/// Folding runs slow reference loops: of what costs more in all, the rest is left to the kernels.
 constexpr double kFoldFlops = 5e8;
+/// The same in proportion to the bytes that folding may make: a small file costs no seconds.
+constexpr double kFoldFlopsPerByte = 2.0;
 
 std::vector<InputInfo> input_infos(const Graph& graph, const Node& node) {
   std::vector<InputInfo> infos;
@@ -34,7 +36,10 @@ bool all_constant(const Graph& graph, const Node& node) {
 
 class Folder {
  public:
-  Folder(Graph& graph, std::int64_t limit_bytes) : graph_(graph), left_bytes_(limit_bytes) {}
+  Folder(Graph& graph, std::int64_t limit_bytes)
+      : graph_(graph),
+        left_bytes_(limit_bytes),
+        left_flops_(std::min(kFoldFlops, kFoldFlopsPerByte * static_cast<double>(limit_bytes))) {}
 
   /// Sets the types of the node's outputs.
   void infer(const Node& node) {
@@ -47,6 +52,10 @@ class Folder {
       PRS_CHECK(types[i].present());
       value.dtype = types[i].dtype;
       value.shape = types[i].shape;
+      if (value.declared != DType::kUndefined && value.declared != value.dtype) {
+        fail_model("output '{}' is declared {}, but is {}", printable(value.name),
+                   dtype_name(value.declared), dtype_name(value.dtype));
+      }
       // Later passes multiply sizes freely: one that nothing can hold is refused here.
       static_cast<void>(buffer_bytes(value.dtype, *value.shape));
     }
@@ -62,9 +71,11 @@ class Folder {
       const Value& value = graph_.value(id);
       bytes += buffer_bytes(value.dtype, *value.shape);
     }
-    if (bytes > left_bytes_ || node_cost(graph_, node).flops > kFoldFlops) return false;
+    const double flops = node_cost(graph_, node).flops;
+    if (bytes > left_bytes_ || flops > left_flops_) return false;
     evaluate(node);
     left_bytes_ -= bytes;
+    left_flops_ -= flops;
     return true;
   }
 
@@ -101,11 +112,12 @@ class Folder {
 
   Graph& graph_;
   std::int64_t left_bytes_;
+  double left_flops_;
 };
 
-/// Checks a graph input or output against what the model declares for it.
+/// Checks a graph input or output against what the model declares for it. batch_binds: axis 0, too.
 void check_port(const Graph& graph, const GraphPort& port, DType dtype, const Shape& shape,
-                const char* role, ErrorCode code) {
+                bool batch_binds, const char* role, ErrorCode code) {
   const std::string name = printable(graph.value(port.value).name);
   if (port.dtype != DType::kUndefined && port.dtype != dtype) {
     fail(code, "{}: {} '{}' is declared {}, but is {}", graph.source, role, name,
@@ -116,7 +128,7 @@ void check_port(const Graph& graph, const GraphPort& port, DType dtype, const Sh
   std::string declared;
   for (std::size_t i = 0; i < port.dims->size(); ++i) {
     const DeclaredDim& dim = (*port.dims)[i];
-    if (fits && dim.extent && !(graph.batch_opened && i == 0)) {
+    if (fits && dim.extent && (batch_binds || i > 0)) {
       fits = *dim.extent == shape[static_cast<std::int64_t>(i)];
     }
     declared += (i > 0 ? "," : "") + (dim.extent           ? std::to_string(*dim.extent)
@@ -165,7 +177,7 @@ void infer_and_fold(Graph& graph, std::span<const InputBinding> inputs,
     value.shape = inputs[i].shape;
     value.constant = inputs[i].value;
     static_cast<void>(buffer_bytes(value.dtype, *value.shape));
-    check_port(graph, graph.inputs[i], value.dtype, *value.shape, "input",
+    check_port(graph, graph.inputs[i], value.dtype, *value.shape, !graph.batch_opened, "input",
                ErrorCode::kInvalidArgument);
   }
   Folder folder(graph, fold_limit_bytes);
@@ -180,9 +192,15 @@ void infer_and_fold(Graph& graph, std::span<const InputBinding> inputs,
     kept.push_back(std::move(node));
   }
   graph.nodes = std::move(kept);
+  // Exporters that open the inputs' batch often leave the one they traced with in the outputs.
+  const bool takes_any_batch =
+      std::any_of(graph.inputs.begin(), graph.inputs.end(), [](const GraphPort& port) {
+        return port.dims && !port.dims->empty() && !port.dims->front().extent;
+      });
   for (const GraphPort& output : graph.outputs) {
     const Value& value = graph.value(output.value);
-    check_port(graph, output, value.dtype, *value.shape, "output", ErrorCode::kInvalidModel);
+    check_port(graph, output, value.dtype, *value.shape, !graph.batch_opened && !takes_any_batch,
+               "output", ErrorCode::kInvalidModel);
   }
 }
 

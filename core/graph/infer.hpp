@@ -22,7 +22,8 @@ std::vector<bool> shape_inputs(const Graph& graph);
 /// Gives every value of `graph` its dtype and concrete shape for these inputs (one binding a graph
 /// input), replaces what is computed from constants alone by constants, and removes those nodes.
 /// Folding uses the operators' references. At most fold_limit_bytes of constants are made, and
-/// nothing that costs much to compute: what exceeds that stays a node.
+/// nothing that costs much to compute: what exceeds that stays a node. The declared types of inputs
+/// and outputs bind, but for the outputs' axis 0 when an input leaves its own open.
 /// Throws invalid model, unsupported (with file, node and operator).
 void infer_and_fold(Graph& graph, std::span<const InputBinding> inputs,
                     std::int64_t fold_limit_bytes);

@@ -1,7 +1,7 @@
 // The graph passes. Each rewrites a graph into an equivalent one (up to rounding) and says how many
 // places it changed. They use shapes where values have them, but only facts that hold for every
-// batch: ranks, channel counts, constants. Passes never modify a constant that is shared: they add
-// new ones.
+// batch: ranks, channel counts, constants. Passes never modify a constant: they add new ones, and
+// only in place of constants that one node reads, so that memory stays in proportion to the model.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,9 @@ namespace prs {
 
 /// Drops nodes whose results nobody reads.
 int remove_dead_nodes(Graph& graph);
+
+/// Lets go of constants that nothing reads any more.
+void drop_unread_constants(Graph& graph);
 
 /// Bypasses what only hands its input on: Identity, Dropout in inference, Cast to the same type,
 /// Reshape, Flatten, Squeeze, Unsqueeze and Transpose that change nothing.
@@ -35,7 +38,8 @@ int fuse_activations(Graph& graph);
 /// not pixels.)
 int fold_normalizations(Graph& graph);
 
-/// All of the above, until nothing changes. Appends to `notes` what was done, in words.
+/// All of the above, until nothing changes or a number of rounds is over. Appends to `notes` what
+/// was done, in words.
 void optimize(Graph& graph, std::vector<std::string>& notes);
 
 /// How a graph treats axis 0 of its first input.

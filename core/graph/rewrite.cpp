@@ -25,6 +25,15 @@ std::vector<int> producers(const Graph& graph) {
   return result;
 }
 
+std::unordered_map<const void*, int> count_readers(const Graph& graph) {
+  const std::vector<int> uses = count_uses(graph);
+  std::unordered_map<const void*, int> readers;
+  for (std::size_t i = 0; i < uses.size(); ++i) {
+    if (graph.values[i].constant) readers[graph.values[i].constant->data()] += uses[i];
+  }
+  return readers;
+}
+
 void replace_uses(Graph& graph, ValueId from, ValueId to) {
   for (Node& node : graph.nodes) {
     for (ValueId& id : node.inputs) {

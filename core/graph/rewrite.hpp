@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "graph/graph.hpp"
@@ -17,6 +18,9 @@ std::vector<int> producers(const Graph& graph);
 
 /// Makes every reader of `from`, graph outputs included, read `to`.
 void replace_uses(Graph& graph, ValueId from, ValueId to);
+
+/// How often the buffer of each constant is read; several values may share one.
+std::unordered_map<const void*, int> count_readers(const Graph& graph);
 
 /// The value as a constant of dtype f32, or null.
 const Tensor* f32_constant(const Graph& graph, ValueId id);

@@ -1,5 +1,6 @@
 // Passes that remove nodes: dead ones and those that change nothing.
 #include <algorithm>
+#include <numeric>
 #include <variant>
 
 #include "graph/passes.hpp"
@@ -65,16 +66,33 @@ int remove_dead_nodes(Graph& graph) {
   return removed;
 }
 
+void drop_unread_constants(Graph& graph) {
+  const std::vector<int> uses = count_uses(graph);
+  for (std::size_t i = 0; i < uses.size(); ++i) {
+    if (uses[i] == 0) graph.values[i].constant.reset();
+  }
+}
+
 int remove_identities(Graph& graph) {
+  // What each value is another name for. Nodes are in topological order, so the entry of a node's
+  // input is final when the node is reached.
+  std::vector<ValueId> source(graph.values.size());
+  std::iota(source.begin(), source.end(), ValueId{0});
   std::vector<bool> erase(graph.nodes.size(), false);
   int removed = 0;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
+    Node& node = graph.nodes[i];
+    for (ValueId& id : node.inputs) {
+      if (id != kNoValue) id = source[static_cast<std::size_t>(id)];
+    }
     if (node.outputs.empty() || node.outputs[0] == kNoValue || node.inputs.empty()) continue;
     if (!hands_input_on(graph, node)) continue;
-    replace_uses(graph, node.outputs[0], node.inputs[0]);
+    source[static_cast<std::size_t>(node.outputs[0])] = node.inputs[0];
     erase[i] = true;
     ++removed;
+  }
+  for (GraphPort& output : graph.outputs) {
+    output.value = source[static_cast<std::size_t>(output.value)];
   }
   erase_nodes(graph, erase);
   return removed;

@@ -2,11 +2,13 @@
 //
 //   argument = "@" file | "-" | entry      a list of entries, one a line, or one entry
 //   entry    = file | folder | glob        what exists under its literal name is no glob
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <iostream>
 #include <istream>
-#include <map>
+#include <iterator>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -28,6 +30,16 @@ bool exists(const fs::path& path) {
 bool is_folder(const fs::path& path) {
   std::error_code error;
   return fs::is_directory(path, error);
+}
+
+ImageList::ListedRecordFile open_records(const fs::path& path) {
+  try {
+    return {RecordFile::open(path), {}};
+  } catch (const Error& error) {
+    return {std::nullopt, error.message()};
+  } catch (const std::bad_alloc&) {
+    return {std::nullopt, path.native() + ": out of memory"};
+  }
 }
 
 class ListBuilder {
@@ -52,20 +64,20 @@ class ListBuilder {
 
  private:
   void add_list(std::istream& list, const std::string& name) {
-    const std::size_t before = result_.items.size();
+    const std::size_t before = result_.entries().size();
     for (std::string line; std::getline(list, line);) {
       if (line.ends_with('\r')) line.pop_back();
       if (line.find_first_not_of(" \t") != std::string::npos) add_list_entry(line);
     }
     if (list.bad()) fail(ErrorCode::kIo, "{}: cannot read the list", name);
-    if (result_.items.size() == before) fail_argument("{}: the list names no images", name);
+    if (result_.entries().size() == before) fail_argument("{}: the list names no images", name);
   }
 
   /// A file of a long list may have vanished since the list was made: it becomes an item that fails
   /// when it is read, alone.
   void add_list_entry(const std::string& entry) {
     if (!exists(entry) && !image::is_glob(entry)) {
-      result_.items.push_back({.path = entry});
+      result_.add_image(entry);
     } else {
       add_entry(entry);
     }
@@ -91,34 +103,57 @@ class ListBuilder {
             "{}: no image files (.png, .jpg, .bmp, .pgm, .ppm, .tiff, ...) in this folder",
             path.native());
       }
-      for (const fs::path& image : images) result_.items.push_back({.path = image});
+      for (const fs::path& image : images) result_.add_image(image);
     } else if (RecordFile::is_record_file(path)) {
-      add_records(path);
+      result_.add_records(path);
     } else {
-      result_.items.push_back({.path = path});
-    }
-  }
-
-  void add_records(const fs::path& path) {
-    const auto [known, is_new] = opened_.try_emplace(path, result_.record_files.size());
-    if (is_new) {
-      result_.record_files.push_back(RecordFile::open(path));
-      result_.record_paths.push_back(path);
-    }
-    const std::int64_t count = result_.record_files[known->second].count();
-    for (std::int64_t record = 0; record < count; ++record) {
-      result_.items.push_back({.path = path, .record = record});
+      result_.add_image(path);
     }
   }
 
   ImageList result_;
-  std::map<fs::path, std::size_t> opened_;  // Index into record_files.
 };
 
 }  // namespace
 
 std::string ImageItem::name() const {
   return record < 0 ? path.native() : fmt::format("{}#{}", path.native(), record);
+}
+
+void ImageList::add_image(const fs::path& path) {
+  entries_.push_back({.path = path, .first = size()});
+}
+
+void ImageList::add_records(const fs::path& path) {
+  const auto [known, is_new] =
+      known_.try_emplace(path, static_cast<std::int64_t>(record_files_.size()));
+  if (is_new) record_files_.push_back(open_records(path));
+  const std::optional<RecordFile>& file =
+      record_files_[static_cast<std::size_t>(known->second)].file;
+  entries_.push_back({.path = path,
+                      .first = size(),
+                      .count = file ? file->count() : 1,
+                      .record_file = known->second});
+}
+
+std::int64_t ImageList::size() const noexcept {
+  return entries_.empty() ? 0 : entries_.back().first + entries_.back().count;
+}
+
+const ImageList::Entry& ImageList::entry_of(std::int64_t index) const {
+  PRS_CHECK(index >= 0 && index < size());
+  // The last that begins at or before the item: those without items begin where the next one does.
+  const auto after =
+      std::upper_bound(entries_.begin(), entries_.end(), index,
+                       [](std::int64_t i, const Entry& entry) { return i < entry.first; });
+  return *std::prev(after);
+}
+
+ImageItem ImageList::item(std::int64_t index) const {
+  const Entry& entry = entry_of(index);
+  const bool is_record =
+      entry.record_file >= 0 && record_files_[static_cast<std::size_t>(entry.record_file)].file;
+  return {.path = entry.path, .record = is_record ? index - entry.first : -1};
 }
 
 ImageList expand_image_arguments(std::span<const std::string> arguments) {

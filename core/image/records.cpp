@@ -126,6 +126,12 @@ std::int64_t RecordHeader::data_bytes(std::string_view name) const {
   constexpr std::int64_t kMost = std::int64_t{1} << 60;
   std::int64_t bytes = dtype_size(dtype);
   bool empty = false;
+  // A few bytes of header would stand for any number of records.
+  const auto record = shape.extents().subspan(1);
+  if (shape[0] > 0 && std::find(record.begin(), record.end(), 0) != record.end()) {
+    fail_argument("{}: {} records without elements ({}{})", name, shape[0], dtype_name(dtype),
+                  shape.to_string());
+  }
   for (const std::int64_t extent : shape) {
     if (extent == 0) {
       empty = true;  // Yet the other extents must not overflow the size of one record.

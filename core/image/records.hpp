@@ -20,7 +20,7 @@ struct RecordHeader {
   Shape shape;                   ///< [records, ...], rank 1 to Shape::kMaxRank.
   std::int64_t data_offset = 0;  ///< Bytes before the elements.
 
-  /// The bytes of the elements as stored; refuses what exceeds 2^60.
+  /// The bytes of the elements as stored; refuses what exceeds 2^60, and records without elements.
   std::int64_t data_bytes(std::string_view name) const;
 };
 

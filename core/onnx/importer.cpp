@@ -1,5 +1,6 @@
 #include "onnx/importer.hpp"
 
+#include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
 #include <onnx/onnx_pb.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #include "check.hpp"
 #include "file.hpp"
 #include "onnx/tensor_proto.hpp"
+#include "onnx/wire_size.hpp"
 
 namespace prs::onnx {
 namespace {
@@ -25,13 +27,17 @@ using ::onnx::NodeProto;
 using ::onnx::TensorProto;
 using ::onnx::ValueInfoProto;
 
+/// What a parsed model may take: real ones take one to about ten times their file.
+constexpr std::int64_t kParsedAllowanceBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kParsedFactor = 16;
+
 bool is_default_domain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
 
 /// Builds the graph of one model.
 class Importer {
  public:
   Importer(ModelProto& model, std::string source, std::filesystem::path folder)
-      : proto_(*model.mutable_graph()), external_{std::move(folder)} {
+      : proto_(*model.mutable_graph()), external_(std::move(folder)) {
     result_.graph.source = std::move(source);
     read_header(model);
   }
@@ -39,9 +45,11 @@ class Importer {
   ImportedModel run() {
     collect_initializers();
     read_inputs();
+    read_declarations();
     const std::vector<int> order = topological_order();
     for (const int index : order) read_node(index);
     read_outputs();
+    result_.initializer_bytes += external_.bytes_read();
     return std::move(result_);
   }
 
@@ -126,7 +134,10 @@ class Importer {
   void read_inputs() {
     for (const ValueInfoProto& info : proto_.input()) {
       if (info.name().empty()) fail_model("{}: an input without a name", source());
-      if (initializers_.contains(info.name())) continue;
+      if (initializers_.contains(info.name())) {
+        check_initializer(info, "input");
+        continue;
+      }
       GraphPort port = read_port(info, "input");
       if (port.dtype == DType::kUndefined) {
         fail_model("{}: input '{}' has no element type", source(), printable(info.name()));
@@ -137,10 +148,78 @@ class Importer {
     }
   }
 
+  /// A type as the file spells it, supported or not. extent 0 stands for an open dimension, too.
+  struct Declaration {
+    std::int32_t element_type = TensorProto::UNDEFINED;
+    bool has_shape = false;
+    std::vector<std::int64_t> extents;
+
+    bool contradicts(const Declaration& other) const {
+      const auto differ = [](std::int64_t a, std::int64_t b) { return a > 0 && b > 0 && a != b; };
+      if (differ(element_type, other.element_type)) return true;
+      if (!has_shape || !other.has_shape) return false;
+      if (extents.size() != other.extents.size()) return true;
+      return !std::equal(extents.begin(), extents.end(), other.extents.begin(),
+                         [&](std::int64_t a, std::int64_t b) { return !differ(a, b); });
+    }
+
+    std::string to_string() const {
+      const std::string_view name = dtype_name(static_cast<DType>(element_type));
+      if (!has_shape) return std::string(name);
+      std::vector<std::string> dims;
+      for (const std::int64_t extent : extents) {
+        dims.push_back(extent > 0 ? std::to_string(extent) : "?");
+      }
+      return fmt::format("{}[{}]", name, fmt::join(dims, ","));
+    }
+  };
+
+  static Declaration declaration(const ValueInfoProto& info) {
+    const auto& type = info.type().tensor_type();
+    Declaration result{type.elem_type(), type.has_shape(), {}};
+    for (const auto& dim : type.shape().dim()) result.extents.push_back(dim.dim_value());
+    return result;
+  }
+
+  void check_initializer(const ValueInfoProto& info, const char* role) const {
+    const TensorProto& proto = proto_.initializer(initializers_.at(info.name()));
+    const Declaration actual{proto.data_type(), true, {proto.dims().begin(), proto.dims().end()}};
+    const Declaration declared = declaration(info);
+    if (declared.contradicts(actual)) {
+      fail_model("{}: {} '{}' is declared {}, but the initializer of that name is {}", source(),
+                 role, printable(info.name()), declared.to_string(), actual.to_string());
+    }
+  }
+
+  /// value_info: checked here for inputs and initializers. For other values only the element type
+  /// counts, once it is inferred. Shapes between nodes are not: exporters leave stale ones, and
+  /// nothing hangs on them.
+  void read_declarations() {
+    std::unordered_map<std::string, const ValueInfoProto*> inputs;
+    for (const ValueInfoProto& info : proto_.input()) inputs.emplace(info.name(), &info);
+    for (const ValueInfoProto& info : proto_.value_info()) {
+      if (!info.type().has_tensor_type()) continue;
+      const auto input = inputs.find(info.name());
+      if (initializers_.contains(info.name())) {
+        check_initializer(info, "value_info");
+      } else if (input == inputs.end()) {
+        declared_.emplace(info.name(), info.type().tensor_type().elem_type());
+      } else if (declaration(info).contradicts(declaration(*input->second))) {
+        fail_model("{}: value_info '{}' is declared {}, but the input of that name is {}", source(),
+                   printable(info.name()), declaration(info).to_string(),
+                   declaration(*input->second).to_string());
+      }
+    }
+  }
+
   /// A new value; throws when the name is taken (ONNX demands single assignment).
   ValueId define(const std::string& name, const std::string& by) {
     Value value;
     value.name = name;
+    if (const auto declared = declared_.find(name); declared != declared_.end()) {
+      // Types that no supported operator gives contradict as well.
+      value.declared = static_cast<DType>(declared->second);
+    }
     const ValueId id = result_.graph.add_value(std::move(value));
     if (initializers_.contains(name) || !values_.emplace(name, id).second) {
       fail_model("{}: value '{}' is defined a second time, by {}", source(), printable(name), by);
@@ -148,29 +227,32 @@ class Importer {
     return id;
   }
 
-  /// The value of that name, its initializer converted on first use; kNoValue when unknown.
+  /// The value of that name, its initializer converted on first use; kNoValue when unknown. Errors
+  /// name the initializer; the caller adds the file.
   ValueId find(const std::string& name) {
     const auto known = values_.find(name);
     if (known != values_.end()) return known->second;
     const auto initializer = initializers_.find(name);
     if (initializer == initializers_.end()) {
       if (sparse_.contains(name)) {
-        fail_unsupported("{}: initializer '{}' is sparse", source(), printable(name));
+        fail_unsupported("initializer '{}' is sparse", printable(name));
       }
       return kNoValue;
     }
     TensorProto& proto = *proto_.mutable_initializer(initializer->second);
     try {
       const ValueId id = result_.graph.add_constant(name, to_tensor(proto, external_));
-      result_.initializer_bytes += result_.graph.value(id).constant->bytes();
+      if (proto.data_location() != TensorProto::EXTERNAL) {
+        result_.initializer_bytes += result_.graph.value(id).constant->bytes();
+      }
       // The parsed copy is no longer needed: a large model would be in memory twice.
       proto.clear_raw_data();
       proto.clear_float_data();
       values_.emplace(name, id);
       return id;
     } catch (const Error& error) {
-      throw Error(error.code(), fmt::format("{}: initializer '{}': {}", source(), printable(name),
-                                            error.message()));
+      throw Error(error.code(),
+                  fmt::format("initializer '{}': {}", printable(name), error.message()));
     }
   }
 
@@ -229,7 +311,7 @@ class Importer {
     return order;
   }
 
-  Attributes::Value read_attribute(const AttributeProto& attribute) const {
+  Attributes::Value read_attribute(const AttributeProto& attribute) {
     switch (attribute.type()) {
       case AttributeProto::INT:
         return attribute.i();
@@ -327,13 +409,20 @@ class Importer {
       fail_model("{} outputs; it gives {}..{}", proto.output_size(), def.min_outputs,
                  def.max_outputs);
     }
+    for (int i = 0; i < def.min_outputs; ++i) {
+      if (proto.output(i).empty()) fail_model("output {} is missing: its name is empty", i);
+    }
   }
 
   void read_outputs() {
     if (proto_.output_size() == 0) fail_model("{}: the graph has no outputs", source());
     for (const ValueInfoProto& info : proto_.output()) {
       GraphPort port = read_port(info, "output");
-      port.value = find(info.name());
+      try {
+        port.value = find(info.name());
+      } catch (const Error& error) {
+        throw Error(error.code(), source() + ": " + error.message());
+      }
       if (port.value == kNoValue) {
         fail_model("{}: output '{}' is produced by nothing", source(), printable(info.name()));
       }
@@ -346,6 +435,7 @@ class Importer {
   ImportedModel result_;
   std::unordered_map<std::string, int> initializers_;
   std::unordered_map<std::string, bool> sparse_;
+  std::unordered_map<std::string, std::int32_t> declared_;  ///< Element types in value_info.
   std::unordered_map<std::string, ValueId> values_;
 };
 
@@ -358,6 +448,14 @@ ImportedModel import_bytes(std::span<const char> bytes, const std::string& sourc
         "{}: {} bytes; an ONNX file cannot exceed 2 GiB (larger models keep their weights as "
         "external data)",
         source, bytes.size());
+  }
+  const std::int64_t parsed_bytes = parsed_model_bytes(bytes);
+  const auto size_bytes = static_cast<std::int64_t>(bytes.size());
+  if (parsed_bytes > std::max(kParsedAllowanceBytes, kParsedFactor * size_bytes)) {
+    fail_model(
+        "{}: {} bytes that would take about {} bytes of memory, more than {} times as many: it is "
+        "made of almost empty parts, as no exporter writes them",
+        source, size_bytes, parsed_bytes, kParsedFactor);
   }
   ModelProto model;
   const google::protobuf::LogSilencer silencer;

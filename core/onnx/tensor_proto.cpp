@@ -51,35 +51,11 @@ std::filesystem::path resolve_external(const std::string& location,
   return target;
 }
 
-Tensor read_external(const TensorProto& proto, DType dtype, const Shape& shape,
-                     const ExternalData& external) {
-  std::string location;
-  std::int64_t offset = 0;
-  std::optional<std::int64_t> length;
-  for (const auto& entry : proto.external_data()) {
-    if (entry.key() == "location") location = entry.value();
-    if (entry.key() == "offset") offset = parse_size(entry.value(), "offset");
-    if (entry.key() == "length") length = parse_size(entry.value(), "length");
-  }
-  const std::filesystem::path path = resolve_external(location, external.folder);
-  const InputFile file(path);
-  const std::int64_t elements = shape.elements();
-  if (elements > file.size() / dtype_size(dtype) + 1) {
-    fail_model("external data file {} has {} bytes, too few for {}{}", path.string(), file.size(),
-               dtype_name(dtype), shape.to_string());
-  }
-  const std::int64_t size_bytes = elements * dtype_size(dtype);
-  if (length && *length != size_bytes) {
-    fail_model("external data: length {} for {}{}, which takes {} bytes", *length,
-               dtype_name(dtype), shape.to_string(), size_bytes);
-  }
-  if (offset > file.size() || size_bytes > file.size() - offset) {
-    fail_model("external data file {} has {} bytes, but {} bytes at offset {} are wanted",
-               path.string(), file.size(), size_bytes, offset);
-  }
-  Tensor tensor(dtype, shape);
-  file.read_at(offset, tensor.data(), size_bytes);
-  return tensor;
+/// Any byte but 0 and 1 would be undefined behaviour when read as a bool.
+void normalize_bools(Tensor& tensor) {
+  if (tensor.dtype() != DType::kBool) return;
+  auto* bytes = tensor.as<std::uint8_t>();
+  for (std::int64_t i = 0; i < tensor.elements(); ++i) bytes[i] = bytes[i] != 0 ? 1 : 0;
 }
 
 /// Copies a typed repeated field, narrowing each element to T.
@@ -169,7 +145,60 @@ DType to_dtype(std::int32_t data_type) {
   fail_model("unknown element type number {}", data_type);
 }
 
-Tensor to_tensor(const TensorProto& proto, const ExternalData& external) {
+ExternalData::ExternalData(std::filesystem::path folder) : folder_(std::move(folder)) {}
+ExternalData::~ExternalData() = default;
+
+Tensor ExternalData::read(const TensorProto& proto, DType dtype, const Shape& shape) {
+  std::string location;
+  std::int64_t offset = 0;
+  std::optional<std::int64_t> length;
+  for (const auto& entry : proto.external_data()) {
+    if (entry.key() == "location") location = entry.value();
+    if (entry.key() == "offset") offset = parse_size(entry.value(), "offset");
+    if (entry.key() == "length") length = parse_size(entry.value(), "length");
+  }
+  const std::filesystem::path path = resolve_external(location, folder_);
+  const InputFile file(path);
+  const std::int64_t elements = shape.elements();
+  if (elements > file.size() / dtype_size(dtype) + 1) {
+    fail_model("external data file {} has {} bytes, too few for {}{}", path.string(), file.size(),
+               dtype_name(dtype), shape.to_string());
+  }
+  const std::int64_t size_bytes = elements * dtype_size(dtype);
+  if (length && *length != size_bytes) {
+    fail_model("external data: length {} for {}{}, which takes {} bytes", *length,
+               dtype_name(dtype), shape.to_string(), size_bytes);
+  }
+  if (offset > file.size() || size_bytes > file.size() - offset) {
+    fail_model("external data file {} has {} bytes, but {} bytes at offset {} are wanted",
+               path.string(), file.size(), size_bytes, offset);
+  }
+  struct stat status {};
+  if (fstat(file.descriptor(), &status) != 0) {
+    fail(ErrorCode::kIo, "{}: {}", path.string(), std::strerror(errno));
+  }
+  const FileId id{status.st_dev, status.st_ino};
+  if (files_.insert(id).second) files_bytes_ += file.size();
+  const Range range{id, offset, size_bytes, dtype};
+  if (const auto known = read_.find(range); known != read_.end()) {
+    return known->second.reshaped(shape);
+  }
+  // Ranges that lie side by side can never exceed this, only such that overlap.
+  if (size_bytes > files_bytes_ - bytes_read_) {
+    fail_model(
+        "external data: {} bytes are wanted after {} others, but the files named so far have {} in "
+        "all; tensors may share bytes only when offset, length and element type are equal",
+        size_bytes, bytes_read_, files_bytes_);
+  }
+  Tensor tensor(dtype, shape);
+  file.read_at(offset, tensor.data(), size_bytes);
+  normalize_bools(tensor);
+  bytes_read_ += size_bytes;
+  read_.emplace(range, tensor);
+  return tensor;
+}
+
+Tensor to_tensor(const TensorProto& proto, ExternalData& external) {
   const DType dtype = to_dtype(proto.data_type());
   Shape shape;
   for (const std::int64_t extent : proto.dims()) {
@@ -179,7 +208,7 @@ Tensor to_tensor(const TensorProto& proto, const ExternalData& external) {
   if (proto.has_segment()) fail_unsupported("a tensor stored in segments");
   const std::int64_t elements = shape.elements();
   if (proto.data_location() == TensorProto::EXTERNAL) {
-    return read_external(proto, dtype, shape, external);
+    return external.read(proto, dtype, shape);
   }
   if (proto.has_raw_data()) {
     const auto raw_bytes = static_cast<std::int64_t>(proto.raw_data().size());
@@ -188,11 +217,7 @@ Tensor to_tensor(const TensorProto& proto, const ExternalData& external) {
                  shape.to_string());
     }
     Tensor tensor = Tensor::copy_of(dtype, shape, proto.raw_data().data(), raw_bytes);
-    if (dtype == DType::kBool) {
-      // Any byte but 0 and 1 would be undefined behaviour when read as a bool.
-      auto* bytes = tensor.as<std::uint8_t>();
-      for (std::int64_t i = 0; i < elements; ++i) bytes[i] = bytes[i] != 0 ? 1 : 0;
-    }
+    normalize_bools(tensor);
     return tensor;
   }
   const std::int64_t count = field_size(proto, dtype);
@@ -215,7 +240,8 @@ NamedTensor read_tensor_proto(const std::filesystem::path& path) {
     fail_argument("{}: not a serialized ONNX TensorProto", path.string());
   }
   try {
-    return {proto.name(), onnx::to_tensor(proto, {})};
+    onnx::ExternalData none({});
+    return {proto.name(), onnx::to_tensor(proto, none)};
   } catch (const Error& error) {
     const ErrorCode code =
         error.code() == ErrorCode::kInvalidModel ? ErrorCode::kInvalidArgument : error.code();

@@ -71,15 +71,15 @@ RecordInput record_source(const fs::path& path, const RecordFile& file) {
 Input expand(const std::string& input) {
   const ImageList images = expand_image_arguments(std::span(&input, 1));
   Input result;
-  for (const ImageItem& item : images.items) {
-    if (item.record < 0) {
-      result.files.push_back(from_root(item.path));
-    } else if (item.record == 0) {
-      const auto known =
-          std::find(images.record_paths.begin(), images.record_paths.end(), item.path);
-      const auto index = static_cast<std::size_t>(known - images.record_paths.begin());
-      result.records.push_back(record_source(item.path, images.record_files[index]));
+  for (const ImageList::Entry& entry : images.entries()) {
+    if (entry.record_file < 0) {
+      result.files.push_back(from_root(entry.path));
+      continue;
     }
+    const auto& listed = images.record_files()[static_cast<std::size_t>(entry.record_file)];
+    // Its records cannot be counted: no part of the job could tell of them.
+    if (!listed.file) fail_argument(listed.error);
+    result.records.push_back(record_source(entry.path, *listed.file));
   }
   if (!result.files.empty() && !result.records.empty()) {
     fail_argument(

@@ -74,7 +74,7 @@ void ImageReader::read(const std::filesystem::path& path, std::uint8_t* destinat
 
 void ImageReader::read(const RecordSource& source, std::int64_t record, std::string_view name,
                        std::uint8_t* destination) const {
-  const std::vector<std::byte> bytes = encode_pnm(record_image(source.file, record));
+  const std::vector<std::byte> bytes = encode_pnm(record_image(*source.file, record));
   arrange_pixels(decode_image(bytes, options_, name), layout_, destination);
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,7 @@ enum class RecordUse {
 };
 
 struct RecordSource {
-  RecordFile file;
+  std::optional<RecordFile> file;  ///< Nothing: it could not be opened.
   RecordUse use = RecordUse::kDirect;
   std::string refusal;  ///< Why not, for kRefuse.
 };

@@ -84,7 +84,7 @@ class ModelRunner {
     } else {
       for (std::int64_t first = 0; first < mini_batch.items(); first += batch_size_) {
         const std::int64_t count = std::min(batch_size_, mini_batch.items() - first);
-        score(records_->file.records(mini_batch.first_record + first, count));
+        score(records_->file->records(mini_batch.first_record + first, count));
         for (std::int64_t i = 0; i < count; ++i) add_row(item(mini_batch, first + i), i);
       }
     }
@@ -104,8 +104,8 @@ class ModelRunner {
       records_path_ = mini_batch.record_file;
     }
     if (records_->use == RecordUse::kRefuse) return records_->refusal;
-    if (mini_batch.first_record + mini_batch.record_count > records_->file.count()) {
-      const std::int64_t count = records_->file.count();
+    if (mini_batch.first_record + mini_batch.record_count > records_->file->count()) {
+      const std::int64_t count = records_->file->count();
       records_.reset();  // The file may be put right before the next try.
       return fmt::format("{} has {} records now; it was changed after the job began",
                          mini_batch.record_file.string(), count);

@@ -20,6 +20,10 @@ std::vector<std::string> read_lines(const std::filesystem::path& path) {
     throw Error(ErrorCode::kIo, fmt::format("{}: cannot read the class names", path.string()));
   }
   while (!lines.empty() && lines.back().empty()) lines.pop_back();
+  if (lines.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: no class names in it", path.string()));
+  }
   return lines;
 }
 
@@ -39,24 +43,25 @@ std::string Scorer::class_name(std::int64_t index) const {
                              : class_names[static_cast<std::size_t>(index)];
 }
 
-Scorer load_scorer(const ScorerOptions& options) {
-  Engine engine = Engine::load(options.model, options.engine);
+EngineOptions engine_options(const ScorerOptions& options) {
+  EngineOptions engine = options.engine;
+  if (!options.class_names.empty()) engine.labels = read_lines(options.class_names);
+  return engine;
+}
+
+Scorer make_scorer(Engine engine) {
   std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
-  if (!options.class_names.empty()) {
-    names = read_lines(options.class_names);
-    if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("{}: {} class names, but {} gives {} scores", options.class_names.string(),
-                      names.size(), options.model.string(), engine.classes()));
-    }
-  }
   return {std::move(engine), std::move(names)};
 }
 
+Scorer load_scorer(const ScorerOptions& options) {
+  return make_scorer(Engine::load(options.model, engine_options(options)));
+}
+
 std::string describe_input(const ImageInput& input) {
-  return fmt::format("{} x {}, {} channel{}, {}, value = {}", input.width, input.height,
-                     input.channels, input.channels == 1 ? "" : "s", layout_name(input.layout),
+  return fmt::format("{} x {}, {} channel{}{}, {}, value = {}", input.width, input.height,
+                     input.channels, input.channels == 1 ? "" : "s",
+                     input.preprocess.bgr ? " (BGR)" : "", layout_name(input.layout),
                      preprocess_formula(input.preprocess));
 }
 

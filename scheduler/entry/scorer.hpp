@@ -25,8 +25,13 @@ struct Scorer {
   std::string class_name(std::int64_t index) const;
 };
 
-/// Throws what Engine::load throws, io for a file of class names that cannot be read, and invalid
-/// argument when that does not have one line a class.
+/// The engine's options with the names of the classes. Throws io for a file of class names that
+/// cannot be read, invalid argument for an empty one.
+EngineOptions engine_options(const ScorerOptions& options);
+
+Scorer make_scorer(Engine engine);
+
+/// Throws what engine_options() and Engine::load() throw.
 Scorer load_scorer(const ScorerOptions& options);
 
 /// "28 x 28, 1 channel, nchw, value = (pixel * 0.00392157 - 0) / 1".

@@ -23,10 +23,14 @@ bool write_files(const std::filesystem::path& folder, const Files& files) {
 
 Files model_files() {
   Files files;
-  for (const auto& [name, bytes] : prs::test::sample_models()) {
-    const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
-    files.emplace_back(name + ".onnx", prs::test::Bytes(data, data + bytes.size()));
-  }
+  const auto add = [&](const std::string& prefix, const auto& models) {
+    for (const auto& [name, bytes] : models) {
+      const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+      files.emplace_back(prefix + name + ".onnx", prs::test::Bytes(data, data + bytes.size()));
+    }
+  };
+  add("", prs::test::sample_models());
+  add("refused_", prs::test::refused_models());
   return files;
 }
 

@@ -48,6 +48,26 @@ TEST_F(Inspect, FlagsChangeThePreprocessing) {
   EXPECT_EQ(images["invert"], true);
 }
 
+TEST_F(Inspect, ShowsTheChannelOrder) {
+  ModelBuilder model(8, 13);
+  model.input("x", DType::kFloat32, {"N", 3, 4, 4});
+  model.node("GlobalAveragePool", {"x"}, {"p"});
+  model.node("Flatten", {"p"}, {"y"});
+  model.output("y", DType::kFloat32, {"N", 3});
+  model.metadata("Image.BitmapPixelFormat", "Bgr8");
+  model.write(dir() / "m.onnx");
+  const auto inspect = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"inspect", file("m.onnx")});
+    const ProcessResult result = prs_gpu(std::move(more));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_NE(inspect({}).find("4 x 4, 3 channels (BGR), nchw"), std::string::npos);
+  EXPECT_EQ(inspect({"--channel-order", "rgb"}).find("BGR"), std::string::npos);
+  EXPECT_EQ(Json::parse(inspect({"--format", "json"}))["images"]["channel_order"], "bgr");
+  EXPECT_EQ(prs_gpu({"inspect", file("m.onnx"), "--channel-order", "grb"}).exit_code, 2);
+}
+
 TEST_F(Inspect, ShowsModelsThatTakeNoImages) {
   ModelBuilder model(8, 13);
   model.input("a", DType::kFloat32, {"N", 3});
@@ -86,6 +106,31 @@ TEST_F(Inspect, OpenImageSizesAreSetByResize) {
   const ProcessResult result = prs_gpu({"inspect", file("open.onnx"), "--resize=20x10"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("20 x 10, 3 channels"), std::string::npos) << result.out;
+}
+
+TEST_F(Inspect, MalformedSettingsAreAnError) {
+  const auto write_model = [&](const std::string& name, const std::string& metadata) {
+    ModelBuilder model(8, 13);
+    model.input("x", DType::kFloat32, {"N", 1, 2, 2});
+    model.node("Flatten", {"x"}, {"y"});
+    model.output("y", DType::kFloat32, {"N", 4});
+    if (!metadata.empty()) model.metadata("prs", metadata);
+    model.write(dir() / name);
+  };
+  const auto expect_error = [&](const std::string& name, const std::string& message) {
+    const ProcessResult result = prs_gpu({"inspect", file(name)});
+    EXPECT_EQ(result.exit_code, 1) << name;
+    EXPECT_EQ(result.out, "");
+    EXPECT_TRUE(result.err.starts_with("prs-gpu: error: " + file(message))) << result.err;
+  };
+  write_model("sidecar.onnx", "");
+  write_text(dir() / "sidecar.prs.json", "[1, 2]");
+  expect_error("sidecar.onnx", "sidecar.prs.json: not a JSON object");
+  write_model("labels.onnx", "");
+  write_text(dir() / "labels.labels.txt", "");
+  expect_error("labels.onnx", "labels.labels.txt: no labels in it");
+  write_model("metadata.onnx", R"({"sacle": 1})");
+  expect_error("metadata.onnx", R"(metadata.onnx (metadata "prs"): unknown key "sacle")");
 }
 
 TEST_F(Inspect, ABrokenModelIsOneLineOfError) {

@@ -69,6 +69,15 @@ TEST(Program, VersionTellsBuildAndMachine) {
   }
 }
 
+TEST(Program, HelpReportsAFullDisk) {
+  for (const char* arguments : {"--help", "score --help", "--version", "completion bash"}) {
+    const ProcessResult result = run_process(
+        {"/bin/sh", "-c", fmt::format("exec '{}' {} > /dev/full", PRS_PROGRAM, arguments)});
+    EXPECT_EQ(result.exit_code, 1) << arguments;
+    EXPECT_NE(result.err.find("standard output: cannot write"), std::string::npos) << result.err;
+  }
+}
+
 TEST(Program, WithoutArgumentsPrintsHelpToStandardError) {
   const ProcessResult result = prs_gpu({});
   EXPECT_EQ(result.exit_code, 2);
@@ -104,6 +113,13 @@ TEST(Program, UsageErrorsAreTwo) {
       {"score", "--model", "m", "--channels", "2", "x"},
       {"score", "--model", "m", "--mean", "1,b", "x"},
       {"score", "--model", "m", "--mean", "nan", "x"},
+      {"score", "--model", "m", "--std", "0", "x"},
+      {"score", "--model", "m", "--std", "1,0,1", "x"},
+      {"score", "--model", "m", "--scale", "nan", "x"},
+      {"score", "--model", "m", "--scale", "1e999", "x"},
+      {"score", "--model", "m", "--scale", "1,2", "x"},
+      {"score", "--model", "m", "--max-pixels", "0", "x"},
+      {"score", "--model", "m", "--max-pixels", "2147483648", "x"},
       {"score", "--model", "m", "--resize=28", "x"},
       {"score", "--model", "m", "--layout", "hwnc", "x"},
       {"score", "--model", "m", "--invert", "--no-invert", "x"},
@@ -118,6 +134,15 @@ TEST(Program, UsageErrorsAreTwo) {
     EXPECT_EQ(result.exit_code, 2) << fmt::format("{}", arguments.back()) << result.err;
     EXPECT_TRUE(result.err.starts_with("prs-gpu: error: ")) << result.err;
     EXPECT_EQ(lines_of(result.err).size(), 2U) << result.err;
+  }
+}
+
+TEST(Program, UsageErrorsOfValuesNameTheFlag) {
+  for (const auto& [flag, value] : {std::pair("--std", "0"), std::pair("--scale", "nan"),
+                                    std::pair("--max-pixels", "9999999999")}) {
+    const ProcessResult result = prs_gpu({"score", "--model", "m", flag, value, "x"});
+    EXPECT_NE(result.err.find(flag), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find(value), std::string::npos) << result.err;
   }
 }
 

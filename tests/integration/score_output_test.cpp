@@ -105,5 +105,54 @@ TEST_F(ScoreOutput, CtrlCLeavesThePartialFile) {
   EXPECT_NE(result.err.find(file("rows.partial")), std::string::npos) << result.err;
 }
 
+TEST_F(ScoreOutput, KeepsThePartialFileOfAnEarlierRunUnlessTold) {
+  const std::string folder = photos("p", 2);
+  for (const char* flag : {"--output", "--failures"}) {
+    write_text(dir() / "kept.partial", "precious\n");
+    const ProcessResult refused = run_process(command({flag, file("kept"), folder}));
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_EQ(refused.out, "");
+    EXPECT_NE(refused.err.find(file("kept.partial") + ": holds what an earlier run finished"),
+              std::string::npos)
+        << refused.err;
+    EXPECT_NE(refused.err.find("--overwrite"), std::string::npos) << refused.err;
+    EXPECT_EQ(read_text(file("kept.partial")), "precious\n");
+    const ProcessResult replaced =
+        run_process(command({flag, file("kept"), "--overwrite", folder}));
+    EXPECT_EQ(replaced.exit_code, 0) << replaced.err;
+    EXPECT_FALSE(fs::exists(file("kept.partial")));
+    fs::remove(file("kept"));
+  }
+}
+
+TEST_F(ScoreOutput, ARunThatWroteNothingLeavesNoPartialFile) {
+  write_text(dir() / "failures", "an older list\n");
+  const std::string folder = photos("p", 1);
+  const std::vector<std::string> arguments = {"--output", file("rows"), "--failures",
+                                              file("failures"), folder};
+  EXPECT_EQ(run_process(command(arguments)).exit_code, 1);
+  EXPECT_FALSE(fs::exists(file("rows.partial")));
+  fs::remove(file("failures"));
+  EXPECT_EQ(run_process(command(arguments)).exit_code, 0);
+}
+
+TEST_F(ScoreOutput, OneFileForRowsAndFailuresIsAUsageError) {
+  const std::string folder = photos("p", 1);
+  fs::create_directory_symlink(dir(), dir() / "link");
+  const auto run = [&](const std::string& output, const std::string& failures) {
+    return run_process(command({"--output", output, "--failures", failures, folder}));
+  };
+  for (const char* other : {"rows", "p/../rows", "link/rows", "rows.partial"}) {
+    const ProcessResult result = run(file("rows"), file(other));
+    EXPECT_EQ(result.exit_code, 2) << other;
+    EXPECT_NE(result.err.find("--failures " + file(other) + " would write the same file"),
+              std::string::npos)
+        << result.err;
+    EXPECT_FALSE(fs::exists(file("rows")));
+    EXPECT_FALSE(fs::exists(file("rows.partial")));
+  }
+  EXPECT_EQ(run("/dev/null", "/dev/null").exit_code, 0);
+}
+
 }  // namespace
 }  // namespace prs::test

@@ -230,10 +230,57 @@ TEST_F(Score, RecordsThatAreNoImagesFailWithTheReason) {
   EXPECT_NE(result.err.find("[N,1,28,28]"), std::string::npos) << result.err;
 }
 
+TEST_F(Score, RecordFilesThatCannotBeOpenedFailAlone) {
+  const std::string folder = photos("photos", 2);
+  write_idx_images(dir() / "good.idx", 3);
+  const std::string whole = read_text(dir() / "good.idx");
+  write_text(dir() / "truncated.idx", whole.substr(0, 1000));
+  write_text(dir() / "empty.npy", "");
+  const ProcessResult result =
+      score({"--batch", "2", "--failures", file("failures"), "-"},
+            fmt::format("{0}/0.png\n{1}\n{2}\n{0}/1.png\n{3}\n", folder, file("truncated.idx"),
+                        file("empty.npy"), file("good.idx")));
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_EQ(names(result),
+            (std::vector<std::string>{"0.png", "1.png", "good.idx#0", "good.idx#1", "good.idx#2"}));
+  EXPECT_NE(result.err.find("scored 5 of 7 images"), std::string::npos) << result.err;
+  const std::vector<std::string> failures = lines_of(read_text(file("failures")));
+  ASSERT_EQ(failures.size(), 2U);
+  EXPECT_TRUE(failures[0].starts_with(file("truncated.idx") + "\ttruncated (984 bytes"))
+      << failures[0];
+  EXPECT_EQ(failures[1], file("empty.npy") + "\tempty file");
+
+  const ProcessResult alone = score({file("truncated.idx")});
+  EXPECT_EQ(alone.exit_code, 3);
+  EXPECT_NE(alone.err.find("failed:\n  " + file("truncated.idx") + ": truncated"),
+            std::string::npos)
+      << alone.err;
+}
+
 TEST_F(Score, RefusesImagesAboveTheLimitOfPixels) {
   const ProcessResult result = score({"--max-pixels", "783", photos("photos", 1)});
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_NE(result.err.find("783"), std::string::npos) << result.err;
+}
+
+TEST_F(Score, FlagsThatContradictTheModelAreUsageErrors) {
+  const std::string folder = photos("photos", 1);
+  const auto expect_usage_error = [&](const std::vector<std::string>& flags,
+                                      const std::string& message) {
+    std::vector<std::string> arguments = flags;
+    arguments.push_back(folder);
+    const ProcessResult result = score(arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_TRUE(result.err.starts_with("prs-gpu: error: " + message)) << result.err;
+    arguments = flags;
+    arguments.insert(arguments.begin(), {"inspect", model_path("lenet.onnx")});
+    EXPECT_EQ(prs_gpu(arguments).exit_code, 2);
+  };
+  expect_usage_error({"--resize=20x10", "--mean", "0.5"}, "--resize: height 10 does not fit ");
+  expect_usage_error({"--channels", "3"}, "--channels: channels 3 does not fit ");
+  expect_usage_error({"--layout", "flat"}, "--layout: layout flat does not fit ");
+  expect_usage_error({"--std", "1,2,3"}, "--std: std has 3 values");
+  expect_usage_error({"--mean", "1,2,3", "--std", "1,2,3"}, "--mean, --std: mean has 3 values");
 }
 
 TEST_F(Score, LabelsMustBeAsManyAsClasses) {
@@ -242,6 +289,23 @@ TEST_F(Score, LabelsMustBeAsManyAsClasses) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_NE(result.err.find("3 class names"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("10 scores"), std::string::npos) << result.err;
+  write_text(dir() / "none", "\n\n");
+  const ProcessResult none = score({"--labels", file("none"), photos("photos", 1)});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_NE(none.err.find("no class names in it"), std::string::npos) << none.err;
+}
+
+TEST_F(Score, GivenLabelsOverruleAModelsThatDoNotFit) {
+  std::filesystem::copy(model_path("lenet.onnx"), dir() / "m.onnx");
+  write_text(dir() / "m.prs.json", R"({"labels": ["only one"]})");
+  const std::string image = photos("photos", 1);
+  const ProcessResult without = prs_gpu({"score", "--model", file("m.onnx"), image});
+  EXPECT_EQ(without.exit_code, 0) << without.err;
+  write_text(dir() / "names", "n0\nn1\nn2\nn3\nn4\nn5\nn6\nn7\nn8\nn9\n");
+  const ProcessResult given =
+      prs_gpu({"score", "--model", file("m.onnx"), "--class-names", file("names"), image});
+  EXPECT_EQ(given.exit_code, 0) << given.err;
+  EXPECT_NE(given.out.find(": n"), std::string::npos) << given.out;
 }
 
 TEST_F(Score, MissingModelOrImageIsAnError) {

@@ -73,6 +73,14 @@ TEST_F(Verify, TakesAFolderThatIsADataSetItself) {
   EXPECT_EQ(verify({file("m/model.onnx"), "--data", file("data")}).exit_code, 0);
 }
 
+TEST_F(Verify, AFolderWithoutDataSetsIsAnError) {
+  write_subtraction("m");
+  const ProcessResult result = verify({file("m/model.onnx"), "--data", file("m")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find(file("m") + ": no data sets"), std::string::npos) << result.err;
+}
+
 TEST_F(Verify, MatchesInputsByNameElseByPosition) {
   write_subtraction("m");
   write_tensor("named/input_0.pb", "b", floats({1, 2, 3}));
@@ -123,6 +131,7 @@ TEST_F(Verify, TypeAndShapeMustAgree) {
   const ProcessResult type = verify({file("m/model.onnx"), "--data", file("data")});
   EXPECT_EQ(type.exit_code, 1);
   EXPECT_NE(type.out.find("got f32[3], expected f64[3]"), std::string::npos) << type.out;
+  EXPECT_EQ(type.out.find("largest error"), std::string::npos) << type.out;
   write_data("data", tensor<float>(DType::kFloat32, {3, 1}, {3, 3, 3}));
   EXPECT_EQ(verify({file("m/model.onnx"), "--data", file("data")}).exit_code, 1);
 }
@@ -160,6 +169,7 @@ TEST_F(Verify, ASuiteHoldsCasesOfAllKinds) {
   EXPECT_EQ(cases["no_data"]["status"], "unsupported");
   EXPECT_EQ(cases["no_data"]["message"], "no data");
   EXPECT_EQ(cases["damaged"]["status"], "fail");
+  EXPECT_TRUE(cases["damaged"]["max_abs_error"].is_null());
   EXPECT_EQ(cases["unknown"]["status"], "unsupported");
   EXPECT_EQ(cases["broken"]["status"], "fail");
 }

@@ -217,6 +217,29 @@ std::vector<std::pair<std::string, std::string>> sample_models() {
   return samples;
 }
 
+std::vector<std::pair<std::string, std::string>> refused_models() {
+  std::vector<std::pair<std::string, std::string>> models;
+  // The required first output without a name, alone and in front of an optional one that is read.
+  const auto unnamed = [&](const std::string& op, const std::vector<std::string>& inputs,
+                           const std::vector<std::string>& outputs,
+                           const Attributes& attributes = {}) {
+    ModelBuilder model(8, 15);
+    model.input("x", DType::kFloat32, {2, 3, 4, 4});
+    model.initializer("s", tensor<float>({3}, {1, 2, 3}));
+    model.node(op, inputs, outputs, attributes).set_name("nameless");
+    model.node("Shape", {outputs.back().empty() ? "x" : outputs.back()}, {"y"});
+    model.output("y", DType::kInt64, {-1});
+    models.emplace_back(op + "_" + std::to_string(outputs.size()), model.serialize());
+  };
+  const std::vector<std::string> norm = {"x", "s", "s", "s", "s"};
+  unnamed("Relu", {"x"}, {""});
+  unnamed("MaxPool", {"x"}, {"", "i"}, {ints_attr("kernel_shape", {2, 2})});
+  unnamed("Dropout", {"x"}, {"", "mask"});
+  unnamed("BatchNormalization", norm, {"", "mean"}, {int_attr("training_mode", 1)});
+  unnamed("BatchNormalization", norm, {"", "mean", "variance"}, {int_attr("training_mode", 1)});
+  return models;
+}
+
 std::vector<std::string> operators_without_sample() {
   std::set<std::string> used;
   for (const auto& [name, bytes] : sample_models()) {

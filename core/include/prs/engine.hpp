@@ -32,6 +32,9 @@ struct Preprocess {
   std::vector<double> mean = {0.0};  ///< One value, or one a channel.
   std::vector<double> std = {1.0};   ///< One value, or one a channel.
   bool invert = false;
+  /// The model takes its three channels as blue, green, red; mean and std are in that order. Pixels
+  /// are given as red, green, blue all the same.
+  bool bgr = false;
 };
 
 /// Settings that overrule what the model's metadata or sidecar file say.
@@ -40,6 +43,7 @@ struct PreprocessOverrides {
   std::optional<std::vector<double>> mean;
   std::optional<std::vector<double>> std;
   std::optional<bool> invert;
+  std::optional<bool> bgr;
   std::optional<Layout> layout;
   std::optional<std::int64_t> channels;
   std::optional<std::int64_t> height;  ///< For models that leave the image size open.
@@ -53,6 +57,9 @@ struct EngineOptions {
       256;             ///< Images computed at once by one thread; larger runs are chunked.
   std::string output;  ///< Name of the output to score; empty: the model's first.
   PreprocessOverrides preprocess;
+  /// Names of the classes, one a score (none: numbers). Unset: the model's own, when their count
+  /// fits the output; ImageInput::origins tells when it does not.
+  std::optional<std::vector<std::string>> labels;
   ModelLimits limits;
 };
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -72,8 +73,8 @@ PRS_API void arrange_pixels(const Image& image, Layout layout, std::uint8_t* des
 class PRS_API RecordFile {
  public:
   /// Throws io when unreadable; invalid argument when it is neither format, truncated, has trailing
-  /// bytes, or an element type other than u8, i8, bool, i16, i32, i64, f32, f64 (big-endian ones
-  /// are converted; f64 becomes f32).
+  /// bytes, records without elements, or an element type other than u8, i8, bool, i16, i32, i64,
+  /// f32, f64 (big-endian ones are converted; f64 becomes f32).
   static RecordFile open(const std::filesystem::path& path);
 
   /// Whether the name says so: .npy, .idx, .idx.gz, *-ubyte, *-ubyte.gz, *.idx?-ubyte...
@@ -91,26 +92,57 @@ class PRS_API RecordFile {
   std::shared_ptr<const State> state_;
 };
 
-/// One thing to score: an image file, or one record of a record file.
+/// One thing to score: an image file, or one record of a record file. A view into the ImageList
+/// that it came from, which must outlive it.
 struct PRS_API ImageItem {
-  std::filesystem::path path;
+  const std::filesystem::path& path;
   std::int64_t record = -1;  ///< -1: an image file.
   /// "path" or "path#17".
   std::string name() const;
 };
 
-/// What expand_image_arguments found.
-struct ImageList {
-  std::vector<ImageItem> items;
-  std::vector<RecordFile> record_files;             ///< Opened ones, in order of appearance.
-  std::vector<std::filesystem::path> record_paths;  ///< Their paths, same order.
+/// Items to score in order, numbered from 0. A record file takes the same memory however many
+/// records it has. Not thread-safe while files are added, safe to read from several threads after.
+class PRS_API ImageList {
+ public:
+  /// Items that follow one another: an image file, or all records of a record file.
+  struct Entry {
+    std::filesystem::path path;
+    std::int64_t first = 0;         ///< Number of the first item.
+    std::int64_t count = 1;         ///< 0 for a record file without records.
+    std::int64_t record_file = -1;  ///< Which of record_files(); -1: an image file.
+  };
+  struct ListedRecordFile {
+    std::optional<RecordFile> file;
+    std::string error;  ///< Why there is no `file`, beginning with its path.
+  };
+
+  void add_image(const std::filesystem::path& path);
+  /// A file that is added again is not opened again. One that cannot be opened does not throw: it
+  /// becomes one item, without a record, whose failure record_files() tells.
+  void add_records(const std::filesystem::path& path);
+
+  std::int64_t size() const noexcept;
+  /// `index` must be below size().
+  ImageItem item(std::int64_t index) const;
+  /// The entry that holds an item.
+  const Entry& entry_of(std::int64_t index) const;
+  const std::vector<Entry>& entries() const noexcept { return entries_; }
+  /// In order of their first appearance.
+  const std::vector<ListedRecordFile>& record_files() const noexcept { return record_files_; }
+
+ private:
+  std::vector<Entry> entries_;
+  std::vector<ListedRecordFile> record_files_;
+  std::map<std::filesystem::path, std::int64_t> known_;  // Which of record_files_.
 };
 
 /// Turns command-line arguments into items, in argument order: files, folders (recursively, sorted
 /// by path, image files only: by extension), globs (*, ?, [..], ** crosses folders; for shells that
 /// do not expand them, or when quoted), IDX and NPY files (every record), and "@list" or "-" (a
 /// list of the former, one a line, from a file or standard input; blank lines skipped). Throws
-/// invalid argument naming an argument that matches nothing.
+/// invalid argument naming an argument that matches nothing; files that exist fail when they are
+/// read, alone.
 PRS_API ImageList expand_image_arguments(std::span<const std::string> arguments);
 
 /// Whether the extension is one of the image formats that decode_image reads.

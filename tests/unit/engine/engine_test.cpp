@@ -1,7 +1,9 @@
 #include "prs/engine.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -9,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include "cpu/pack_cache.hpp"
 #include "onnx/importer.hpp"
 #include "support/allocation_count.hpp"
 #include "support/expect_error.hpp"
@@ -117,6 +120,70 @@ TEST_F(EngineTest, OpensAFixedBatch) {
     expect_scores(engine.run(images.view()), truth(model, images, {}, {1, 8, 8}));
     EXPECT_TRUE(engine.describe(32).batch_open);
   }
+}
+
+TEST_F(EngineTest, OpensABatchThatOnlyTheOutputFixes) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  auto* output = model.proto().mutable_graph()->mutable_output(0);
+  output->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->set_dim_value(1);
+  const Engine engine = load(model);
+  const Tensor images = pixels({23, 8, 8});
+  expect_scores(engine.run(images.view()), truth(model, images, {}, {1, 8, 8}));
+  const ModelDescription description = engine.describe(8);
+  EXPECT_TRUE(description.batch_open);
+  EXPECT_EQ(description.batch, 8);
+  EXPECT_EQ(description.notes.at(0),
+            "output 'scores' is declared f32[1,4]: its batch is ignored, the input's is open");
+}
+
+TEST_F(EngineTest, OpensABatchThatANodeInsideFixes) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  *model.proto().mutable_graph()->mutable_initializer(2) =
+      test::to_tensor_proto("target", tensor<std::int64_t>({2}, {1, 80}));
+  const Engine engine = load(model);
+  const Tensor images = pixels({23, 8, 8});
+  expect_scores(engine.run(images.view()), truth(model, images, {}, {1, 8, 8}));
+  EXPECT_TRUE(engine.describe(8).batch_open);
+}
+
+TEST_F(EngineTest, ComputesOneImageAtATimeWhereANodeInsideFixesTheBatch) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  *model.proto().mutable_graph()->mutable_initializer(2) =
+      test::to_tensor_proto("target", tensor<std::int64_t>({2}, {1, 80}));
+  // The batch twice over, and the first again: that images stay apart cannot be told.
+  model.node("Concat", {"scores", "scores"}, {"twice"}, {test::int_attr("axis", 0)});
+  model.node("ReduceMean", {"twice"}, {"mean"}, {test::ints_attr("axes", {0})});
+  model.proto().mutable_graph()->mutable_output(0)->set_name("mean");
+  const Engine engine = load(model);
+  const Tensor images = pixels({5, 8, 8});
+  expect_scores(engine.run(images.view()), truth(model, images, {}, {1, 8, 8}));
+  EXPECT_FALSE(engine.describe(8).batch_open);
+}
+
+TEST_F(EngineTest, NamesNoBatchThatTheCallerNeverGave) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  *model.proto().mutable_graph()->mutable_initializer(2) =
+      test::to_tensor_proto("target", tensor<std::int64_t>({2}, {1, 81}));
+  try {
+    load(model);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("[1,5,4,4]"), std::string::npos) << error.message();
+    EXPECT_EQ(error.message().find("[3,"), std::string::npos) << error.message();
+  }
+}
+
+TEST_F(EngineTest, TakesPixelsThroughAViewWhoseTypeIsDeclared) {
+  ModelBuilder model(8, 13);
+  model.input("image", DType::kFloat32, {"N", 1, 2, 2});
+  model.initializer("m", random_tensor(DType::kFloat32, {4, 4}, random_));
+  model.node("Flatten", {"image"}, {"flat"});
+  model.node("MatMul", {"flat", "m"}, {"scores"});
+  model.output("scores", DType::kFloat32, {"N", 4});
+  *model.proto().mutable_graph()->add_value_info() =
+      ModelBuilder(8, 13).input("flat", DType::kFloat32, {"N", 4});
+  const Tensor images = pixels({3, 2, 2});
+  expect_scores(load(model).run(images.view()), truth(model, images, {}, {1, 2, 2}));
 }
 
 TEST_F(EngineTest, PadsTheLastChunkOfABatchThatCannotBeOpened) {
@@ -229,9 +296,132 @@ TEST_F(EngineTest, ReadsSettingsAndLabelsFromMetadataAndSidecar) {
   sidecar_error(R"({"scael":1})", "unknown key \"scael\"");
   sidecar_error(R"({"scale":"big"})", "\"scale\" must be a number");
   sidecar_error(R"({"std":0})", "std must not be 0");
-  sidecar_error(R"({"labels":["x"]})", "1 labels for 4 classes");
   sidecar_error(R"({"channels":3})", "channels 3 does not fit");
   sidecar_error(R"({"layout":"upside-down"})", "layout");
+}
+
+TEST_F(EngineTest, TurnsChannelsRoundForModelsThatTakeBgr) {
+  const auto build = [](bool planar) {
+    ModelBuilder model(8, 13);
+    if (planar) {
+      model.input("x", DType::kFloat32, {"N", 3, 2, 2});
+    } else {
+      model.input("x", DType::kFloat32, {"N", 2, 2, 3});
+    }
+    model.node("ReduceMax", {"x"}, {"y"},
+               {test::ints_attr("axes", planar ? std::vector<std::int64_t>{2, 3}
+                                               : std::vector<std::int64_t>{1, 2}),
+                test::int_attr("keepdims", 0)});
+    model.output("y", DType::kFloat32, {"N", 3});
+    return model;
+  };
+  // Red, green and blue are 10, 20 and 30 everywhere.
+  Tensor planes(DType::kUint8, {1, 3, 2, 2});
+  Tensor interleaved(DType::kUint8, {1, 2, 2, 3});
+  Tensor values(DType::kFloat32, {1, 3, 2, 2});
+  for (std::int64_t i = 0; i < 12; ++i) {
+    planes.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(10 * (1 + i / 4));
+    interleaved.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(10 * (1 + i % 3));
+    values.as<float>()[i] = static_cast<float>(10 * (1 + i / 4));
+  }
+  const std::vector<float> rgb = {9, 18, 27};
+  const std::vector<float> bgr = {29, 18, 7};
+  EngineOptions options;
+  options.preprocess.scale = 1.0;
+  options.preprocess.mean = std::vector<double>{1, 2, 3};
+  for (const bool planar : {true, false}) {
+    ModelBuilder model = build(planar);
+    options.preprocess.bgr.reset();
+    EXPECT_EQ(load(model, options).run(planes.view()), rgb);
+    options.preprocess.bgr = true;
+    const Engine engine = load(model, options);
+    EXPECT_TRUE(engine.input().preprocess.bgr);
+    EXPECT_EQ(engine.run(planes.view()), bgr);
+    EXPECT_EQ(engine.run(interleaved.view()), bgr);
+    // f32 values are the model's input already.
+    EXPECT_EQ(engine.run(values.view()), (std::vector<float>{10, 20, 30}));
+    const Tensor flat = planar ? planes.reshaped({1, 12}) : interleaved.reshaped({1, 12});
+    EXPECT_EQ(engine.run(flat.view()), bgr);
+  }
+}
+
+TEST_F(EngineTest, ReadsTheChannelOrderFromMetadataAndSidecar) {
+  ModelBuilder model = convnet({"N", 3, 8, 8}, 3);
+  EXPECT_FALSE(load(model).input().preprocess.bgr);
+  model.metadata("Image.BitmapPixelFormat", "Bgr8");
+  model.metadata("Image.NominalPixelRange", "NominalRange_0_255");
+  const Engine engine = load(model);
+  EXPECT_TRUE(engine.input().preprocess.bgr);
+  EXPECT_EQ(engine.input().preprocess.scale, 1.0);
+  const auto& origins = engine.input().origins;
+  const std::string origin = "channel order: from the model's Image.BitmapPixelFormat";
+  EXPECT_EQ(std::count(origins.begin(), origins.end(), origin), 1);
+
+  const auto sidecar = [&](const std::string& json) {
+    std::ofstream(dir_.path() / "m.prs.json") << json;
+  };
+  sidecar(R"({"channel_order": "rgb"})");
+  EXPECT_FALSE(load(model).input().preprocess.bgr);
+  sidecar(R"({"channel_order": "rbg"})");
+  expect_error(ErrorCode::kInvalidArgument, "expected \"rgb\" or \"bgr\"", [&] { load(model); });
+}
+
+TEST_F(EngineTest, RefusesImageMetadataThatItCannotHonour) {
+  const auto metadata = [&](std::int64_t channels, const char* key, const char* value,
+                            const EngineOptions& options = {}) {
+    ModelBuilder model = convnet({"N", channels, 8, 8}, channels);
+    model.metadata(key, value);
+    return load(model, options);
+  };
+  const char* const format = "Image.BitmapPixelFormat";
+  const char* const range = "Image.NominalPixelRange";
+  metadata(1, format, "Gray8");
+  metadata(1, format, "Bgr8");
+  metadata(3, format, "Rgb8");
+  expect_error(ErrorCode::kInvalidArgument, "Image.BitmapPixelFormat is 'Gray8'",
+               [&] { metadata(3, format, "Gray8"); });
+  expect_error(ErrorCode::kInvalidArgument, "Image.BitmapPixelFormat is 'Bgra8'",
+               [&] { metadata(3, format, "Bgra8"); });
+  expect_error(ErrorCode::kInvalidArgument, "Image.NominalPixelRange is 'NominalRange_16_235'",
+               [&] { metadata(3, range, "NominalRange_16_235"); });
+  EngineOptions options;
+  options.preprocess.bgr = true;
+  options.preprocess.scale = 1.0;
+  EXPECT_TRUE(metadata(3, format, "Bgra8", options).input().preprocess.bgr);
+  metadata(3, range, "NominalRange_16_235", options);
+}
+
+TEST_F(EngineTest, TakesLabelsThatFitTheScoredOutput) {
+  ModelBuilder model = convnet({"N", 1, 8, 8}, 1);
+  model.output("f", DType::kFloat32, {"N", 80});
+  model.metadata("prs", R"({"labels":["a","b","c","d"]})");
+  EXPECT_EQ(load(model).labels()[3], "d");
+
+  // The model's own are for its first output: another one is scored without.
+  EngineOptions options;
+  options.output = "f";
+  const Engine other = load(model, options);
+  EXPECT_TRUE(other.labels().empty());
+  EXPECT_EQ(other.input().origins.back(),
+            "labels: ignored, 4 class names for the 80 scores of output 'f'");
+
+  // Given ones overrule, and must fit.
+  options.output = "";
+  options.labels = {"e", "f", "g", "h"};
+  EXPECT_EQ(load(model, options).labels()[3], "h");
+  options.labels = std::vector<std::string>{};
+  EXPECT_TRUE(load(model, options).labels().empty());
+  options.labels = {"e", "f", "g"};
+  expect_error(ErrorCode::kInvalidArgument,
+               "m.onnx: 3 class names for the 4 scores of output 'scores'",
+               [&] { load(model, options); });
+
+  model.proto().clear_metadata_props();
+  model.metadata("prs", R"({"labels":["only one"]})");
+  options.labels = {"e", "f", "g", "h"};
+  EXPECT_EQ(load(model, options).labels()[3], "h");
+  EXPECT_EQ(load(model, options).classify(pixels({1, 8, 8}).view())[0].top[0].label.size(), 1U);
+  EXPECT_TRUE(load(model).labels().empty());
 }
 
 TEST_F(EngineTest, TopSortsByScoreThenIndexWithNanLast) {
@@ -260,6 +450,58 @@ TEST_F(EngineTest, AllocatesNothingOnceWarm) {
     EXPECT_EQ(test::allocation_count() - before, 0);
   }
 }
+
+TEST(PackCacheTest, PacksOnceForAsLongAsSomebodyUsesIt) {
+  cpu::PackCache cache;
+  const Tensor constant = tensor<float>({2}, {1, 2});
+  int made = 0;
+  const auto get = [&](const Tensor& of, const std::string& layout) {
+    return cache.get(of, layout, [&] {
+      ++made;
+      return tensor<float>({1}, {static_cast<float>(made)});
+    });
+  };
+  auto first = get(constant, "a");
+  EXPECT_EQ(get(constant, "a"), first);
+  EXPECT_EQ(made, 1);
+  const auto other = get(constant, "b");
+  EXPECT_EQ(*other->as<float>(), 2.0F);
+  EXPECT_EQ(*get(tensor<float>({2}, {1, 2}), "a")->as<float>(), 3.0F);
+  first.reset();
+  EXPECT_EQ(*get(constant, "a")->as<float>(), 4.0F);
+  // Many that come and go leave the one that is in use alone.
+  for (int i = 0; i < 1000; ++i) get(tensor<float>({1}, {0}), std::to_string(i));
+  EXPECT_EQ(get(constant, "b"), other);
+}
+
+#ifndef PRS_SANITIZED
+std::int64_t resident_bytes() {
+  std::int64_t total = 0;
+  std::int64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+TEST_F(EngineTest, KeepsOneCopyOfTheWeightsForAllBatchSizes) {
+  Tensor filled(DType::kFloat32, {2048, 2048});
+  std::fill_n(filled.as<float>(), filled.elements(), 0.25F);
+  ModelBuilder model(8, 13);
+  model.input("x", DType::kFloat32, {"N", 1, 32, 64});
+  model.initializer("w", filled);
+  model.node("Flatten", {"x"}, {"f"});
+  model.node("Relu", {"f"}, {"r"});
+  model.node("MatMul", {"r", "w"}, {"scores"});
+  model.output("scores", DType::kFloat32, {"N", 2048});
+  EngineOptions options;
+  options.threads = 1;
+  const Engine engine = load(model, options);
+  engine.run(pixels({1, 32, 64}).view());
+  const std::int64_t before = resident_bytes();
+  for (const std::int64_t batch : {2, 4, 8, 16}) engine.run(pixels({batch, 32, 64}).view());
+  // Each batch size used to pack its own.
+  EXPECT_LT(resident_bytes() - before, filled.bytes());
+}
+#endif
 
 TEST_F(EngineTest, ServesSeveralThreadsAtOnce) {
   EngineOptions options;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "support/expect_error.hpp"
@@ -41,6 +42,38 @@ TEST(MemoryPlan, LiveBuffersNeverOverlapAndAreAligned) {
       }
     }
   }
+}
+
+TEST(MemoryPlan, PlacesManyBuffersSafelyAndTightly) {
+  std::mt19937_64 random(13);
+  std::vector<Lifetime> lifetimes;
+  std::vector<std::int64_t> alive_bytes(30'000, 0);
+  for (int step = 0; step < 20'000; ++step) {
+    const Lifetime buffer{static_cast<std::int64_t>(random() % 5000), step,
+                          step + static_cast<int>(random() % 20)};
+    lifetimes.push_back(buffer);
+    for (int i = buffer.first; i <= buffer.last; ++i) {
+      alive_bytes[static_cast<std::size_t>(i)] += buffer.size_bytes;
+    }
+  }
+  const MemoryPlan plan = plan_memory(lifetimes);
+  for (std::size_t i = 0; i < lifetimes.size(); ++i) {
+    EXPECT_EQ(plan.offsets[i] % kArenaAlignment, 0);
+    EXPECT_LE(plan.offsets[i] + lifetimes[i].size_bytes, plan.arena_bytes);
+    for (std::size_t k = i < 20 ? 0 : i - 20; k < i; ++k) {
+      if (lifetimes[k].last < lifetimes[i].first) continue;
+      EXPECT_FALSE(share_bytes(lifetimes[i], plan.offsets[i], lifetimes[k], plan.offsets[k]))
+          << "buffers " << i << " and " << k;
+    }
+  }
+  const std::int64_t most = *std::max_element(alive_bytes.begin(), alive_bytes.end());
+  EXPECT_LT(plan.arena_bytes, most + most / 2);
+}
+
+TEST(MemoryPlan, PlacesBuffersThatAreAllAliveAtOnceInOneSweep) {
+  const std::vector<Lifetime> lifetimes(200'000, Lifetime{1, 0, 1});
+  const MemoryPlan plan = plan_memory(lifetimes);
+  EXPECT_EQ(plan.arena_bytes, 200'000 * kArenaAlignment);
 }
 
 TEST(MemoryPlan, RefusesSizesThatOverflow) {

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <random>
 
+#include "backend.hpp"
 #include "graph/infer.hpp"
 #include "onnx/importer.hpp"
 #include "prs/model.hpp"
@@ -205,6 +207,78 @@ TEST(Passes, BypassIdentitiesUpToTheOutputs) {
   EXPECT_EQ(after.outputs[0].value, after.inputs[0].value);
 }
 
+/// x, then `count` times `op`; opset 13.
+Builder chain(const std::string& op, int count) {
+  Builder model;
+  model.input("x", DType::kFloat32, {2, 3});
+  std::string last = "x";
+  for (int i = 0; i < count; ++i) {
+    const std::string next = "v" + std::to_string(i);
+    model.node(op, {last}, {next});
+    last = next;
+  }
+  model.output(last, DType::kFloat32, {2, 3});
+  return model;
+}
+
+/// The seconds that it takes to make a model of the chain ready.
+double seconds_to_compile(const std::string& op, int count) {
+  const Graph graph = import(chain(op, count));
+  const auto begin = std::chrono::steady_clock::now();
+  const Graph after = optimized(graph, {2, 3});
+  const auto executable = make_backend("cpu")->compile(after, {});
+  EXPECT_EQ(executable->steps().size(), op == "Identity" ? 0U : static_cast<std::size_t>(count));
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+TEST(Passes, TakeTimeInProportionToTheNodes) {
+  for (const std::string op : {"Identity", "Relu", "Softmax"}) {
+    const double few = seconds_to_compile(op, 5'000);
+    const double many = seconds_to_compile(op, 80'000);
+    // Sixteen times the nodes; what is quadratic takes 256 times as long.
+    EXPECT_LT(many, 80.0 * few + 0.5) << op;
+  }
+}
+
+TEST(Passes, DoNotMultiplyWeightsThatSeveralLayersRead) {
+  std::mt19937_64 random(29);
+  Builder model;
+  model.input("x", DType::kFloat32, {1, 2, 4, 4});
+  model.initializer("w", random_tensor(DType::kFloat32, {2, 2, 1, 1}, random));
+  model.initializer("s", random_tensor(DType::kFloat32, {2, 1, 1}, random));
+  model.node("Conv", {"x", "w"}, {"a"});
+  model.node("Mul", {"a", "s"}, {"b"});
+  model.node("Conv", {"b", "w"}, {"c"});
+  model.node("Mul", {"c", "s"}, {"y"});
+  model.output("y", DType::kFloat32, {1, 2, 4, 4});
+  const Graph before = import(model);
+  const Graph after = optimized(before, {1, 2, 4, 4});
+  EXPECT_EQ(after.nodes.size(), 4U);
+  expect_same_results(before, after, {1, 2, 4, 4});
+}
+
+TEST(Passes, LetGoOfWeightsThatWereReplaced) {
+  std::mt19937_64 random(31);
+  Builder model;
+  model.input("x", DType::kFloat32, {1, 2, 4, 4});
+  model.initializer("w", random_tensor(DType::kFloat32, {2, 2, 1, 1}, random));
+  model.initializer("s", random_tensor(DType::kFloat32, {2, 1, 1}, random, 0.9, 1.1));
+  model.node("Conv", {"x", "w"}, {"v0"});
+  const int count = 200;
+  for (int i = 0; i < count; ++i) {
+    model.node("Mul", {"v" + std::to_string(i), "s"}, {"v" + std::to_string(i + 1)});
+  }
+  model.output("v" + std::to_string(count), DType::kFloat32, {1, 2, 4, 4});
+  const Graph before = import(model);
+  const Graph after = optimized(before, {1, 2, 4, 4});
+  const auto constants =
+      std::count_if(after.values.begin(), after.values.end(),
+                    [](const Value& value) { return value.constant != nullptr; });
+  EXPECT_LE(constants, 3);  // weights, bias, and the factor of the Muls that are left
+  EXPECT_LT(after.nodes.size(), before.nodes.size());
+  expect_same_results(before, after, {1, 2, 4, 4});
+}
+
 /// x -> Normalize -> (view) -> layer, as the engine builds it for u8 pixels.
 Graph normalized(const ModelBuilder& model, NormalizeParams params, const Shape& shape) {
   Graph graph = import(model);
@@ -397,6 +471,25 @@ TEST(Infer, ChecksDeclaredInputsAndOutputs) {
   });
 }
 
+TEST(Infer, ChecksDeclaredTypesBetweenNodes) {
+  Builder model;
+  model.input("x", DType::kFloat32, {3});
+  model.node("Relu", {"x"}, {"r"}).set_name("relu");
+  model.node("Neg", {"r"}, {"y"});
+  model.output("y", DType::kFloat32, {3});
+  auto* info = model.proto().mutable_graph()->add_value_info();
+  info->set_name("r");
+  const auto infer = [&](DType dtype) {
+    info->mutable_type()->mutable_tensor_type()->set_elem_type(static_cast<std::int32_t>(dtype));
+    Graph graph = import(model);
+    infer_and_fold(graph, std::vector<InputBinding>{{DType::kFloat32, {3}, nullptr}}, 1 << 20);
+  };
+  infer(DType::kFloat32);
+  test::expect_error(ErrorCode::kInvalidModel,
+                     "m.onnx: node 'relu' (Relu): output 'r' is declared i64, but is f32",
+                     [&] { infer(DType::kInt64); });
+}
+
 TEST(Infer, LimitsWhatFoldingMayMake) {
   Builder model;
   model.input("x", DType::kFloat32, {1});
@@ -413,6 +506,25 @@ TEST(Infer, LimitsWhatFoldingMayMake) {
   const Model loaded = Model::load(model.write(dir.path() / "m.onnx"));
   test::expect_error(ErrorCode::kOutOfMemory, "exceed the limit",
                      [&] { loaded.run(std::vector{tensor<float>({1}, {1})}); });
+}
+
+TEST(Infer, LimitsWhatFoldingMayComputeInAll) {
+  Builder model;
+  model.input("x", DType::kFloat32, {1});
+  model.initializer("size", tensor<std::int64_t>({1}, {100'000}));
+  model.node("ConstantOfShape", {"size"}, {"c"});
+  const int count = 1000;
+  std::vector<std::string> terms = {"x"};
+  for (int i = 0; i < count; ++i) {
+    terms.push_back("r" + std::to_string(i));
+    model.node("ReduceMax", {"c"}, {terms.back()});
+  }
+  model.node("Sum", terms, {"y"});
+  model.output("y", DType::kFloat32, {1});
+  Graph graph = import(model);
+  infer_and_fold(graph, std::vector<InputBinding>{{DType::kFloat32, {1}, nullptr}}, 1 << 20);
+  // Two operations a byte: twenty of the thousand reductions.
+  EXPECT_EQ(graph.nodes.size(), 1U + count - 20U);
 }
 
 TEST(ShapeInputs, FindsTheInputsThatShapesHangOn) {

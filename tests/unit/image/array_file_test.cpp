@@ -154,6 +154,15 @@ TEST_F(RecordFileTest, ReadsFilesWithoutRecords) {
   }
 }
 
+TEST_F(RecordFileTest, RefusesRecordsWithoutElements) {
+  constexpr std::uint32_t kHollow[] = {1000000, 0};
+  const Bytes idx = test::idx_file(0x08, kHollow, {});
+  expect_error(idx, "1000000 records without elements (u8[1000000,0])");
+  expect_error(test::gzip(idx), "1000000 records without elements");
+  expect_error(test::npy_file(npy_header("<f4", "(1000000000000, 0, 3)"), {}),
+               "1000000000000 records without elements");
+}
+
 TEST_F(RecordFileTest, RefusesRecordsOutOfRange) {
   const RecordFile file = open(test::idx_file(0x08, kImages, Bytes(12)));
   EXPECT_EQ(file.records(3, 0).bytes(), 0);

@@ -35,8 +35,8 @@ class ExpandImageArguments : public testing::Test {
   Names relative(const ImageList& list) const {
     Names names;
     const std::string prefix = folder_.path().native() + "/";
-    for (const ImageItem& item : list.items) {
-      const std::string name = item.name();
+    for (std::int64_t i = 0; i < list.size(); ++i) {
+      const std::string name = list.item(i).name();
       names.push_back(name.starts_with(prefix) ? name.substr(prefix.size()) : name);
     }
     return names;
@@ -107,9 +107,39 @@ TEST_F(ExpandImageArguments, GivesEveryRecordOfARecordFileAndOpensItOnce) {
   const ImageList list = expand_image_arguments(Names{path, at("b.png"), path});
   EXPECT_EQ(relative(list), (Names{"labels-idx1-ubyte#0", "labels-idx1-ubyte#1", "b.png",
                                    "labels-idx1-ubyte#0", "labels-idx1-ubyte#1"}));
-  ASSERT_EQ(list.record_files.size(), 1u);
-  EXPECT_EQ(list.record_files[0].count(), 2);
-  EXPECT_EQ(list.record_paths, std::vector<fs::path>{path});
+  ASSERT_EQ(list.record_files().size(), 1u);
+  EXPECT_EQ(list.record_files()[0].file->count(), 2);
+  EXPECT_EQ(list.entry_of(1).path, path);
+  EXPECT_EQ(list.entry_of(2).record_file, -1);
+  EXPECT_EQ(list.entry_of(4).first, 3);
+}
+
+TEST_F(ExpandImageArguments, SkipsRecordFilesWithoutRecords) {
+  constexpr std::uint32_t kNone[] = {0, 28, 28};
+  const std::string path = folder_.write("none.idx", test::idx_file(0x08, kNone, {}));
+  EXPECT_EQ(expand({path, at("b.png"), path, path, at("a.JPG"), path}), (Names{"b.png", "a.JPG"}));
+  EXPECT_EQ(expand_image_arguments(Names{path}).size(), 0);
+}
+
+TEST_F(ExpandImageArguments, ManyRecordsTakeNoMoreMemoryThanFew) {
+  constexpr std::uint32_t kMillions[] = {1u << 24};
+  const std::string path =
+      folder_.write("m.idx", test::idx_file(0x08, kMillions, test::Bytes(kMillions[0])));
+  const ImageList list = expand_image_arguments(Names{path, path, path});
+  EXPECT_EQ(list.size(), std::int64_t{3} << 24);
+  EXPECT_EQ(list.entries().size(), 3u);
+  EXPECT_EQ(list.item((std::int64_t{2} << 24) + 7).name(), path + "#7");
+}
+
+TEST_F(ExpandImageArguments, ARecordFileThatCannotBeOpenedIsOneItem) {
+  const std::string damaged = folder_.write("damaged.idx", "junk");
+  const std::string empty = folder_.write("empty.npy", "");
+  const ImageList list = expand_image_arguments(Names{damaged, at("b.png"), empty, damaged});
+  EXPECT_EQ(relative(list), (Names{"damaged.idx", "b.png", "empty.npy", "damaged.idx"}));
+  ASSERT_EQ(list.record_files().size(), 2u);
+  EXPECT_FALSE(list.record_files()[0].file);
+  EXPECT_EQ(list.record_files()[0].error.rfind(damaged + ": neither IDX", 0), 0u);
+  EXPECT_EQ(list.record_files()[1].error, empty + ": empty file");
 }
 
 TEST_F(ExpandImageArguments, ReadsListsFromAFile) {
@@ -140,7 +170,7 @@ TEST_F(ExpandImageArguments, NamesWhatMatchesNothing) {
   EXPECT_NE(error_of({"@" + at("sub")}).find("a folder, not a list"), std::string::npos);
   const std::string bad = folder_.write("bad", at("none.png"));
   // Another file of the list may be there: the missing one fails alone, when it is read.
-  EXPECT_EQ(expand_image_arguments(std::vector<std::string>{"@" + bad}).items.size(), 1u);
+  EXPECT_EQ(expand_image_arguments(std::vector<std::string>{"@" + bad}).size(), 1);
 }
 
 }  // namespace

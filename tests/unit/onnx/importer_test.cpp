@@ -7,9 +7,11 @@
 #include <functional>
 #include <random>
 
+#include "onnx/wire_size.hpp"
 #include "support/expect_error.hpp"
 #include "support/onnx_builder.hpp"
 #include "support/op_test.hpp"
+#include "support/sample_models.hpp"
 #include "support/temp_dir.hpp"
 
 namespace prs {
@@ -91,6 +93,51 @@ TEST(Importer, TakesInitializersThatAreListedAsInputs) {
   EXPECT_EQ(imported.graph.value(imported.graph.inputs[0].value).name, "x");
 }
 
+TEST(Importer, RefusesDeclarationsThatContradictAnInitializer) {
+  const auto declared = [](DType dtype, const std::vector<test::Dim>& dims) {
+    ModelBuilder model = small_model(3, 8);
+    model.input("w", dtype, dims);
+    import(model);
+  };
+  declared(DType::kFloat32, {"K"});
+  declared(DType::kFloat32, {-1});
+  declared(DType::kFloat32, {0});
+  expect_error(ErrorCode::kInvalidModel,
+               "m.onnx: input 'w' is declared f32[4], but the initializer of that name is f32[3]",
+               [&] { declared(DType::kFloat32, {4}); });
+  expect_error(ErrorCode::kInvalidModel, "declared f32[3,1]", [&] {
+    declared(DType::kFloat32, {3, 1});
+  });
+  expect_error(ErrorCode::kInvalidModel, "declared i64[3]", [&] { declared(DType::kInt64, {3}); });
+}
+
+TEST(Importer, RefusesValueInfoThatContradictsAnInitializerOrAnInput) {
+  const auto declared = [](const std::string& name, DType dtype,
+                           const std::vector<test::Dim>& dims) {
+    ModelBuilder model = small_model();
+    *model.proto().mutable_graph()->add_value_info() = model.input(name, dtype, dims);
+    model.proto().mutable_graph()->mutable_input()->RemoveLast();
+    return import(model);
+  };
+  declared("w", DType::kFloat32, {3});
+  declared("x", DType::kFloat32, {5, 3});
+  declared("stale", DType::kInt64, {5});
+  // What nodes make is known when it is inferred; a stale shape of it does no harm.
+  EXPECT_EQ(declared("y", DType::kFloat16, {9, 9}).graph.values.back().declared, DType::kFloat16);
+  expect_error(
+      ErrorCode::kInvalidModel,
+      "m.onnx: value_info 'w' is declared f32[2], but the initializer of that name is f32[3]",
+      [&] { declared("w", DType::kFloat32, {2}); });
+  expect_error(
+      ErrorCode::kInvalidModel,
+      "m.onnx: value_info 'x' is declared f32[?,4], but the input of that name is f32[?,3]", [&] {
+        declared("x", DType::kFloat32, {"N", 4});
+      });
+  expect_error(ErrorCode::kInvalidModel, "value_info 'x' is declared i32", [&] {
+    declared("x", DType::kInt32, {"N", 3});
+  });
+}
+
 TEST(Importer, ReadsWeightsFromRawDataAndTypedFields) {
   for (const bool raw : {true, false}) {
     for (const DType dtype : {DType::kFloat32, DType::kFloat64, DType::kInt8, DType::kInt16,
@@ -155,6 +202,18 @@ TEST(Importer, NamesFileNodeAndOperatorOfWhatItCannotRead) {
                [&] { import(no_output); });
 }
 
+TEST(Importer, RefusesARequiredOutputWithoutAName) {
+  for (const auto& [name, bytes] : test::refused_models()) {
+    SCOPED_TRACE(name);
+    expect_error(ErrorCode::kInvalidModel, "output 0 is missing",
+                 [&, &bytes = bytes] { onnx::import_bytes(bytes, "m.onnx", {}); });
+  }
+  ModelBuilder none = small_model();
+  none.node("Relu", {"x"}, {}).set_name("silent");
+  expect_error(ErrorCode::kInvalidModel, "node 'silent' (Relu): 0 outputs; it gives 1..1",
+               [&] { import(none); });
+}
+
 TEST(Importer, CannotBeUsedToCallInternalOperators) {
   ModelBuilder model = small_model();
   auto* node = model.proto().mutable_graph()->mutable_node(0);
@@ -181,6 +240,26 @@ TEST(Importer, ChecksTensorSizesBeforeTakingMemory) {
   expect_error(ErrorCode::kUnsupported, "element type number 17", [&] { import(model); });
   weights->set_data_type(99);
   expect_error(ErrorCode::kInvalidModel, "unknown element type number 99", [&] { import(model); });
+}
+
+TEST(Importer, NamesTheFileOnce) {
+  const auto message = [](const ModelBuilder& model) -> std::string {
+    try {
+      import(model);
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return "no error";
+  };
+  ModelBuilder model = small_model();
+  model.proto().mutable_graph()->mutable_initializer(0)->set_dims(0, 4);
+  EXPECT_EQ(message(model),
+            "m.onnx: node 'scale' (Mul): initializer 'w': 12 bytes of raw data for a tensor "
+            "f32[4]");
+  model.proto().mutable_graph()->clear_node();
+  model.output("w", DType::kFloat32, {4});
+  model.proto().mutable_graph()->mutable_output()->DeleteSubrange(0, 1);
+  EXPECT_EQ(message(model), "m.onnx: initializer 'w': 12 bytes of raw data for a tensor f32[4]");
 }
 
 TEST(Importer, EscapesNamesInMessages) {
@@ -253,6 +332,33 @@ TEST_F(ExternalDataTest, RefusesPathsThatLeaveTheFolder) {
   }
 }
 
+TEST_F(ExternalDataTest, ReadsEqualRangesOnceAndRefusesMoreThanTheFilesHold) {
+  // w.bin has 16 bytes, under two names.
+  std::filesystem::create_hard_link(folder_ / "w.bin", folder_ / "same.bin");
+  ModelBuilder model = external("w.bin", "4", "12");
+  const auto add = [&](const std::string& name, const std::string& offset) {
+    auto& graph = *model.proto().mutable_graph();
+    auto* weights = graph.add_initializer();
+    *weights = graph.initializer(0);
+    weights->set_name(name);
+    weights->mutable_external_data(0)->set_value("same.bin");
+    weights->mutable_external_data(1)->set_value(offset);
+    model.node("Neg", {name}, {"neg_" + name});
+  };
+  for (int i = 0; i < 100; ++i) add("equal" + std::to_string(i), "4");
+  const onnx::ImportedModel shared = load(model);
+  const auto weights = [&](std::size_t node, std::size_t input) {
+    return shared.graph.value(shared.graph.nodes[node].inputs[input]).constant;
+  };
+  EXPECT_EQ(shared.initializer_bytes, 12);
+  EXPECT_EQ(weights(0, 1)->data(), weights(100, 0)->data());
+  add("overlapping", "0");
+  expect_error(ErrorCode::kInvalidModel,
+               "m.onnx: node 'Neg_101' (Neg): initializer 'overlapping': external data: 12 bytes "
+               "are wanted after 12 others, but the files named so far have 16 in all",
+               [&] { load(model); });
+}
+
 TEST_F(ExternalDataTest, ChecksOffsetsAndLengths) {
   expect_error(ErrorCode::kInvalidModel, "at offset 8", [&] { load(external("w.bin", "8")); });
   expect_error(ErrorCode::kInvalidModel, "length 8", [&] { load(external("w.bin", "0", "8")); });
@@ -279,6 +385,52 @@ TEST(Importer, RefusesFilesThatAreNoModels) {
   limits.max_file_bytes = 4;
   expect_error(ErrorCode::kInvalidModel, "exceed the limit",
                [&] { onnx::import_file(write("12345"), limits); });
+}
+
+/// A model file whose graph holds `count` times `part`.
+std::string graph_of(const std::string& part, std::size_t count) {
+  std::string body;
+  for (std::size_t i = 0; i < count; ++i) body += part;
+  std::string bytes = "\x08\x08\x3A";  // IR version 8, then the graph
+  for (std::size_t size = body.size(); size > 0; size >>= 7) {
+    bytes += static_cast<char>((size & 0x7F) | (size > 0x7F ? 0x80 : 0));
+  }
+  return bytes + body;
+}
+
+TEST(Importer, RefusesFilesMadeOfEmptyParts) {
+  const std::string attribute = std::string("\x0A\x02\x2A\x00", 4);  // in a node
+  const std::string unknown = std::string("\x9A\x06\x00", 3);
+  for (const std::string& part :
+       {std::string("\x0A\x00", 2), std::string("\x2A\x00", 2), std::string("\x62\x00", 2),
+        std::string("\x6A\x00", 2), attribute, unknown}) {
+    const std::string bytes = graph_of(part, 2'000'000);
+    expect_error(ErrorCode::kInvalidModel, "made of almost empty parts",
+                 [&] { onnx::import_bytes(bytes, "m.onnx", {}); });
+  }
+}
+
+TEST(Importer, ForeseesTheMemoryOfAParsedModel) {
+  ModelBuilder model = small_model();
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = "a value with a long name " + std::to_string(i);
+    model.node("Clip", {"x", name, ""}, {name + " out"}, {test::ints_attr("ints", {1, 2, 300})});
+    model.initializer(name, tensor<std::int64_t>({5}, {1, 2, 3, 4, 5}), i % 2 == 0);
+    model.input("other" + name, DType::kFloat32, {"N", 3});
+  }
+  const std::string bytes = model.serialize();
+  ::onnx::ModelProto parsed;
+  ASSERT_TRUE(parsed.ParseFromString(bytes));
+  const auto truth = static_cast<double>(parsed.SpaceUsedLong());
+  EXPECT_NEAR(static_cast<double>(onnx::parsed_model_bytes(bytes)) / truth, 1.0, 0.25);
+}
+
+TEST(Importer, ForeseesNothingBeyondTheEndOfAFile) {
+  // A number as a block of a million bytes that are not there.
+  const std::string packed("\x08\x08\x0A\xC0\x84\x3D", 6);
+  EXPECT_LT(onnx::parsed_model_bytes(packed), 10'000);
+  expect_error(ErrorCode::kInvalidModel, "protobuf cannot parse",
+               [&] { onnx::import_bytes(packed, "m.onnx", {}); });
 }
 
 TEST(Importer, RefusesEveryTruncationOfAModel) {
