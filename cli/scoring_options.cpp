@@ -85,7 +85,8 @@ void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
       .add_option_function<std::string>(
           "--scale",
           [&overrides](const std::string& text) {
-            const std::vector<double> values = parse_numbers("--scale", text);
+            std::vector<double> values;
+            parse_flag("--scale", [&] { values = entry::parse_numbers(text); });
             if (values.size() != 1) {
               throw CLI::ValidationError("--scale", fmt::format("'{}' is not one number", text));
             }
