@@ -52,8 +52,9 @@ function(prs_add_isa_sources target)
       ${PROJECT_SOURCE_DIR}/core/include)
     target_compile_definitions(${object} PRIVATE PRS_ISA=${level})
     # Optimised in every build type: without inlining, the standard library's inline functions
-    # would be shared between the levels.
-    target_compile_options(${object} PRIVATE -O3 ${flags_${level}})
+    # would be shared between the levels. Instrumented code takes minutes to compile at -O3.
+    target_compile_options(${object} PRIVATE $<IF:$<BOOL:${PRS_SANITIZE}>,-O1,-O3>
+      ${flags_${level}})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${object}>)
   endforeach()
 endfunction()

@@ -5,12 +5,13 @@
 #
 # Installs the Debian packages that are missing (asks nothing), builds the program into
 # build/release, writes the test images of Fashion-MNIST as PNG files, scores them with
-# models/lenet.onnx and tells accuracy, speed and where the output lies. A second call only scores.
+# models/lenet.onnx on worker processes and tells accuracy, duration and where the output lies. A
+# second call only scores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
   "") ;;
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "scripts/quickstart.sh"; exit 0 ;;
+  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "scripts/quickstart.sh"; exit 0 ;;
   *) echo "quickstart.sh: unknown argument $1; see --help" >&2; exit 2 ;;
 esac
 
@@ -18,7 +19,8 @@ program=build/release/bin/prs-gpu
 model=models/lenet.onnx
 data=build/fashion-mnist
 images=$data/images
-scores=$data/scores.txt
+step=examples/fashion-mnist/step-png.yml
+runs=build/runs/fashion-mnist-png
 source=/usr/share/datasets/fashion-mnist
 log=build/quickstart.log
 mkdir -p "$data"
@@ -64,12 +66,13 @@ if [[ ! -d $images ]]; then
   step "Writing 10,000 images to $images" export_images
 fi
 
-echo "Scoring them with $model:"
-"$program" score --model "$model" "$images" --output "$scores" --overwrite 2>&1 | tee -a "$log"
+echo "Scoring them with $model: prs-gpu run $step"
+"$program" run "$step" --overwrite 2>&1 | tee -a "$log"
 "$program" --log-level warn evaluate --model "$model" --labels "$images/labels.csv" "$images" \
   >"$data/evaluation.txt"
 head -n 1 "$data/evaluation.txt"
 echo
-echo "output:     $scores (one line an image: name: class)"
+echo "output:     $runs/fashion-mnist.txt (one line an image: name: class)"
+echo "logs:       $runs/logs"
 echo "evaluation: $data/evaluation.txt (per class, confusion matrix)"
 echo "program:    $program --help"

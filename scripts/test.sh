@@ -4,10 +4,10 @@
 #   scripts/test.sh
 #
 # Installs the Debian packages that are missing (asks nothing). Runs, each in build/<preset>:
-#   asan      unit and integration tests under AddressSanitizer and UBSan
+#   asan      unit, simulation and integration tests under AddressSanitizer and UBSan
 #   tsan      the tests of what runs in several threads, under ThreadSanitizer
 #   fuzz      each fuzzer for PRS_FUZZ_SECONDS (30)
-#   release   everything: unit, conformance, integration, lint
+#   release   everything: unit, conformance, simulation, integration, lint
 # Fails when one of them fails. PRS_PRESETS="release asan" runs some only, in that order.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,7 +57,7 @@ configure_and_build() {
 run_tests() {
   local select=() prefix=()
   case $1 in
-    asan) select=(-L 'unit|integration') ;;
+    asan) select=(-L 'unit|integration|simulation') ;;
     tsan)
       select=(-R "$threaded")
       # Newer kernels place memory where g++ 12's ThreadSanitizer does not expect it.

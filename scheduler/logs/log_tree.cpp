@@ -293,7 +293,9 @@ std::string job_result_text(const JobResult& result, const Paths& paths) {
       "Status:       {}\nReason:       {}\nMini-batches: {}, {} of them failed\n"
       "Items:        {}: {} succeeded, {} failed\nDuration:     {}\nOutput:       {}\n",
       result.status, result.reason, result.mini_batches, result.mini_batches_failed, result.items,
-      result.items_succeeded, result.items_failed, duration_text(result.seconds), result.output);
+      result.items_succeeded, result.items_failed,
+      result.seconds < 60 ? fmt::format("{:.2f} s", result.seconds) : duration_text(result.seconds),
+      result.output);
   const auto add_list = [&text](std::string_view title, const std::vector<std::string>& lines) {
     if (lines.empty()) return;
     text += fmt::format("\n{}:\n", title);

@@ -34,7 +34,7 @@ SEARCH = {
     "bench": ("core/include",),
 }
 # Written by CMake at build time.
-GENERATED = {"generated/version_info.hpp", "completion_scripts.hpp"}
+GENERATED = {"generated/version_info.hpp", "completion_scripts.hpp", "protocol.pb.h"}
 # Only the room cuda may know CUDA.
 CUDA_HEADER = re.compile(r"(cuda|cublas|cudnn|nvml|driver_types|vector_types|device_launch)\w*\.h$"
                          r"|.*\.cuh$")
