@@ -44,6 +44,12 @@ function(prs_add_isa_sources target)
   set(flags_portable "")
   set(flags_avx2 -mavx2 -mfma)
   set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
+  # Optimised in every build type: without inlining, the standard library's inline functions would be
+  # shared between the levels. Instrumented code takes minutes to compile at -O3.
+  set(optimisation -O3)
+  if(PRS_SANITIZE)
+    set(optimisation -O1)
+  endif()
   foreach(level IN LISTS levels)
     set(object ${target}_isa_${level})
     add_library(${object} OBJECT ${ARGN})
@@ -51,10 +57,7 @@ function(prs_add_isa_sources target)
     target_include_directories(${object} PRIVATE ${PROJECT_SOURCE_DIR}/core
       ${PROJECT_SOURCE_DIR}/core/include)
     target_compile_definitions(${object} PRIVATE PRS_ISA=${level})
-    # Optimised in every build type: without inlining, the standard library's inline functions
-    # would be shared between the levels. Instrumented code takes minutes to compile at -O3.
-    target_compile_options(${object} PRIVATE $<IF:$<BOOL:${PRS_SANITIZE}>,-O1,-O3>
-      ${flags_${level}})
+    target_compile_options(${object} PRIVATE ${optimisation} ${flags_${level}})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${object}>)
   endforeach()
 endfunction()
