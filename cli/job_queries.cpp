@@ -171,6 +171,10 @@ void add_status(CLI::App& app, Command& chosen) {
   command->add_option("OUTPUT", options->output, "output folder of the job")->required();
   command->add_option("--format", options->format, "text, json")
       ->check(CLI::IsMember({"text", "json"}));
+  command->footer(
+      "\nExamples:\n"
+      "  prs-gpu status out\n"
+      "  prs-gpu status out --format json\n");
   command->callback([options, &chosen] {
     chosen = [options] { return status(options->output, options->format); };
   });

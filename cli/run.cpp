@@ -188,7 +188,10 @@ void add_resume(CLI::App& app, Command& chosen) {
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   command->footer(
       "\nAccepted mini-batches are not run again. The settings are those of the first start;\n"
-      "only limits, tries, timeouts and the number of workers can be changed by --set.\n");
+      "only limits, tries, timeouts and the number of workers can be changed by --set.\n"
+      "\nExamples:\n"
+      "  prs-gpu resume out\n"
+      "  prs-gpu resume out --set error_threshold=100\n");
   command->callback([options, &chosen] {
     chosen = [options] { return resume(options->output, options->assignments, options->quiet); };
   });

@@ -3,7 +3,7 @@ _prs_gpu() {
   local cur prev command="" word
   cur=${COMP_WORDS[COMP_CWORD]}
   prev=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="score evaluate inspect verify export-images completion"
+  local commands="score evaluate inspect verify export-images run resume status runs logs completion"
   local global="--help --version --log-level"
   local model="--model --device --threads --batch --model-output"
   local preprocessing="--scale --mean --std --invert --no-invert --layout --channel-order --channels --resize"
@@ -20,11 +20,15 @@ _prs_gpu() {
     --layout) values="nchw nhwc nhw flat" ;;
     --channel-order) values="rgb bgr" ;;
     --channels) values="1 3" ;;
+    --output-action) values="append_row summary_only" ;;
+    --output-format) values="text csv jsonl" ;;
+    --gpuless-workers) values="none unset" ;;
+    --compat) values="ours v1 v2 strict" ;;
     --format)
       values="text json"
       [[ $command == score ]] && values="text csv jsonl"
       ;;
-    --threads | --batch | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output)
+    --threads | --batch | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name)
       return
       ;;
     --data | --suite)
@@ -45,6 +49,17 @@ _prs_gpu() {
     inspect) options+=" $model $preprocessing --format" ;;
     verify) options+=" --model --data --suite --rtol --atol --format" ;;
     export-images) options+=" --output --limit --labels --overwrite" ;;
+    run)
+      options+=" --input --set --model --plugin --output --name --mini-batch-size --workers --gpus-per-worker"
+      options+=" --gpuless-workers --device --timeout --max-try --error-threshold --allowed-failed-count"
+      options+=" --allowed-failed-percent --output-action --append-row-file-name --output-format --top-k --compat"
+      options+=" --overwrite --ordered --strict-return-length --fail-on-empty --reuse-by-content --dry-run --format"
+      options+=" --example --quiet"
+      ;;
+    resume) options+=" --set --quiet" ;;
+    status) options+=" --format" ;;
+    runs) options+=" --limit --format" ;;
+    logs) options+=" --errors --worker --follow --paths" ;;
     completion)
       mapfile -t COMPREPLY < <(compgen -W "bash zsh $options" -- "$cur")
       return
