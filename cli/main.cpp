@@ -28,6 +28,7 @@ namespace {
 constexpr const char* kDescription =
     "Scores images with ONNX models, on the CPU or on CUDA devices of this machine.";
 constexpr const char* kExamples = R"(Examples:
+  prs-gpu run --model lenet.onnx --input photos/ --output out    a job on worker processes
   prs-gpu score --model lenet.onnx photos/            name and class of every image in a folder
   prs-gpu inspect lenet.onnx                          what is in a model, and how it will run
   prs-gpu evaluate --model lenet.onnx --labels labels.csv photos/

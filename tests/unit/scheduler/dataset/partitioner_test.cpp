@@ -80,9 +80,9 @@ TEST_F(Partition, D7_AFolderIsSortedByPathWithTheFoldersBelowIt) {
   const std::vector<std::string> arguments = {at("p")};
   const ImageList list = expand_image_arguments(arguments);
   const std::vector<MiniBatch> batches = test::partition(arguments, items(100));
-  ASSERT_EQ(batches[0].files.size(), list.items.size());
-  for (std::size_t i = 0; i < list.items.size(); ++i) {
-    EXPECT_EQ(batches[0].files[i], list.items[i].path);
+  ASSERT_EQ(static_cast<std::int64_t>(batches[0].files.size()), list.size());
+  for (std::size_t i = 0; i < batches[0].files.size(); ++i) {
+    EXPECT_EQ(batches[0].files[i], list.item(static_cast<std::int64_t>(i)).path);
   }
 }
 
