@@ -75,7 +75,7 @@ TEST_F(Chaos, TwoJobsCannotShareAnOutput) {
 
 TEST_F(Chaos, W4_AStoppedWorkerIsKilledAndReplaced) {
   items({"ok", "stop-once", "ok", "ok"});
-  const ProcessResult result = run({"--timeout", "2"});
+  const ProcessResult result = run({"--timeout", "3"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(rows(), rows_of(4));
   EXPECT_EQ(statuses()["RUN_TIMEOUT"], 1);

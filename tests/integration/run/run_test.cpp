@@ -121,7 +121,7 @@ TEST_F(Run, W3_AWorkerOutOfMemoryIsReplaced) {
 
 TEST_F(Run, W4_AHangingRunIsCutAndItsStackIsInTheLog) {
   items({"ok", "hang-once", "ok"});
-  const ProcessResult result = run({"--timeout", "1"});
+  const ProcessResult result = run({"--timeout", "3"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(rows(), rows_of(3));
   EXPECT_EQ(statuses()["RUN_TIMEOUT"], 1);
