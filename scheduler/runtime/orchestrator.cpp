@@ -7,6 +7,7 @@
 #include <csignal>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <prs/error.hpp>
 #include <utility>
@@ -58,6 +59,7 @@ class Orchestrator {
       : options_(options),
         step_(options.step),
         gpus_(find_gpus()),
+        partitioner_(options.resume ? nullptr : make_partitioner()),
         folder_(step_.output),
         journal_(open_journal()),
         record_(begin_record()),
@@ -74,6 +76,9 @@ class Orchestrator {
 
  private:
   job::Time now() const { return std::chrono::duration_cast<job::Time>(Clock::now() - start_); }
+  std::unique_ptr<dataset::Partitioner> make_partitioner() const {
+    return std::make_unique<dataset::Partitioner>(step_.inputs, step_.mini_batch_size);
+  }
   store::Journal open_journal();
   store::JobRecord begin_record();
   int workers_wanted() const;
@@ -131,13 +136,14 @@ class Orchestrator {
   const config::Step& step_;
   const Clock::time_point start_ = Clock::now();
   NodeGpus gpus_;
+  /// While the listing goes on. Before the folder: it looks at the inputs.
+  std::unique_ptr<dataset::Partitioner> partitioner_;
   JobFolder folder_;
   EventLoop loop_;
   store::Journal journal_;
   store::JobRecord record_;
   logs::LogTree logs_;
   dataset::ListingWriter listing_;
-  std::optional<dataset::Partitioner> partitioner_;  ///< While the listing goes on.
   job::Job job_;
   Reporter reporter_;
   std::optional<monitor::ResourceMonitor> monitor_;
@@ -206,8 +212,8 @@ void Orchestrator::begin() {
                      [] { return gpu::query_usage(); });
   }
   if (options_.resume) restore_accepted();
-  if (!listing_.finished()) {
-    partitioner_.emplace(step_.inputs, step_.mini_batch_size);
+  if (!listing_.finished() && !partitioner_) {
+    partitioner_ = make_partitioner();
     // What an interrupted listing holds already has its ids.
     for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->next();
   }
@@ -674,7 +680,6 @@ int default_process_count(std::size_t gpus) {
 RunOutcome run_job(const RunOptions& options) {
   // Before the output folder is touched.
   entry::check_entry(options.step);
-  if (!options.resume) dataset::Partitioner(options.step.inputs, options.step.mini_batch_size);
   return Orchestrator(options).run();
 }
 
