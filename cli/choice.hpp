@@ -36,4 +36,13 @@ void add_choice(CLI::App& command, const char* flag, T& target,
                   [&target, values](std::size_t index) { target = values[index]; });
 }
 
+/// How a command prints its result.
+enum class Format { kText, kJson };
+
+/// Adds --format, as add_choice().
+inline void add_format(CLI::App& command, Format& target) {
+  add_choice<Format>(command, "--format", target,
+                     {{"text", Format::kText}, {"json", Format::kJson}}, "text or json");
+}
+
 }  // namespace prs::cli

@@ -12,7 +12,7 @@
 namespace prs::cli {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kCompletionExamples = R"(Examples:
   source <(prs-gpu completion bash)                                      this shell
   prs-gpu completion bash > /etc/bash_completion.d/prs-gpu               all bash shells
   prs-gpu completion zsh > /usr/local/share/zsh/site-functions/_prs-gpu  all zsh shells
@@ -27,7 +27,7 @@ void add_completion(CLI::App& app, Command& chosen) {
       ->required()
       ->type_name("SHELL")
       ->check(CLI::IsMember(std::vector<std::string>{"bash", "zsh"}).description(""));
-  command.footer(kExamples);
+  command.footer(kCompletionExamples);
   command.callback([shell, &chosen] {
     chosen = [shell] {
       print(*shell == "bash" ? kBashCompletion : kZshCompletion);

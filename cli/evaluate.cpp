@@ -29,7 +29,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kEvaluateExamples = R"(Examples:
   prs-gpu evaluate --model lenet.onnx --labels t10k-labels-idx1-ubyte.gz t10k-images-idx3-ubyte.gz
   prs-gpu evaluate --model lenet.onnx --labels labels.csv photos/     rows: name,label
   prs-gpu evaluate --model lenet.onnx --labels photos/ photos/        photos/<class>/*.png
@@ -43,8 +43,6 @@ a label; exit code 3 when others did not.
 constexpr std::int64_t kMaxTextMatrix = 30;
 constexpr std::int64_t kMaxJsonMatrix = 1000;
 constexpr std::size_t kMaxConfusions = 20;
-
-enum class Format { kText, kJson };
 
 struct EvaluateOptions {
   ScoringOptions scoring;
@@ -212,10 +210,9 @@ void add_evaluate(CLI::App& app, Command& chosen) {
       ->required()
       ->type_name("LABELS");
   add_image_options(command, options->scoring, "--class-names");
-  add_choice<Format>(command, "--format", options->format,
-                     {{"text", Format::kText}, {"json", Format::kJson}}, "text or json");
+  add_format(command, options->format);
   add_preprocess_options(command, options->scoring);
-  command.footer(kExamples);
+  command.footer(kEvaluateExamples);
   command.callback([options, &chosen] { chosen = [options] { return evaluate(*options); }; });
 }
 

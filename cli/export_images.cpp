@@ -32,7 +32,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kExportImagesExamples = R"(Examples:
   prs-gpu export-images t10k-images-idx3-ubyte.gz --output photos
   prs-gpu export-images t10k-images-idx3-ubyte.gz --output photos --limit 100 \
       --labels t10k-labels-idx1-ubyte.gz
@@ -133,7 +133,7 @@ void add_export_images(CLI::App& app, Command& chosen) {
   command.add_option("--labels", options->labels, "IDX or NPY file of labels, one an image")
       ->type_name("FILE");
   command.add_flag("--overwrite", options->overwrite, "Write into a folder that is not empty");
-  command.footer(kExamples);
+  command.footer(kExportImagesExamples);
   command.callback([options, &chosen] { chosen = [options] { return export_images(*options); }; });
 }
 

@@ -28,7 +28,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kInspectExamples = R"(Examples:
   prs-gpu inspect lenet.onnx                       inputs, preprocessing, layers, plan
   prs-gpu inspect lenet.onnx --batch 64            the plan for 64 images at once
   prs-gpu inspect model.onnx --resize=224x224      a model that leaves the image size open
@@ -37,8 +37,6 @@ constexpr const char* kExamples = R"(Examples:
 FLOP and bytes are for one image; bytes are activations read and written, without parameters. Models
 that take no images are shown with --batch for each open dimension.
 )";
-
-enum class Format { kText, kJson };
 
 /// What there is to tell about a model.
 struct Inspection {
@@ -247,10 +245,9 @@ void add_inspect(CLI::App& app, Command& chosen) {
   const auto format = std::make_shared<Format>(Format::kText);
   options->engine.max_batch = 1;
   add_model_options(command, *options, "model");
-  add_choice<Format>(command, "--format", *format,
-                     {{"text", Format::kText}, {"json", Format::kJson}}, "text or json");
+  add_format(command, *format);
   add_preprocess_options(command, *options);
-  command.footer(kExamples);
+  command.footer(kInspectExamples);
   command.callback([options, format, &chosen] {
     chosen = [options, format] {
       const Inspection inspection = inspect_model(*options);

@@ -28,7 +28,7 @@ using entry::RowWriter;
 
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kScoreExamples = R"(Examples:
   prs-gpu score --model lenet.onnx photos/                       a folder and all below it
   prs-gpu score --model lenet.onnx 'photos/**/*.png' more.jpg    globs and files
   prs-gpu score --model lenet.onnx t10k-images-idx3-ubyte.gz     the records of an IDX file
@@ -156,7 +156,7 @@ void add_score(CLI::App& app, Command& chosen) {
       ->type_name("FILE");
   command.add_flag("--overwrite", options->overwrite, "Replace files that exist");
   add_preprocess_options(command, options->scoring);
-  command.footer(kExamples);
+  command.footer(kScoreExamples);
   command.callback([options, &chosen] { chosen = [options] { return score(*options); }; });
 }
 

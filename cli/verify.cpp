@@ -35,7 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kVerifyExamples = R"(Examples:
   prs-gpu verify model.onnx --data test_data_set_0
   prs-gpu verify model.onnx --data .                   every folder here that holds output_0.pb
   prs-gpu verify --suite onnx/backend/test/data/node   every folder with a model.onnx is a case
@@ -44,8 +44,6 @@ constexpr const char* kExamples = R"(Examples:
 Passes when |got - expected| <= atol + rtol * |expected| (floats), or got = expected (others). Exit
 code: 0 nothing failed, 1 something failed, 2 usage. A case that prs-gpu does not support is no failure.
 )";
-
-enum class Format { kText, kJson };
 
 struct VerifyOptions {
   fs::path model;
@@ -292,9 +290,8 @@ void add_verify(CLI::App& app, Command& chosen) {
       ->type_name("X")
       ->check(CLI::Range(0.0, 1e6).description(""))
       ->capture_default_str();
-  add_choice<Format>(command, "--format", options->format,
-                     {{"text", Format::kText}, {"json", Format::kJson}}, "text or json");
-  command.footer(kExamples);
+  add_format(command, options->format);
+  command.footer(kVerifyExamples);
   command.callback([options, &chosen] { chosen = [options] { return verify(*options); }; });
 }
 

@@ -34,6 +34,17 @@ if(PRS_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${PRS_CCACHE})
 endif()
 
+# prs_compile_together(TARGET): with PRS_TOGETHER its sources are compiled several at a time.
+function(prs_compile_together target)
+  if(PRS_TOGETHER)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # A class whose members are of types in an anonymous namespace is fine in the one source that
+    # defines it, which is no longer the main source for the compiler.
+    target_compile_options(${target} PRIVATE
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
 # prs_add_isa_sources(TARGET SOURCE...): adds each source to TARGET once per instruction-set level.
 function(prs_add_isa_sources target)
   set(levels portable)

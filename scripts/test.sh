@@ -41,7 +41,7 @@ quietly() {
 }
 
 configure_and_build() {
-  local preset=$1 log=$2 target=() options=(-D PRS_TESTS=ON)
+  local preset=$1 log=$2 target=() options=(-D PRS_TESTS=ON -D PRS_TOGETHER=ON)
   case $preset in
     tsan) target=(--target unit_threads unit_engine) ;;
     fuzz)

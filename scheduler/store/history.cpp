@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int32_t kApplicationId = 0x50525348;  // "PRSH"
-constexpr std::int64_t kVersion = 1;
-constexpr const char* kSchema = R"(
+constexpr std::int32_t kHistoryId = 0x50525348;  // "PRSH"
+constexpr std::int64_t kHistoryVersion = 1;
+constexpr const char* kHistorySchema = R"(
   CREATE TABLE runs (
     run_id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -62,7 +62,7 @@ struct History::State {
                  {"move it away (the list of runs is lost, their outputs are not), or set PRS_HOME "
                   "to another folder",
                   kUnusable}) {
-    database.require_schema(kApplicationId, kVersion, kSchema);
+    database.require_schema(kHistoryId, kHistoryVersion, kHistorySchema);
   }
 };
 

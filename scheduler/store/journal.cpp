@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int32_t kApplicationId = 0x5052534A;  // "PRSJ"
-constexpr std::int64_t kVersion = 1;
-constexpr const char* kSchema = R"(
+constexpr std::int32_t kJournalId = 0x5052534A;  // "PRSJ"
+constexpr std::int64_t kJournalVersion = 1;
+constexpr const char* kJournalSchema = R"(
   CREATE TABLE job (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     run_id TEXT NOT NULL,
@@ -70,7 +70,7 @@ struct Journal::State {
       // whole transactions only.
       database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
     }
-    database.require_schema(kApplicationId, kVersion, kSchema);
+    database.require_schema(kJournalId, kJournalVersion, kJournalSchema);
   }
 
   ~State() {

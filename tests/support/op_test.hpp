@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -13,6 +14,11 @@
 #include "prs/error.hpp"
 
 namespace prs::test {
+
+inline constexpr float kInf = std::numeric_limits<float>::infinity();
+inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+/// Half a unit in the last place of a float in [1, 2).
+inline constexpr double kUnit = 0x1p-24;
 
 /// One operator call with its operands. An absent optional input is an empty Tensor.
 struct OpCase {
@@ -68,5 +74,18 @@ Tensor random_tensor(DType dtype, const Shape& shape, std::mt19937_64& random, d
 /// A tensor from literal values: tensor<float>({2, 2}, {1, 2, 3, 4}).
 template <typename T>
 Tensor tensor(const Shape& shape, const std::vector<T>& values);
+
+/// The elements in memory order.
+template <typename T = float>
+std::vector<T> to_vector(const Tensor& tensor) {
+  return {tensor.as<T>(), tensor.as<T>() + tensor.elements()};
+}
+
+/// `count` values: first, first + 1, ...
+inline std::vector<float> count_up(std::int64_t count, float first) {
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < count; ++i) values.push_back(first + static_cast<float>(i));
+  return values;
+}
 
 }  // namespace prs::test

@@ -19,7 +19,7 @@ using test::operator+;
 using test::pattern_image;
 
 /// The message of the error that decoding throws; nullopt when the file decodes.
-std::optional<std::string> error_of(const Bytes& file, const DecodeOptions& options = {}) {
+std::optional<std::string> refusal_of(const Bytes& file, const DecodeOptions& options = {}) {
   try {
     decode_image(file, options, "x");
   } catch (const Error& error) {
@@ -31,7 +31,7 @@ std::optional<std::string> error_of(const Bytes& file, const DecodeOptions& opti
 }
 
 void expect_error(const Bytes& file, const std::string& part, const DecodeOptions& options = {}) {
-  const std::optional<std::string> error = error_of(file, options);
+  const std::optional<std::string> error = refusal_of(file, options);
   ASSERT_TRUE(error.has_value());
   EXPECT_NE(error->find(part), std::string::npos) << *error;
 }
@@ -78,8 +78,8 @@ Bytes gray_png(std::uint32_t width, std::uint32_t height, const Bytes& idat) {
 }
 
 TEST(DamagedImage, EmptyAndUnknownFilesAreNamed) {
-  EXPECT_EQ(error_of({}), "x: empty file");
-  EXPECT_EQ(error_of(test::bytes_of("GIF89a")),
+  EXPECT_EQ(refusal_of({}), "x: empty file");
+  EXPECT_EQ(refusal_of(test::bytes_of("GIF89a")),
             "x: not an image of a known format (PNG, JPEG, BMP, PGM/PPM, TIFF)");
 }
 
@@ -90,7 +90,7 @@ TEST(DamagedImage, TruncationFailsAtEveryByteOfEveryFormat) {
     SCOPED_TRACE(name);
     // libtiff writes its directory last, and the resolution or software tags may follow the pixels.
     for (std::size_t size = 0; size < file.size(); ++size) {
-      ASSERT_TRUE(error_of(first(file, size)).has_value()) << size << " of " << file.size();
+      ASSERT_TRUE(refusal_of(first(file, size)).has_value()) << size << " of " << file.size();
     }
   }
 }
@@ -98,22 +98,22 @@ TEST(DamagedImage, TruncationFailsAtEveryByteOfEveryFormat) {
 TEST(DamagedImage, TruncatedTextPnmFails) {
   const Bytes file = test::bytes_of("P3\n2 1\n255\n1 2 3 4 5 6");
   for (std::size_t size = 0; size < file.size(); ++size) {
-    EXPECT_TRUE(error_of(first(file, size)).has_value()) << size;
+    EXPECT_TRUE(refusal_of(first(file, size)).has_value()) << size;
   }
 }
 
 TEST(DamagedImage, TruncatedPngSaysWhatIsMissing) {
   const Bytes file = encode_png(pattern_image(9, 9, 1));
-  EXPECT_EQ(error_of(first(file, file.size() - 1)), "x: truncated PNG (no IEND chunk)");
-  EXPECT_EQ(error_of(first(file, 40)), "x: truncated PNG (no IEND chunk)");
+  EXPECT_EQ(refusal_of(first(file, file.size() - 1)), "x: truncated PNG (no IEND chunk)");
+  EXPECT_EQ(refusal_of(first(file, 40)), "x: truncated PNG (no IEND chunk)");
 }
 
 TEST(DamagedImage, TrailingBytesAfterTheImageAreIgnored) {
   const Image gray = pattern_image(9, 9, 1);
   const Bytes trail = test::bytes_of("trailing");
   EXPECT_EQ(decode_image(encode_png(gray) + trail, {}, "x").pixels, gray.pixels);
-  EXPECT_FALSE(error_of(test::jpeg_file(gray) + trail).has_value());
-  EXPECT_FALSE(error_of(test::bmp_file(gray) + trail).has_value());
+  EXPECT_FALSE(refusal_of(test::jpeg_file(gray) + trail).has_value());
+  EXPECT_FALSE(refusal_of(test::bmp_file(gray) + trail).has_value());
 }
 
 TEST(DamagedImage, FlippedBitsInAPngAlwaysFail) {
@@ -121,7 +121,7 @@ TEST(DamagedImage, FlippedBitsInAPngAlwaysFail) {
   for (std::size_t bit = 0; bit < file.size() * 8; ++bit) {
     Bytes damaged = file;
     damaged[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
-    ASSERT_TRUE(error_of(damaged).has_value()) << "bit " << bit % 8 << " of byte " << bit / 8;
+    ASSERT_TRUE(refusal_of(damaged).has_value()) << "bit " << bit % 8 << " of byte " << bit / 8;
   }
 }
 
@@ -131,16 +131,16 @@ TEST(DamagedImage, FlippedBitsNeverDoWorseThanAnError) {
     for (std::size_t bit = 0; bit<file.size() * 8; bit += file.size()> 1000 ? 5 : 1) {
       Bytes damaged = file;
       damaged[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
-      error_of(damaged, {.max_pixels = 1 << 16});
+      refusal_of(damaged, {.max_pixels = 1 << 16});
     }
   }
 }
 
 TEST(DamagedImage, PngWithTooFewPixelsFailsThoughItsChecksumsAreRight) {
   const Bytes rows(3 * 5);  // A filter byte and four pixels in each of three rows.
-  EXPECT_FALSE(error_of(gray_png(4, 3, compressed(rows))).has_value());
+  EXPECT_FALSE(refusal_of(gray_png(4, 3, compressed(rows))).has_value());
   for (std::size_t size = 0; size < rows.size(); ++size) {
-    EXPECT_TRUE(error_of(gray_png(4, 3, compressed(first(rows, size)))).has_value()) << size;
+    EXPECT_TRUE(refusal_of(gray_png(4, 3, compressed(first(rows, size)))).has_value()) << size;
   }
 }
 
@@ -189,7 +189,7 @@ TEST(DecodeImage, RefusesABombBeforeDecoding) {
   expect_error(encode_png(image), "exceed the limit of 1199", small);
   expect_error(test::jpeg_file(image), "exceed the limit of 1199", small);
   expect_error(test::tiff_file(image), "exceed the limit of 1199", small);
-  EXPECT_FALSE(error_of(encode_png(image), {.max_pixels = 1200}).has_value());
+  EXPECT_FALSE(refusal_of(encode_png(image), {.max_pixels = 1200}).has_value());
 }
 
 TEST(DecodeImage, RefusesBmpThatIsRunLengthEncoded) {
@@ -203,18 +203,18 @@ TEST(DecodeImage, PrintsNothing) {
   {
     const test::StderrCapture capture;
     for (const auto& [name, file] : test::sample_images()) {
-      error_of(file);
-      for (std::size_t size = 0; size < file.size(); size += 7) error_of(first(file, size));
+      refusal_of(file);
+      for (std::size_t size = 0; size < file.size(); size += 7) refusal_of(first(file, size));
       for (std::size_t at = 0; at < file.size(); at += 3) {
         Bytes damaged = file;
         damaged[at] ^= std::byte{0xFF};
-        error_of(damaged, {.max_pixels = 1 << 16});
+        refusal_of(damaged, {.max_pixels = 1 << 16});
       }
     }
     // libpng is known to warn of such colour profiles.
     const Bytes png = encode_png(pattern_image(4, 4, 1));
     const Bytes profile = chunk("iCCP", test::bytes_of("nonsense"));
-    error_of(first(png, 33) + profile + Bytes(png.begin() + 33, png.end()));
+    refusal_of(first(png, 33) + profile + Bytes(png.begin() + 33, png.end()));
     text = capture.text();
   }
   EXPECT_EQ(text, "");

@@ -24,8 +24,8 @@ class ExpandImageArguments : public testing::Test {
                              "sub/deep/e.png", "[x].png", ".hidden/f.png"}) {
       folder_.write(name, "");
     }
-    constexpr std::uint32_t kTwo[] = {2};
-    folder_.write("labels-idx1-ubyte", test::idx_file(0x08, kTwo, test::Bytes(2)));
+    constexpr std::uint32_t kLabels[] = {2};
+    folder_.write("labels-idx1-ubyte", test::idx_file(0x08, kLabels, test::Bytes(2)));
   }
 
   std::string at(const std::string& name) const { return (folder_.path() / name).native(); }

@@ -11,7 +11,7 @@ namespace prs::test {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <typename To, typename From>
 std::vector<To> cast_values(DType to, DType from, const std::vector<From>& values) {
@@ -29,7 +29,8 @@ TEST(Cast, TruncatesFloatsTowardsZero) {
 }
 
 TEST(Cast, SaturatesFloatsOutOfRange) {
-  const std::vector<double> values{kNan, kInf, -kInf, 1e30, -1e30, 127.9, 128.0, -128.9, -129.0};
+  const std::vector<double> values{kNan,  kInfinity, -kInfinity, 1e30,  -1e30,
+                                   127.9, 128.0,     -128.9,     -129.0};
   EXPECT_EQ((cast_values<std::int8_t>(DType::kInt8, DType::kFloat64, values)),
             (std::vector<std::int8_t>{0, 127, -128, 127, -128, 127, 127, -128, -128}));
   EXPECT_EQ((cast_values<std::uint8_t>(DType::kUint8, DType::kFloat64, values)),
@@ -89,7 +90,7 @@ TEST(Cast, RoundsToHalfOnce) {
       0x1p-25,  // Half of the smallest number: to even.
       0x1p-25 + 0x1p-60,
       -0x1p-1000,
-      kInf,
+      kInfinity,
   };
   EXPECT_EQ((cast_values<std::uint16_t>(DType::kFloat16, DType::kFloat64, values)),
             (std::vector<std::uint16_t>{0x3C00, 0x3C01, 0x3C02, 0x3C01, 0x7BFF, 0x7C00, 0x0000,

@@ -13,16 +13,6 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 
-std::vector<float> to_vector(const Tensor& tensor) {
-  return {tensor.as<float>(), tensor.as<float>() + tensor.elements()};
-}
-
-std::vector<float> count_up(std::int64_t count) {
-  std::vector<float> values;
-  for (std::int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(i));
-  return values;
-}
-
 OpCase make_case(const ConvParams& params, const Shape& x, const Shape& w, bool bias,
                  std::mt19937_64& random, DType x_type = DType::kFloat32,
                  DType w_type = DType::kFloat32) {
@@ -56,7 +46,7 @@ std::string kernel_of(const OpCase& test) {
 TEST(Conv, ReferenceSumsTheWindowWithAndWithoutPadding) {
   OpCase test{OpKind::kConv,
               ConvParams{.kernel_shape = {3, 3}, .pads = {1, 1, 1, 1}},
-              {tensor<float>({1, 1, 5, 5}, count_up(25)),
+              {tensor<float>({1, 1, 5, 5}, count_up(25, 0)),
                tensor<float>({1, 1, 3, 3}, std::vector<float>(9, 1.0F))}};
   EXPECT_EQ(to_vector(run_reference(test)[0]),
             (std::vector<float>{12,  21, 27, 33,  24,  33,  54,  63, 72,  51,  63,  99, 108,

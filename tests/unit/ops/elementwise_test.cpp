@@ -12,10 +12,7 @@
 namespace prs::test {
 namespace {
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kDenormal = 1e-41F;
-constexpr double kUnit = 0x1p-24;
 /// Four units in the last place, of denormals too.
 constexpr Tolerance kFewUlp{8 * kUnit, 6e-45};
 

@@ -9,10 +9,6 @@
 namespace prs::test {
 namespace {
 
-std::vector<float> to_vector(const Tensor& tensor) {
-  return {tensor.as<float>(), tensor.as<float>() + tensor.elements()};
-}
-
 struct Extents {
   std::int64_t m;
   std::int64_t n;

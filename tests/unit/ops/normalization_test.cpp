@@ -9,8 +9,6 @@
 namespace prs::test {
 namespace {
 
-constexpr double kUnit = 0x1p-24;
-
 OpCase batch_norm_case(DType dtype, const Shape& shape, const BatchNormParams& params,
                        std::mt19937_64& random) {
   const Shape vector{params.spatial ? shape[1] : shape.elements(1, shape.rank())};

@@ -11,20 +11,6 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-template <typename T>
-std::vector<T> to_vector(const Tensor& tensor) {
-  return {tensor.as<T>(), tensor.as<T>() + tensor.elements()};
-}
-
-std::vector<float> count_up(std::int64_t count) {
-  std::vector<float> values;
-  for (std::int64_t i = 1; i <= count; ++i) values.push_back(static_cast<float>(i));
-  return values;
-}
-
 OpCase pool_case(OpKind kind, const PoolParams& params, const Tensor& x, std::size_t outputs = 1) {
   return {kind, params, {x}, outputs};
 }
@@ -43,7 +29,7 @@ Tolerance mean_tolerance(std::int64_t taps, DType dtype) {
 }
 
 TEST(MaxPool, ReferenceTakesTheLargestOfEachWindow) {
-  const Tensor x = tensor<float>({1, 1, 4, 4}, count_up(16));
+  const Tensor x = tensor<float>({1, 1, 4, 4}, count_up(16, 1));
   EXPECT_EQ(max_of({.kernel_shape = {2, 2}, .strides = {2, 2}}, x),
             (std::vector<float>{6, 8, 14, 16}));
   EXPECT_EQ(max_of({.kernel_shape = {2, 2}, .dilations = {2, 2}}, x),
@@ -51,7 +37,7 @@ TEST(MaxPool, ReferenceTakesTheLargestOfEachWindow) {
 }
 
 TEST(MaxPool, CeilModeKeepsTheWindowThatHangsOverTheEnd) {
-  const Tensor x = tensor<float>({1, 1, 4, 4}, count_up(16));
+  const Tensor x = tensor<float>({1, 1, 4, 4}, count_up(16, 1));
   EXPECT_EQ(max_of({.kernel_shape = {3, 3}, .strides = {2, 2}}, x), (std::vector<float>{11}));
   EXPECT_EQ(max_of({.kernel_shape = {3, 3}, .strides = {2, 2}, .ceil_mode = true}, x),
             (std::vector<float>{11, 12, 15, 16}));
@@ -145,7 +131,7 @@ TEST(AveragePool, NeverCountsWhatHangsOverInCeilMode) {
 
 TEST(AveragePool, SpreadsTapsByTheDilation) {
   EXPECT_EQ(average_of({.kernel_shape = {2, 2}, .dilations = {2, 2}},
-                       tensor<float>({1, 1, 3, 3}, count_up(9))),
+                       tensor<float>({1, 1, 3, 3}, count_up(9, 1))),
             (std::vector<float>{5}));
 }
 

@@ -10,9 +10,6 @@
 namespace prs::test {
 namespace {
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
 const OpKind kReductions[] = {OpKind::kReduceMean, OpKind::kReduceSum, OpKind::kReduceMax,
                               OpKind::kReduceMin};
 /// Sums accumulate in double in both, but not in the same order, and are rounded once.

@@ -12,9 +12,6 @@
 namespace prs::test {
 namespace {
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
 /// The bound of the operator's doc block for A elements in a range of R; denormals have an ulp of
 /// their own.
 Tolerance bound(OpKind kind, double extent, double range) {

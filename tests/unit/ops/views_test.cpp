@@ -8,7 +8,7 @@
 namespace prs::test {
 namespace {
 
-constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+constexpr std::int64_t kHugeExtent = std::int64_t{1} << 62;
 
 Shape infer_shape(const OpCase& test) { return infer_types(test).at(0).shape; }
 
@@ -54,7 +54,9 @@ TEST(Reshape, RefusesImpossibleExtents) {
   expect_error(ErrorCode::kInvalidModel, "both -1", [] { reshape({2, 3}, {-1, -1}); });
   expect_error(ErrorCode::kInvalidModel, "is -2", [] { reshape({2, 3}, {-2, 3}); });
   expect_error(ErrorCode::kInvalidModel, "copies an extent", [] { reshape({6}, {6, 0}); });
-  expect_error(ErrorCode::kInvalidArgument, "2^62", [] { reshape({6}, {kHuge, kHuge}); });
+  expect_error(ErrorCode::kInvalidArgument, "2^62", [] {
+    reshape({6}, {kHugeExtent, kHugeExtent});
+  });
   expect_error(ErrorCode::kUnsupported, "more than 8", [] { reshape({1}, Ints(9, 1)); });
 }
 
@@ -305,9 +307,9 @@ TEST(ConstantOfShape, RefusesImpossibleShapes) {
     expect_infer_error(code, part, {OpKind::kConstantOfShape, params, {ints(shape)}});
   };
   expect(ErrorCode::kInvalidModel, "extent 1 of the shape is -1", {2, -1});
-  expect(ErrorCode::kInvalidArgument, "2^62", {kHuge, 3});
+  expect(ErrorCode::kInvalidArgument, "2^62", {kHugeExtent, 3});
   expect(ErrorCode::kUnsupported, "more than 8", Ints(9, 1));
-  const OpCase large{OpKind::kConstantOfShape, params, {ints({kHuge})}};
+  const OpCase large{OpKind::kConstantOfShape, params, {ints({kHugeExtent})}};
   expect_error(ErrorCode::kOutOfMemory, "does not fit", [&] { run_cpu(large, "portable"); });
 }
 

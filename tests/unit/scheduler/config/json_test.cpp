@@ -88,7 +88,7 @@ TEST_F(StepTest, ABuiltStepSurvivesJson) {
   EXPECT_EQ(step_from_json(to_json(step)), step);
 }
 
-void expect_bad(const std::string& json, const std::string& text) {
+void expect_bad_json(const std::string& json, const std::string& text) {
   test::expect_error(ErrorCode::kInvalidArgument, text, [&] { step_from_json(json); });
 }
 
@@ -99,23 +99,24 @@ std::string replaced(const std::string& from, const std::string& to) {
 }
 
 TEST(StepJson, WhatToJsonCannotHaveWrittenIsRefused) {
-  expect_bad("", "not a JSON object");
-  expect_bad("[]", "not a JSON object");
-  expect_bad("{}", "not written by this version");
-  expect_bad(replaced("\"version\":1", "\"version\":2"), "not written by this version");
-  expect_bad(replaced("\"top_k\":1", "\"top_k\":\"1\""),
-             "\"top_k\": a stored step: expected a whole");
-  expect_bad(replaced("\"run_max_try\":3", "\"run_max_try\":2147483648"), "run_max_try");
-  expect_bad(replaced("\"compat\":0", "\"compat\":4"), "4 is none of 0..3");
-  expect_bad(replaced("\"compat\":0", "\"compat\":-1"), "-1 is none of 0..3");
-  expect_bad(replaced("\"ordered\":false", "\"ordered\":0"), "ordered");
-  expect_bad(replaced("\"ordered\":false,", ""), "\"ordered\" is missing");
-  expect_bad(replaced("\"ordered\":false", "\"ordered\":false,\"more\":1"), "fields that this");
-  expect_bad(replaced("\"inputs\":[]", "\"inputs\":[{\"hex\":\"0\"}]"), "hexadecimal");
-  expect_bad(replaced("\"inputs\":[]", "\"inputs\":[{\"hex\":\"0g\"}]"), "hexadecimal digit");
-  expect_bad(replaced("\"inputs\":[]", "\"inputs\":[7]"), "inputs");
-  expect_bad(replaced("\"origins\":[]", "\"origins\":[[1]]"), "origins");
-  expect_bad(replaced("\"side_inputs\":[]", "\"side_inputs\":{}"), "list of pairs");
+  expect_bad_json("", "not a JSON object");
+  expect_bad_json("[]", "not a JSON object");
+  expect_bad_json("{}", "not written by this version");
+  expect_bad_json(replaced("\"version\":1", "\"version\":2"), "not written by this version");
+  expect_bad_json(replaced("\"top_k\":1", "\"top_k\":\"1\""),
+                  "\"top_k\": a stored step: expected a whole");
+  expect_bad_json(replaced("\"run_max_try\":3", "\"run_max_try\":2147483648"), "run_max_try");
+  expect_bad_json(replaced("\"compat\":0", "\"compat\":4"), "4 is none of 0..3");
+  expect_bad_json(replaced("\"compat\":0", "\"compat\":-1"), "-1 is none of 0..3");
+  expect_bad_json(replaced("\"ordered\":false", "\"ordered\":0"), "ordered");
+  expect_bad_json(replaced("\"ordered\":false,", ""), "\"ordered\" is missing");
+  expect_bad_json(replaced("\"ordered\":false", "\"ordered\":false,\"more\":1"),
+                  "fields that this");
+  expect_bad_json(replaced("\"inputs\":[]", "\"inputs\":[{\"hex\":\"0\"}]"), "hexadecimal");
+  expect_bad_json(replaced("\"inputs\":[]", "\"inputs\":[{\"hex\":\"0g\"}]"), "hexadecimal digit");
+  expect_bad_json(replaced("\"inputs\":[]", "\"inputs\":[7]"), "inputs");
+  expect_bad_json(replaced("\"origins\":[]", "\"origins\":[[1]]"), "origins");
+  expect_bad_json(replaced("\"side_inputs\":[]", "\"side_inputs\":{}"), "list of pairs");
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace prs::config {
 namespace {
 
-void expect_bad(const std::string& text, const std::string& message) {
+void expect_bad_yaml(const std::string& text, const std::string& message) {
   test::expect_error(ErrorCode::kInvalidArgument, message, [&] { parse_yaml(text, "f.yml"); });
 }
 
@@ -27,50 +27,51 @@ TEST(Yaml, KeepsTheLinesOfKeysAndValues) {
 }
 
 TEST(Yaml, C1_ErrorsNameFileLineAndColumn) {
-  expect_bad("a: 1\nb: [1, 2\nc: 3\n", "f.yml:");
-  expect_bad("a: 1\n\tb: 2\n", "f.yml:2:1");
-  expect_bad("a: *nowhere\n", "f.yml:1:4");
+  expect_bad_yaml("a: 1\nb: [1, 2\nc: 3\n", "f.yml:");
+  expect_bad_yaml("a: 1\n\tb: 2\n", "f.yml:2:1");
+  expect_bad_yaml("a: *nowhere\n", "f.yml:1:4");
 }
 
 TEST(Yaml, AQuoteThatIsNeverClosedIsAnError) {
-  expect_bad("a: 1\nb: \"never closed\nc: 2\n", "f.yml:2:4: a quote (\") that is never closed");
-  expect_bad("a: 'it''s\n", "f.yml:1:4: a quote (') that is never closed");
-  expect_bad("a: \"x\\\"\n", "f.yml:1:4: a quote (\") that is never closed");
+  expect_bad_yaml("a: 1\nb: \"never closed\nc: 2\n",
+                  "f.yml:2:4: a quote (\") that is never closed");
+  expect_bad_yaml("a: 'it''s\n", "f.yml:1:4: a quote (') that is never closed");
+  expect_bad_yaml("a: \"x\\\"\n", "f.yml:1:4: a quote (\") that is never closed");
   EXPECT_EQ(parse_yaml("a: 'it''s'\r\nb: \"\\\"\"\r\n", "f.yml")->find("a")->value->text, "it's");
   EXPECT_EQ(parse_yaml("\xc3\xa4: '\xc3\xa4'\nb: ['\xc3\xa4', \"y\"]\n", "f.yml")->entries.size(),
             2U);
 }
 
 TEST(Yaml, C1_ARepeatedKeyIsAnErrorNamingBothLines) {
-  expect_bad("a: 1\nb: 2\na: 3\n", "f.yml:3:1: 'a': given twice, first in line 1");
-  expect_bad("x:\n  a: 1\n  'a': 3\n", "f.yml:3:3: 'a': given twice, first in line 2");
+  expect_bad_yaml("a: 1\nb: 2\na: 3\n", "f.yml:3:1: 'a': given twice, first in line 1");
+  expect_bad_yaml("x:\n  a: 1\n  'a': 3\n", "f.yml:3:3: 'a': given twice, first in line 2");
 }
 
 TEST(Yaml, KeysAreNames) {
-  expect_bad("? [a, b]\n: 1\n", "a list as a key");
-  expect_bad("{a: 1}: 2\n", "a mapping as a key");
+  expect_bad_yaml("? [a, b]\n: 1\n", "a list as a key");
+  expect_bad_yaml("{a: 1}: 2\n", "a mapping as a key");
 }
 
 TEST(Yaml, AnEmptyFileSaysSo) {
-  expect_bad("", "f.yml: the file is empty");
-  expect_bad("# only a comment\n", "f.yml: the file is empty");
-  expect_bad("---\n...\n", "f.yml: the file is empty");
-  expect_bad("~\n", "f.yml: the file is empty");
+  expect_bad_yaml("", "f.yml: the file is empty");
+  expect_bad_yaml("# only a comment\n", "f.yml: the file is empty");
+  expect_bad_yaml("---\n...\n", "f.yml: the file is empty");
+  expect_bad_yaml("~\n", "f.yml: the file is empty");
 }
 
 TEST(Yaml, ASecondDocumentIsRefused) {
-  expect_bad("a: 1\n---\nb: 2\n", "f.yml:3:1: a second YAML document");
+  expect_bad_yaml("a: 1\n---\nb: 2\n", "f.yml:3:1: a second YAML document");
 }
 
 TEST(Yaml, ControlCharactersAreRefused) {
-  expect_bad(std::string("a: 1\nb: x\0y\n", 12), "f.yml:2:5: control character 0x00");
-  expect_bad("a: 1\x04\nb: 2\n", "f.yml:1:5: control character 0x04");
+  expect_bad_yaml(std::string("a: 1\nb: x\0y\n", 12), "f.yml:2:5: control character 0x00");
+  expect_bad_yaml("a: 1\x04\nb: 2\n", "f.yml:1:5: control character 0x04");
 }
 
 TEST(Yaml, AliasesShareTheirAnchorsValue) {
   const NodePtr root = parse_yaml("a: &x [1, 2]\nb: *x\n", "f.yml");
   EXPECT_EQ(root->find("a")->value, root->find("b")->value);
-  expect_bad("a: &x [1, *x]\n", "an alias inside the value that it stands for");
+  expect_bad_yaml("a: &x [1, *x]\n", "an alias inside the value that it stands for");
 }
 
 TEST(Yaml, AnAliasBombIsRefused) {
@@ -81,16 +82,17 @@ TEST(Yaml, AnAliasBombIsRefused) {
     for (int k = 0; k < 9; ++k) text += before + ", ";
     text += before + "]\n";
   }
-  expect_bad(text, "more than 20000 values, aliases expanded");
+  expect_bad_yaml(text, "more than 20000 values, aliases expanded");
 }
 
 TEST(Yaml, SizeDepthAndCountAreBounded) {
-  expect_bad("a: " + std::string(std::size_t{1} << 20, 'x') + "\n", "larger than 1048576 bytes");
-  expect_bad(std::string(100, '[') + std::string(100, ']'), "nested deeper than 64");
-  expect_bad(std::string(100000, '['), "f.yml:");
+  expect_bad_yaml("a: " + std::string(std::size_t{1} << 20, 'x') + "\n",
+                  "larger than 1048576 bytes");
+  expect_bad_yaml(std::string(100, '[') + std::string(100, ']'), "nested deeper than 64");
+  expect_bad_yaml(std::string(100000, '['), "f.yml:");
   std::string many = "a: [";
   for (int i = 0; i < 20001; ++i) many += "1,";
-  expect_bad(many + "]\n", "more than 20000 values");
+  expect_bad_yaml(many + "]\n", "more than 20000 values");
 }
 
 TEST(Yaml, AMissingFileIsAnIoError) {

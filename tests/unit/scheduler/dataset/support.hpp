@@ -11,6 +11,7 @@
 
 #include "dataset/dataset.hpp"
 #include "sample_files.hpp"
+#include "support/files.hpp"
 
 namespace prs::test {
 
@@ -27,11 +28,6 @@ inline std::string write_records(const std::filesystem::path& path, std::uint32_
   const std::uint32_t extents[] = {count, 28, 28};
   const Bytes bytes = idx_file(0x08, extents, Bytes(std::size_t{count} * 28 * 28));
   return write_file(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}).string();
-}
-
-inline std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 inline std::vector<dataset::MiniBatch> all(dataset::Partitioner& partitioner) {

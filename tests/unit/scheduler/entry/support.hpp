@@ -15,6 +15,7 @@
 #include "entry/entry.hpp"
 #include "sample_files.hpp"
 #include "support/expect_error.hpp"
+#include "support/files.hpp"
 #include "support/temp_dir.hpp"
 
 namespace prs::test {
@@ -29,11 +30,6 @@ inline void write_file(const std::filesystem::path& path, std::string_view text)
 
 inline void write_file(const std::filesystem::path& path, const std::vector<std::byte>& bytes) {
   write_file(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-}
-
-inline std::string read_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// A gray image; `variant` decides its pixels.

@@ -1,44 +1,18 @@
 #include "logs/log_files.hpp"
 
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/resource.h>
 
 #include <fstream>
 #include <iterator>
 
+#include "support/file_size_limit.hpp"
+#include "support/files.hpp"
 #include "support/temp_dir.hpp"
 
 namespace prs::logs {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-/// While it lives no file of this process may grow beyond `bytes`: a disk that becomes full within
-/// a write.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    handler_ = ::signal(SIGXFSZ, SIG_IGN);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int) = nullptr;
-};
 
 TEST(LogFiles, BuffersUntilFlush) {
   const test::TempDir folder;
@@ -48,10 +22,10 @@ TEST(LogFiles, BuffersUntilFlush) {
   EXPECT_FALSE(fs::exists(path));
   files.append(path, "two\n");
   files.flush();
-  EXPECT_EQ(text_of(path), "one\ntwo\n");
+  EXPECT_EQ(test::read_file(path), "one\ntwo\n");
   files.append(path, "three\n");
   files.append_now(path, "four\n");
-  EXPECT_EQ(text_of(path), "one\ntwo\nthree\nfour\n");
+  EXPECT_EQ(test::read_file(path), "one\ntwo\nthree\nfour\n");
   EXPECT_EQ(files.problem(), "");
 }
 
@@ -65,7 +39,7 @@ TEST(LogFiles, ALargeBufferIsWrittenAtOnce) {
 TEST(LogFiles, WritesWhatIsBufferedAtItsEnd) {
   const test::TempDir folder;
   { LogFiles().append(folder.path() / "a.txt", "one\n"); }
-  EXPECT_EQ(text_of(folder.path() / "a.txt"), "one\n");
+  EXPECT_EQ(test::read_file(folder.path() / "a.txt"), "one\n");
 }
 
 TEST(LogFiles, KeepsFewFilesOpen) {
@@ -80,7 +54,7 @@ TEST(LogFiles, KeepsFewFilesOpen) {
     EXPECT_LE(files.open_count(), LogFiles::kMaxOpen);
   }
   for (int i = 0; i < kFiles; ++i) {
-    EXPECT_EQ(text_of(folder.path() / std::to_string(i)), "line\nline\n") << i;
+    EXPECT_EQ(test::read_file(folder.path() / std::to_string(i)), "line\nline\n") << i;
   }
 }
 
@@ -90,11 +64,11 @@ TEST(LogFiles, AClosedFileMayBeAppendedToAgain) {
   LogFiles files;
   files.append(path, "one\n");
   files.close(path);
-  EXPECT_EQ(text_of(path), "one\n");
+  EXPECT_EQ(test::read_file(path), "one\n");
   EXPECT_EQ(files.open_count(), 0);
   files.append(path, "two\n");
   files.flush();
-  EXPECT_EQ(text_of(path), "one\ntwo\n");
+  EXPECT_EQ(test::read_file(path), "one\ntwo\n");
 }
 
 TEST(LogFiles, ContinuesATornLineOnALineOfItsOwn) {
@@ -103,7 +77,7 @@ TEST(LogFiles, ContinuesATornLineOnALineOfItsOwn) {
   std::ofstream(path) << "one\ntor";
   LogFiles files;
   files.append_now(path, "two\n");
-  EXPECT_EQ(text_of(path), "one\ntor\ntwo\n");
+  EXPECT_EQ(test::read_file(path), "one\ntor\ntwo\n");
 }
 
 TEST(LogFiles, ADiskThatIsFullDropsTextAndIsReportedOnce) {
@@ -114,7 +88,7 @@ TEST(LogFiles, ADiskThatIsFullDropsTextAndIsReportedOnce) {
   files.append_now(full, "lost\n");
   EXPECT_EQ(files.problem(), full.string() + ": cannot write: No space left on device");
   files.append_now(folder.path() / "other.txt", "kept\n");
-  EXPECT_EQ(text_of(folder.path() / "other.txt"), "kept\n");
+  EXPECT_EQ(test::read_file(folder.path() / "other.txt"), "kept\n");
   fs::create_directory(folder.path() / "folder.txt");
   files.append_now(folder.path() / "folder.txt", "lost\n");
   EXPECT_EQ(files.problem(), full.string() + ": cannot write: No space left on device");
@@ -126,13 +100,13 @@ TEST(LogFiles, ADiskThatBecomesFullWithinALineLeavesWholeLines) {
   LogFiles files;
   files.append_now(path, "0123456\n");
   {
-    const FileSizeLimit limit(12);
+    const test::FileSizeLimit limit(12);
     files.append_now(path, "does not fit\n");
-    EXPECT_EQ(text_of(path), "0123456\n");
+    EXPECT_EQ(test::read_file(path), "0123456\n");
     EXPECT_NE(files.problem().find(path.string()), std::string::npos);
   }
   files.append_now(path, "fits again\n");
-  EXPECT_EQ(text_of(path), "0123456\nfits again\n");
+  EXPECT_EQ(test::read_file(path), "0123456\nfits again\n");
 }
 
 TEST(LogFiles, AFileThatCannotBeOpenedIsReported) {
@@ -151,12 +125,12 @@ TEST(LogFiles, ReplacesAFileWholeOrNotAtAll) {
   LogFiles files;
   files.replace(path, "first");
   files.replace(path, "second, and longer");
-  EXPECT_EQ(text_of(path), "second, and longer");
+  EXPECT_EQ(test::read_file(path), "second, and longer");
   {
-    const FileSizeLimit limit(4);
+    const test::FileSizeLimit limit(4);
     files.replace(path, "third");
   }
-  EXPECT_EQ(text_of(path), "second, and longer");
+  EXPECT_EQ(test::read_file(path), "second, and longer");
   EXPECT_NE(files.problem(), "");
   EXPECT_FALSE(fs::exists(path.string() + ".tmp"));
 }

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "support/expect_error.hpp"
+#include "support/files.hpp"
 #include "support/temp_dir.hpp"
 
 namespace prs::logs {
@@ -25,11 +26,6 @@ constexpr std::string_view kCsvHeader =
     "Mini-batch Id,Picked Count,Process,Process Start Time,Total,Succeeded,Failed,Elapsed "
     "Seconds,Process Seconds,Run Method Seconds,Status,Error Category,Error Message,Mini-batch "
     "Detail (JSON)\n";
-
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 bool contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
@@ -95,16 +91,16 @@ TEST_F(LogTreeTest, L_TheTreeIsThereFromTheBeginning) {
                              "user/entry_script_log", "user/stdout", "user/stderr", "perf"}) {
     EXPECT_TRUE(fs::is_directory(paths_.root() / folder)) << folder;
   }
-  EXPECT_EQ(text_of(paths_.processed_mini_batches()), kCsvHeader);
+  EXPECT_EQ(test::read_file(paths_.processed_mini_batches()), kCsvHeader);
   EXPECT_TRUE(fs::exists(paths_.process_summary()));
   EXPECT_TRUE(fs::exists(paths_.node_summary()));
-  EXPECT_EQ(text_of(paths_.master(0)), line_at_start("The orchestrator begins."));
+  EXPECT_EQ(test::read_file(paths_.master(0)), line_at_start("The orchestrator begins."));
   EXPECT_EQ(tree->problem(), "");
 }
 
 TEST_F(LogTreeTest, L_TheReadmeNamesEveryFile) {
   open();
-  const std::string readme = text_of(paths_.readme());
+  const std::string readme = test::read_file(paths_.readme());
   for (const char* name : {"job_result.txt",
                            "job_progress_overview.<yyyymmddhh>.txt",
                            "readme.txt",
@@ -147,9 +143,9 @@ TEST_F(LogTreeTest, L_OverviewRotatesWithTheUtcDay) {
   tree->overview("two");
   now_ += std::chrono::hours(1);
   tree->overview("three");
-  EXPECT_EQ(text_of(paths_.overview("2026112109")),
+  EXPECT_EQ(test::read_file(paths_.overview("2026112109")),
             "2026-11-21 09:41:07.000 UTC one\n2026-11-21 23:41:07.000 UTC two\n");
-  EXPECT_EQ(text_of(paths_.overview("2026112200")), "2026-11-22 00:41:07.000 UTC three\n");
+  EXPECT_EQ(test::read_file(paths_.overview("2026112200")), "2026-11-22 00:41:07.000 UTC three\n");
 }
 
 TEST_F(LogTreeTest, L_ProcessedMiniBatchesHasOneRowATry) {
@@ -157,7 +153,7 @@ TEST_F(LogTreeTest, L_ProcessedMiniBatchesHasOneRowATry) {
   tree->try_ended(failed(17));
   tree->try_ended(done(4, 1, "process012"));
   tree->flush();
-  EXPECT_EQ(text_of(paths_.processed_mini_batches()),
+  EXPECT_EQ(test::read_file(paths_.processed_mini_batches()),
             std::string(kCsvHeader) +
                 "17,2,0/process000,2026-11-21 09:41:07.000 UTC,10,0,10,0.500000,0.250000,0.375000,"
                 "RUN_EXCEPTION,exception,\"ValueError: a \"\"bad\"\" value,\nsecond line\","
@@ -176,7 +172,7 @@ TEST_F(LogTreeTest, L_TheProcessLogHasOneLineATry) {
   end.end = "signal 9 (Killed)";
   tree->process_ended(end);
   EXPECT_EQ(
-      text_of(paths_.worker(0, "process000")),
+      test::read_file(paths_.worker(0, "process000")),
       line_at_start("process000 started: pid 1234, CUDA_VISIBLE_DEVICES \"0,1\"") +
           line_at_start("mini-batch 16 (try 1) RUN_DONE: total 10, succeeded 9, failed 1; start "
                         "2026-11-21 09:41:07.000 UTC, duration 0.500000 s, process time 0.250000 "
@@ -194,13 +190,13 @@ TEST_F(LogTreeTest, TriesWaitForFlushErrorsDoNot) {
   tree->try_ended(done(1));
   now_ += milliseconds(199);
   tree->flush();
-  EXPECT_EQ(text_of(paths_.processed_mini_batches()), kCsvHeader);
+  EXPECT_EQ(test::read_file(paths_.processed_mini_batches()), kCsvHeader);
   now_ += milliseconds(1);
   tree->flush();
-  EXPECT_TRUE(contains(text_of(paths_.processed_mini_batches()), "\n1,1,0/process000,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.processed_mini_batches()), "\n1,1,0/process000,"));
   tree->try_ended(done(2));
   tree->try_ended(failed(3));
-  const std::string report = text_of(paths_.processed_mini_batches());
+  const std::string report = test::read_file(paths_.processed_mini_batches());
   EXPECT_TRUE(contains(report, "\n2,1,0/process000,"));
   EXPECT_TRUE(contains(report, "\n3,2,0/process000,"));
 }
@@ -211,8 +207,8 @@ TEST_F(LogTreeTest, AClockThatIsSetBackDoesNotStopTheWriting) {
   now_ -= std::chrono::hours(1);
   tree->try_ended(done(1));
   tree->flush();
-  EXPECT_TRUE(contains(text_of(paths_.processed_mini_batches()), "\n1,1,"));
-  EXPECT_TRUE(contains(text_of(paths_.process_summary()), "0,process000,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.processed_mini_batches()), "\n1,1,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.process_summary()), "0,process000,"));
 }
 
 TEST_F(LogTreeTest, U10_TheSummaryCountsTheWorkOfEachProcess) {
@@ -229,7 +225,7 @@ TEST_F(LogTreeTest, U10_TheSummaryCountsTheWorkOfEachProcess) {
   tree->process_ended(end);
   tree->flush();
   EXPECT_EQ(
-      text_of(paths_.process_summary()),
+      test::read_file(paths_.process_summary()),
       "Node,Process,Restart,Pid,GPUs,Start Time,End Time,Processed Mini-batches,Failed "
       "Tries,Succeeded Items,Failed Items,Items per Second,Life Seconds,Busy Seconds,Busy "
       "Percent,Process Seconds,Run Method Seconds,End\n"
@@ -237,7 +233,7 @@ TEST_F(LogTreeTest, U10_TheSummaryCountsTheWorkOfEachProcess) {
       "0.750,1.125,running\n"
       "0,process001,0,1234,\"0,1\",2026-11-21 09:41:07.000 UTC,2026-11-21 09:41:11.000 UTC,0,0,0,0,"
       "0.000,4.000,0.000,0.0,0.000,0.000,\"exit code 3, \"\"why\"\"\"\n");
-  EXPECT_EQ(text_of(paths_.node_summary()),
+  EXPECT_EQ(test::read_file(paths_.node_summary()),
             "Node,Restart,Processes Started,Processes Running,Processed Mini-batches,Failed "
             "Tries,Succeeded Items,Failed Items,Items per Second,Seconds,Busy Seconds,Process "
             "Seconds,Run Method Seconds,Fewest Mini-batches of a Process,Most Mini-batches of a "
@@ -250,20 +246,20 @@ TEST_F(LogTreeTest, SummariesAreRewrittenAtMostOnceASecond) {
   tree->try_ended(done(1));
   now_ += milliseconds(999);
   tree->flush();
-  EXPECT_FALSE(contains(text_of(paths_.process_summary()), "process000"));
+  EXPECT_FALSE(contains(test::read_file(paths_.process_summary()), "process000"));
   now_ += milliseconds(1);
   tree->flush();
-  EXPECT_TRUE(contains(text_of(paths_.process_summary()), "process000"));
+  EXPECT_TRUE(contains(test::read_file(paths_.process_summary()), "process000"));
 }
 
 TEST_F(LogTreeTest, L_UserErrorsAreWholeInOneFileAndALineInAnother) {
   const auto tree = open();
   tree->user_error(0, "process000", "run of mini-batch 17",
                    "Traceback (most recent call last):\n  File \"score.py\", line 3\nKeyError: 7");
-  EXPECT_EQ(text_of(paths_.user_error(0, "process000")),
+  EXPECT_EQ(test::read_file(paths_.user_error(0, "process000")),
             "==== 2026-11-21 09:41:07.000 UTC: run of mini-batch 17 ====\n"
             "Traceback (most recent call last):\n  File \"score.py\", line 3\nKeyError: 7\n\n");
-  EXPECT_EQ(text_of(paths_.user_error_summary()),
+  EXPECT_EQ(test::read_file(paths_.user_error_summary()),
             line_at_start("0/process000 run of mini-batch 17: KeyError: 7 (whole: "
                           "user/error/0/process000.txt)"));
 }
@@ -272,9 +268,9 @@ TEST_F(LogTreeTest, L_SystemErrorsAreTheirOwnAndTheMastersToo) {
   const auto tree = open();
   tree->system_error(1, "process002", "segment file: checksum\nmore");
   EXPECT_EQ(
-      text_of(paths_.system_error(1, "process002")),
+      test::read_file(paths_.system_error(1, "process002")),
       "==== 2026-11-21 09:41:07.000 UTC: 1/process002 ====\nsegment file: checksum\nmore\n\n");
-  EXPECT_TRUE(contains(text_of(paths_.master(0)),
+  EXPECT_TRUE(contains(test::read_file(paths_.master(0)),
                        line_at_start("error of 1/process002: segment file: checksum (whole: "
                                      "sys/error/1/process002.txt)")));
 }
@@ -300,7 +296,7 @@ TEST_F(LogTreeTest, J2_TheResultNamesCauseCountsPlacesAndNextStep) {
   tree->user_error(0, "process000", "init", "KeyError: 7");
   tree->finish(limit_exceeded());
   const std::string logs = paths_.root().string();
-  EXPECT_EQ(text_of(paths_.job_result()),
+  EXPECT_EQ(test::read_file(paths_.job_result()),
             "Status:       Failed\n"
             "Reason:       7 failed items exceed error_threshold 5\n"
             "Mini-batches: 100, 3 of them failed\n"
@@ -329,18 +325,19 @@ TEST_F(LogTreeTest, J2_TheResultNamesCauseCountsPlacesAndNextStep) {
                 "\n"
                 "Next steps:\n"
                 "  prs-gpu run --resume\n");
-  EXPECT_EQ(text_of(paths_.overview("2026112109")),
+  EXPECT_EQ(test::read_file(paths_.overview("2026112109")),
             line_at_start("The job has ended. Failed: 7 failed items exceed error_threshold 5"));
-  EXPECT_TRUE(contains(text_of(paths_.master(0)), "    Reason:       7 failed items exceed"));
+  EXPECT_TRUE(
+      contains(test::read_file(paths_.master(0)), "    Reason:       7 failed items exceed"));
 }
 
 TEST_F(LogTreeTest, FinishWritesEverything) {
   const auto tree = open();
   tree->try_ended(done(1));
   tree->finish(JobResult{});
-  EXPECT_TRUE(contains(text_of(paths_.processed_mini_batches()), "\n1,1,"));
-  EXPECT_TRUE(contains(text_of(paths_.process_summary()), "\n0,process000,"));
-  EXPECT_TRUE(contains(text_of(paths_.node_summary()), "\n0,0,1,1,1,0,9,1,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.processed_mini_batches()), "\n1,1,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.process_summary()), "\n0,process000,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.node_summary()), "\n0,0,1,1,1,0,9,1,"));
 }
 
 TEST_F(LogTreeTest, X1_AResumedJobContinuesItsFiles) {
@@ -361,21 +358,22 @@ TEST_F(LogTreeTest, X1_AResumedJobContinuesItsFiles) {
   tree->try_ended(done(3));
   tree->flush();
 
-  const std::string report = text_of(paths_.processed_mini_batches());
+  const std::string report = test::read_file(paths_.processed_mini_batches());
   EXPECT_EQ(report.find("Mini-batch Id"), 0u);
   EXPECT_EQ(report.rfind("Mini-batch Id"), 0u);
   EXPECT_TRUE(contains(report, "\n1,1,0/process000,"));
   EXPECT_TRUE(contains(report, "\n3,1,0/process000,"));
   EXPECT_FALSE(contains(report, "tor"));
-  const std::string overview = text_of(paths_.overview("2026112109"));
+  const std::string overview = test::read_file(paths_.overview("2026112109"));
   EXPECT_TRUE(contains(overview, "before\n"));
   EXPECT_TRUE(contains(overview, "after\n"));
-  EXPECT_TRUE(contains(text_of(paths_.master(1)), "The orchestrator begins again, restart 1."));
-  const std::string processes = text_of(paths_.process_summary());
+  EXPECT_TRUE(
+      contains(test::read_file(paths_.master(1)), "The orchestrator begins again, restart 1."));
+  const std::string processes = test::read_file(paths_.process_summary());
   EXPECT_TRUE(contains(processes, "0,process000,0,1234,"));
   EXPECT_TRUE(contains(processes, ",lost with the orchestrator\n0,process000,1,1234,"));
   EXPECT_EQ(processes.rfind("Node,"), 0u);
-  const std::string nodes = text_of(paths_.node_summary());
+  const std::string nodes = test::read_file(paths_.node_summary());
   EXPECT_TRUE(contains(nodes, "\n0,0,1,1,1,0,9,1,"));
   EXPECT_TRUE(contains(nodes, "\n0,1,1,1,1,0,9,1,"));
 }
@@ -395,11 +393,11 @@ TEST_F(LogTreeTest, AKilledOrchestratorLeavesUsableFiles) {
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFSIGNALED(status));
-  const std::string report = text_of(paths_.processed_mini_batches());
+  const std::string report = test::read_file(paths_.processed_mini_batches());
   EXPECT_TRUE(contains(report, "\n1,1,0/process000,"));
   EXPECT_TRUE(report.ends_with("\n"));
-  EXPECT_TRUE(contains(text_of(paths_.process_summary()), "\n0,process000,0,1234,"));
-  EXPECT_TRUE(contains(text_of(paths_.node_summary()), "\n0,0,1,1,1,0,9,1,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.process_summary()), "\n0,process000,0,1234,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.node_summary()), "\n0,0,1,1,1,0,9,1,"));
 }
 
 TEST_F(LogTreeTest, AnOutputThatCannotBeWrittenIsRefusedAtTheStart) {
@@ -417,9 +415,9 @@ TEST_F(LogTreeTest, ADiskFullLaterDoesNotKillTheJob) {
   tree->flush();
   EXPECT_EQ(tree->problem(),
             paths_.worker(0, "process000").string() + ": cannot write: No space left on device");
-  EXPECT_TRUE(contains(text_of(paths_.processed_mini_batches()), "\n2,1,"));
+  EXPECT_TRUE(contains(test::read_file(paths_.processed_mini_batches()), "\n2,1,"));
   tree->finish(JobResult{});
-  EXPECT_TRUE(contains(text_of(paths_.job_result()),
+  EXPECT_TRUE(contains(test::read_file(paths_.job_result()),
                        "\nThe logs are not complete: " + tree->problem() + "\n"));
 }
 

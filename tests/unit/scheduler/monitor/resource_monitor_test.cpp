@@ -14,6 +14,7 @@
 #include "logs/text.hpp"
 #include "monitor/fields.hpp"
 #include "support/expect_error.hpp"
+#include "support/files.hpp"
 #include "support/temp_dir.hpp"
 
 namespace prs::monitor {
@@ -28,14 +29,9 @@ constexpr std::string_view kNodeHeader =
     "Percent,Disk Io Read Count,Disk Io Write Count,Disk Io Read (MB),Disk Io Write (MB),Network "
     "Sent (MB),Network Recv (MB),# of TCP Connections,# of UDP Connections";
 
-std::string text_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 std::vector<std::string> lines_of(const fs::path& path) {
   std::vector<std::string> lines;
-  for_each_line(text_of(path), [&lines](std::string_view line) {
+  for_each_line(test::read_file(path), [&lines](std::string_view line) {
     if (!line.empty()) lines.emplace_back(line);
   });
   return lines;
@@ -180,7 +176,7 @@ TEST_F(ResourceMonitorTest, M1_WhatPsPrintsLiesUnderItsHourAndMinute) {
   const std::string name = found[0].filename().string();
   EXPECT_TRUE(name.starts_with("processes_")) << name;
   EXPECT_EQ(name.size(), std::string("processes_41").size()) << name;
-  const std::string text = text_of(found[0]);
+  const std::string text = test::read_file(found[0]);
   EXPECT_TRUE(text.starts_with("USER "));
   EXPECT_NE(text.find(" " + std::to_string(child.pid()) + " "), std::string::npos);
 }
@@ -222,7 +218,7 @@ TEST_F(ResourceMonitorTest, OtherGpusBeginAnotherFile) {
 TEST_F(ResourceMonitorTest, AFolderThatCannotBeMadeDropsTheSamples) {
   std::ofstream(folder_.path() / "perf") << "a file in the way";
   sample();
-  EXPECT_EQ(text_of(folder_.path() / "perf"), "a file in the way");
+  EXPECT_EQ(test::read_file(folder_.path() / "perf"), "a file in the way");
 }
 
 TEST_F(ResourceMonitorTest, AnIntervalOfNothingIsRefused) {
