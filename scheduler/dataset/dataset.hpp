@@ -86,6 +86,8 @@ class ListingWriter {
   bool finished() const;
   std::int64_t size() const;              ///< Mini-batches so far.
   MiniBatch read(std::int64_t id) const;  ///< id in [0, size()).
+  /// The same as serialize() gives it: not parsed, only its checksum is looked at.
+  std::string read_serialized(std::int64_t id) const;
 
  private:
   struct State;
