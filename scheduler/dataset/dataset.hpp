@@ -94,10 +94,4 @@ class ListingWriter {
   std::unique_ptr<State> state_;
 };
 
-/// What identifies the inputs for reuse (R1): a hash, in hexadecimal digits, over the path of each
-/// file in order and its size and modification time, or with `by_content` its bytes. A file that is
-/// listed but not there counts as such. Throws as Partitioner does, io for a file that cannot be
-/// read.
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content);
-
 }  // namespace prs::dataset

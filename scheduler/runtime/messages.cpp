@@ -116,6 +116,7 @@ void Orchestrator::on_exit(WorkerHandle& worker) {
   }
   feed(job::WorkerExited{worker.id, kind, detail, between});
   // Every accepted range has been copied; the rest of the segment is of no use to anybody.
+  if (assembly_) assembly_->forget_segment(worker.segment);
   std::error_code ignored;
   std::filesystem::remove(folder_.segments() / worker.segment, ignored);
   workers_.erase(worker.id);

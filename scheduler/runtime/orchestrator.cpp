@@ -82,6 +82,12 @@ void Orchestrator::begin() {
     // What an interrupted listing holds already has its ids.
     for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->next();
   }
+  if (options_.identify_inputs && step_.reuse_by_content) {
+    // Reading all of a large file would keep the loop from everything else.
+    input_identity_ = dataset::input_identity(step_.inputs, true);
+  } else if (options_.identify_inputs) {
+    identity_.emplace(false);
+  }
   // A short input is known whole before any worker starts, so that there are not too many.
   list_some();
   next_overview_ = start_ + kOverviewInterval;
@@ -174,11 +180,13 @@ void Orchestrator::list_some() {
   if (!partitioner_) return;
   const Clock::time_point until = Clock::now() + kListingSlice;
   while (std::optional<dataset::MiniBatch> mini_batch = partitioner_->next()) {
+    if (identity_) identity_->add(*mini_batch);
     listing_.append(*mini_batch);
     feed(job::MiniBatchCreated{mini_batch->items()});
     if (Clock::now() >= until) return;
   }
   listing_.finish();
+  if (identity_) input_identity_ = identity_->finish();
   partitioner_.reset();
   logs_.overview(fmt::format("scheduling done: {} mini-batches, {} items, {:.3f} seconds",
                              job_.counts().mini_batches, job_.counts().items,
@@ -235,6 +243,7 @@ RunOutcome Orchestrator::finish() {
     *end_ = {job::Outcome::kSystemError, error.message()};
   }
   RunOutcome outcome = reporter_.outcome(job_.counts(), *end_, folder_, now());
+  outcome.input_identity = input_identity_;
   record_.status = status_word(end_->outcome);
   record_.reason = end_->reason;
   record_.finished_us = unix_us();

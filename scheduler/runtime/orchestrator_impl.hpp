@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dataset/dataset.hpp"
+#include "dataset/identity.hpp"
 #include "job/job.hpp"
 #include "monitor/resource_monitor.hpp"
 #include "output/assembly.hpp"
@@ -134,6 +135,8 @@ class Orchestrator {
   store::JobRecord record_;
   logs::LogTree logs_;
   dataset::ListingWriter listing_;
+  std::optional<dataset::InputIdentity> identity_;  ///< Of what is listed so far.
+  std::string input_identity_;
   job::Job job_;
   Reporter reporter_;
   std::optional<monitor::ResourceMonitor> monitor_;
