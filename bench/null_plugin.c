@@ -1,18 +1,13 @@
 /* The entry of bench/schedule.sh: it does nothing with its items and gives each a row, so that what
  * is measured is the scheduler's own: dispatch, run, accept, journal, append.
  */
-#include <string.h>
-
 #include <prs/entry_plugin.h>
 
 static int run(void* state, const prs_host* host, const prs_mini_batch* mini_batch) {
+  const int64_t items = mini_batch->file_count + mini_batch->record_count;
   int64_t i;
   (void)state;
-  for (i = 0; i < mini_batch->file_count; ++i) {
-    const char* slash = strrchr(mini_batch->files[i], '/');
-    const char* name = slash == NULL ? mini_batch->files[i] : slash + 1;
-    host->row(host->self, name, strlen(name));
-  }
+  for (i = 0; i < items; ++i) host->row(host->self, "done", 4);
   return 0;
 }
 
