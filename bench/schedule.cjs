@@ -14,6 +14,8 @@ const MANY_FILES = 1000000;
 const MANY_FILES_BYTES = 5e9; // Free space asked for: an inode and a name each, and the job's logs.
 const RECORDS = [200000, 1000000];
 const NODES = [1, 10, 100, 1000, 10000];
+// The rates are of scheduling alone: with allow_reuse every file is looked at while it is listed.
+const RATE = { more: ['--set', 'allow_reuse=false'] };
 const NODE_MINI_BATCHES = 1000000;
 
 /// Empty files NNNNNNN.png in a new folder.
@@ -54,17 +56,19 @@ function tries(output) {
   return { count: lines.length, first, firstRow, last, runSeconds };
 }
 
-/// Runs a job to its end; `watch` looks at its peak memory while it runs.
-function runJob({ build, work }, input, size, workers, watch = false) {
+/// Runs a job to its end; `watch` looks at its peak memory while it runs, `more` are further options.
+function runJob({ build, work }, input, size, workers, { watch = false, more = [] } = {}) {
   const output = path.join(work, 'out');
   fs.rmSync(output, { recursive: true, force: true });
   const args = ['run', '-q', '--plugin', path.join(build, 'lib/null_plugin.so'), '--input', input,
     '--output', output, '--mini-batch-size', String(size), '--workers', String(workers),
-    '--overwrite', '--set', 'resource_monitor_interval=0'];
+    '--overwrite', '--set', 'resource_monitor_interval=0', ...more];
   const env = { ...process.env, PRS_HOME: path.join(work, 'home') };
   return new Promise((resolve, reject) => {
     const start = performance.timeOrigin + performance.now();
-    const job = spawn(path.join(build, 'bin/prs-gpu'), args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const job = spawn(path.join(build, 'bin/prs-gpu'), args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    let errors = '';
+    job.stderr.on('data', (text) => { errors += text; });
     let peakBytes = 0;
     const look = () => {
       try {
@@ -79,7 +83,7 @@ function runJob({ build, work }, input, size, workers, watch = false) {
     job.on('exit', (code) => {
       const end = performance.timeOrigin + performance.now();
       clearInterval(timer);
-      if (code !== 0) return reject(new Error(`prs-gpu run: exit code ${code}`));
+      if (code !== 0) return reject(new Error(`prs-gpu run: exit code ${code}\n${errors}`));
       const seen = tries(output);
       const seconds = (seen.last - seen.first) / 1e3;
       resolve({
@@ -109,7 +113,7 @@ async function measureRates(setup) {
   const folder = makeFiles(path.join(setup.work, 'files'), FILES);
   const cells = SIZES.flatMap((size) => WORKERS.map((workers) => ({ size, workers, runs: [] })));
   for (let repeat = 0; repeat < setup.repeats; ++repeat) {
-    for (const cell of cells) cell.runs.push(await runJob(setup, folder, cell.size, cell.workers));
+    for (const cell of cells) cell.runs.push(await runJob(setup, folder, cell.size, cell.workers, RATE));
   }
   fs.rmSync(folder, { recursive: true });
   const names = ['mini_batches_per_s', 'added_us', 'first_row_ms', 'exit_ms', 'whole_s'];
@@ -136,7 +140,7 @@ async function measureMemory(setup) {
   const files = RECORDS.map((count) => makeRecords(path.join(setup.work, `${count}.idx`), count));
   for (let repeat = 0; repeat < setup.repeats; ++repeat) {
     const peaks = [];
-    for (const file of files) peaks.push((await runJob(setup, file, 1, 2, true)).peak_bytes);
+    for (const file of files) peaks.push((await runJob(setup, file, 1, 2, { watch: true })).peak_bytes);
     runs.push({ bytes_per_mini_batch: (peaks[1] - peaks[0]) / (RECORDS[1] - RECORDS[0]) });
   }
   return { mini_batches: RECORDS, ...summary(runs, ['bytes_per_mini_batch']) };
@@ -162,7 +166,7 @@ function table(result) {
     `# Scheduling: ${result.date}`,
     '',
     `\`prs-gpu run\` with real worker processes and an entry that does nothing but give a row for each ` +
-      `item; ${FILES} files, one row a file. Medians of ${result.repeats} interleaved runs, in brackets ` +
+      `item; ${FILES} files, one row a file, allow_reuse off. Medians of ${result.repeats} interleaved runs, in brackets ` +
       `the distance from the least to the greatest as a part of the median. Rate: between the first ` +
       `mini-batch's start and the last one's end. Added: a worker's time for each mini-batch outside of ` +
       `the entry's run(). First row: from the start of the program. Exit: from the last row to the end ` +
@@ -179,7 +183,8 @@ function table(result) {
     '',
     many === null
       ? 'The folder of a million files was left out: the disk is too full.'
-      : `A folder of ${many.files} files, mini-batches of 100: the first row after ` +
+      : `A folder of ${many.files} files, mini-batches of 100, allow_reuse on (every file's size and time ` +
+        `are looked at): the first row after ` +
         `${figure(many.first_row_ms)} ms, the whole run ${figure(many.whole_s, 2)} s.`,
     '',
     `Memory of the orchestrator: ${figure(result.memory.bytes_per_mini_batch)} bytes for each mini-batch ` +
