@@ -61,9 +61,11 @@ void Orchestrator::on_return(WorkerHandle& worker, const wire::RunReturned& retu
   }
   returned_ = &returned;
   times_ = &returned.times();
+  speaker_ = &worker;
   feed(job::RunReturned{worker.id, returned.mini_batch(), returned.attempt(), returned.rows()});
   returned_ = nullptr;
   times_ = nullptr;
+  speaker_ = nullptr;
 }
 
 void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& failed) {
@@ -77,8 +79,10 @@ void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& faile
                    fmt::format("run of mini-batch {}", failed.mini_batch()), failed.message());
   if (failed.out_of_memory()) return;
   times_ = &failed.times();
+  speaker_ = &worker;
   feed(job::RunFailed{worker.id, failed.mini_batch(), failed.attempt(), failed.message()});
   times_ = nullptr;
+  speaker_ = nullptr;
 }
 
 void Orchestrator::on_exit(WorkerHandle& worker) {
@@ -169,7 +173,8 @@ void Orchestrator::log_try(const WorkerHandle& worker, const SentMiniBatch& sent
   report.total = succeeded + failed;
   report.succeeded = succeeded;
   report.failed = failed;
-  if (times_ != nullptr) {
+  // Another worker's try may end at the same event, by a timeout.
+  if (speaker_ == &worker) {
     report.start_us = times_->start_us();
     report.elapsed_s = times_->elapsed_s();
     report.process_s = times_->process_s();

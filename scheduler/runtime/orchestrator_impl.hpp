@@ -17,6 +17,7 @@
 #include "monitor/resource_monitor.hpp"
 #include "output/assembly.hpp"
 #include "protocol.pb.h"
+#include "runtime/clock.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/event_loop.hpp"
 #include "runtime/job_folder.hpp"
@@ -26,11 +27,6 @@
 #include "store/journal.hpp"
 
 namespace prs::runtime {
-
-inline std::int64_t unix_us() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-}
 
 // Sources of the event loop.
 inline constexpr std::uint64_t kExitBit = std::uint64_t{1} << 40;
@@ -148,7 +144,8 @@ class Orchestrator {
   bool system_failed_ = false;
   int signals_ = 0;
   const wire::RunReturned* returned_ = nullptr;  ///< The message being handled.
-  const wire::Times* times_ = nullptr;           ///< Its times.
+  const wire::Times* times_ = nullptr;           ///< Its times,
+  const WorkerHandle* speaker_ = nullptr;        ///< and whose it is.
   std::optional<job::EndJob> end_;
   Clock::time_point next_progress_ = start_;
   Clock::time_point next_status_ = start_;

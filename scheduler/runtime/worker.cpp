@@ -24,6 +24,7 @@
 #include "output/segment.hpp"
 #include "protocol.pb.h"
 #include "runtime/claims.hpp"
+#include "runtime/clock.hpp"
 #include "runtime/frame.hpp"
 #include "runtime/protocol.hpp"
 
@@ -83,11 +84,6 @@ double cpu_seconds() {
   timespec time{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-std::int64_t unix_us() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
 }
 
 double seconds_since(Clock::time_point start) {
