@@ -3,21 +3,13 @@
 'use strict';
 const { execFileSync } = require('child_process');
 const fs = require('fs');
-const os = require('os');
 const path = require('path');
+const { median, spread, machine, today, origin, write } = require('./result.cjs');
 
 const MODELS = ['mlp', 'lenet', 'cnn'];
 const BATCHES = [1, 16, 64, 256, 1024, 4096];
 const THREADS = [1, 2];
 const ROOT = path.resolve(__dirname, '..');
-
-const median = (values) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
-/// The distance from the slowest to the fastest repeat, as a part of the median.
-const spread = (values) => (Math.max(...values) - Math.min(...values)) / median(values);
 
 function contenders(program) {
   const peer = path.join(__dirname, 'peers', 'onnxruntime.cjs');
@@ -93,8 +85,7 @@ function table(result) {
       `${result.cells[0].peers[0].version} through Node, which is given float32 that is scaled ` +
       `already. Ratio: the median of the pairwise ratios.`,
     '',
-    ...Object.entries(result.machine).map(([key, value]) => `- ${key}: ${value}`),
-    `- commit: ${result.commit}`,
+    ...origin(result),
     '',
     '| model | batch | threads | ours | ONNX Runtime | ratio | p50/p99 us | max error | same class |',
     '|---|---|---|---|---|---|---|---|---|',
@@ -107,7 +98,7 @@ function table(result) {
         `${cell.max_abs_error.toExponential(1)} | ${(cell.top1_agreement * 100).toFixed(2)} % |`,
     );
   }
-  return lines.join('\n') + '\n';
+  return lines;
 }
 
 function main([program, images, target, repeats, seconds]) {
@@ -129,11 +120,10 @@ function main([program, images, target, repeats, seconds]) {
     [path.join(ROOT, 'models', 'mlp.onnx'), images, '1', '1', '0'],
   );
   const result = {
-    date: new Date().toISOString().slice(0, 10),
+    date: today(),
     commit,
     machine: {
-      processor: `${os.cpus()[0].model}, ${os.cpus().length} cores`,
-      system: `${os.type()} ${os.release()}`,
+      ...machine(),
       compiler,
       kernels,
       node: process.version,
@@ -142,8 +132,7 @@ function main([program, images, target, repeats, seconds]) {
     seconds: setup.seconds,
     cells,
   };
-  fs.writeFileSync(`${target}.json`, JSON.stringify(result, null, 2) + '\n');
-  fs.writeFileSync(`${target}.md`, table(result));
+  write(target, result, table(result));
 }
 
 main(process.argv.slice(2));

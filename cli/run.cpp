@@ -59,14 +59,12 @@ std::string new_run_id(const std::string& name) {
   return fmt::format("{}-{}-{:04x}", name, text, std::random_device()() & 0xFFFFU);
 }
 
-store::RunRecord history_record(const config::Step& step, const std::string& run_id,
-                                const std::string& identity) {
+store::RunRecord history_record(const config::Step& step, const std::string& run_id) {
   store::RunRecord record;
   record.run_id = run_id;
   record.name = step.name;
   record.status = "running";
   record.output = std::filesystem::absolute(step.output).string();
-  record.identity = identity;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   record.created_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
   return record;
@@ -81,14 +79,16 @@ void put_history(const store::RunRecord& record, JobDisplay& display) {
   }
 }
 
+/// `settings`: their identity when a later run may reuse this one's result, else "".
 int run_to_the_end(const config::Step& step, const std::string& run_id, bool resume,
-                   const std::string& identity, bool quiet) {
+                   const std::string& settings, bool quiet) {
   JobDisplay display(quiet);
   for (const std::string& note : step.notes) display.note("note: " + note);
-  store::RunRecord record = history_record(step, run_id, identity);
+  store::RunRecord record = history_record(step, run_id);
   runtime::RunOptions options;
   options.step = step;
   options.resume = resume;
+  options.identify_inputs = !settings.empty();
   options.run_id = run_id;
   options.program = std::filesystem::read_symlink("/proc/self/exe");
   options.on_progress = [&](const monitor::JobStatus& status) {
@@ -104,6 +104,9 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
   const runtime::RunOutcome outcome = runtime::run_job(options);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   record.finished_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  if (!outcome.input_identity.empty()) {
+    record.identity = runtime::step_identity(settings, outcome.input_identity);
+  }
   put_history(record, display);
   display.result(outcome.result, logs::Paths(runtime::JobFolder(step.output).logs()));
   return outcome.exit_code;
@@ -121,15 +124,15 @@ int run(const RunCommand& command) {
                                               : runtime::plan_text(step, plan));
     return kExitDone;
   }
-  std::string identity;
+  std::string settings;
   if (step.allow_reuse) {
-    identity = runtime::step_identity(step);
-    if (const auto reused = runtime::reuse_result(step, identity)) {
+    settings = runtime::settings_identity(step);
+    if (const auto reused = runtime::reuse_result(step, settings)) {
       fmt::print(stderr, "prs-gpu: {}\n", *reused);
       return kExitDone;
     }
   }
-  return run_to_the_end(step, new_run_id(step.name), false, identity, command.quiet);
+  return run_to_the_end(step, new_run_id(step.name), false, settings, command.quiet);
 }
 
 int resume(const std::filesystem::path& output, const std::vector<std::string>& assignments,

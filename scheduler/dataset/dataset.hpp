@@ -86,16 +86,12 @@ class ListingWriter {
   bool finished() const;
   std::int64_t size() const;              ///< Mini-batches so far.
   MiniBatch read(std::int64_t id) const;  ///< id in [0, size()).
+  /// The same as serialize() gives it: not parsed, only its checksum is looked at.
+  std::string read_serialized(std::int64_t id) const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// What identifies the inputs for reuse (R1): a hash, in hexadecimal digits, over the path of each
-/// file in order and its size and modification time, or with `by_content` its bytes. A file that is
-/// listed but not there counts as such. Throws as Partitioner does, io for a file that cannot be
-/// read.
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content);
 
 }  // namespace prs::dataset

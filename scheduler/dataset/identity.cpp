@@ -2,9 +2,9 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <optional>
 
-#include "dataset/dataset.hpp"
-#include "dataset/inputs.hpp"
+#include "dataset/identity.hpp"
 #include "dataset/sha256.hpp"
 #include "output/file_io.hpp"
 
@@ -30,15 +30,26 @@ void add_file(const fs::path& path, bool by_content, Sha256& hash) {
 
 }  // namespace
 
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content) {
-  Sha256 hash;
-  for (const Input& input : resolve_inputs(inputs)) {
-    hash.update("input\n");
-    for (const RecordInput& source : input.records) add_file(source.path, by_content, hash);
-    FileStream files(input);
-    while (const std::optional<fs::path> file = files.next()) add_file(*file, by_content, hash);
+void InputIdentity::add(const MiniBatch& mini_batch) {
+  if (mini_batch.input != input_) hash_.update(fmt::format("input {}\n", mini_batch.input));
+  if (mini_batch.is_records() &&
+      (mini_batch.input != input_ || mini_batch.record_file != record_file_)) {
+    add_file(mini_batch.record_file, by_content_, hash_);
+    record_file_ = mini_batch.record_file;
   }
-  return to_hex(hash.finish());
+  for (const fs::path& file : mini_batch.files) add_file(file, by_content_, hash_);
+  input_ = mini_batch.input;
+}
+
+std::string InputIdentity::finish() { return to_hex(hash_.finish()); }
+
+std::string input_identity(const std::vector<std::string>& inputs, bool by_content) {
+  // Any cut will do.
+  constexpr config::MiniBatchSize kSize{config::MiniBatchSize::Unit::kItems, 1000};
+  InputIdentity identity(by_content);
+  Partitioner partitioner(inputs, kSize);
+  while (const std::optional<MiniBatch> mini_batch = partitioner.next()) identity.add(*mini_batch);
+  return identity.finish();
 }
 
 }  // namespace prs::dataset

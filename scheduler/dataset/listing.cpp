@@ -174,6 +174,10 @@ bool ListingWriter::finished() const { return state_->finished; }
 std::int64_t ListingWriter::size() const { return state_->size(); }
 
 MiniBatch ListingWriter::read(std::int64_t id) const {
+  return state_->check(read_serialized(id), id);
+}
+
+std::string ListingWriter::read_serialized(std::int64_t id) const {
   const State& state = *state_;
   if (id < 0 || id >= size()) {
     state.fail(ErrorCode::kInternal, fmt::format("mini-batch {} of {} asked for", id, size()));
@@ -183,11 +187,12 @@ MiniBatch ListingWriter::read(std::int64_t id) const {
       id + 1 < size() ? state.offsets[static_cast<std::size_t>(id + 1)] : state.end;
   std::string record(static_cast<std::size_t>(end - begin), '\0');
   output::read_at(state.file, state.path, begin, record.data(), end - begin);
-  const std::string_view bytes = std::string_view(record).substr(kHeaderBytes);
-  if (output::crc32c(bytes) != load_u32(record.data() + 4)) {
+  const std::uint32_t crc = load_u32(record.data() + 4);
+  record.erase(0, kHeaderBytes);
+  if (output::crc32c(record) != crc) {
     state.fail(ErrorCode::kIo, fmt::format("mini-batch {} is damaged on the disk", id));
   }
-  return state.check(bytes, id);
+  return record;
 }
 
 }  // namespace prs::dataset

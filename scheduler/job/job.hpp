@@ -7,11 +7,14 @@
 // carries commands out with real processes; tests/simulation carries them out with seeded faults.
 // Events may come late, twice or about workers long gone: such an event changes nothing.
 //
-//   job.handle(MiniBatchCreated{10}, t) ... job.handle(ListingDone{}, t)     mini-batch ids 0, 1,
-//   2, ... job.handle(NodeReady{0, 2}, t)        -> StartWorker{{0, 0}, {0}}, StartWorker{{0, 1},
-//   {1}} job.handle(WorkerLoaded{{0, 0}}, t)   loading done, init begins job.handle(WorkerReady{{0,
-//   0}}, t)    -> SendMiniBatch{{0, 0}, 0, 1} job.handle(RunReturned{{0, 0}, 0, 1, 10}, t) ->
-//   Accept{0, 1, ...}, SendMiniBatch{{0, 0}, 1, 1}
+//   MiniBatchCreated{10} ... ListingDone{}      mini-batches 0, 1, 2, ...
+//   NodeReady{0, 2}                          -> StartWorker{{0, 0}, {0}}, StartWorker{{0, 1}, {1}}
+//   WorkerLoaded{{0, 0}}                        loading is done, init begins
+//   WorkerReady{{0, 0}}                      -> SendMiniBatch{{0, 0}, 0, 1}
+//   RunReturned{{0, 0}, 0, 1, 10}            -> Accept{{0, 0}, 0, ...}, SendMiniBatch{{0, 0}, 1, 1}
+//
+// A worker whose mini-batches are short is sent some ahead of the one that it runs, so that it
+// never waits; what it has not begun is withdrawn when the worker turns out slow or is to end.
 #pragma once
 
 #include <chrono>
@@ -118,11 +121,20 @@ struct RunFailed {
   int attempt;
   std::string message;
 };
-/// The process is gone and reaped, for whatever reason.
+/// The answer to WithdrawMiniBatches: these had not begun, and never will on that worker. The
+/// others that it had been sent have begun. `ticket` is the command's.
+struct Withdrawn {
+  WorkerId worker;
+  std::int64_t ticket;
+  std::vector<std::int64_t> mini_batches;
+};
+/// The process is gone and reaped, for whatever reason. `between`: it had begun nothing of what it
+/// has been sent and has not ended.
 struct WorkerExited {
   WorkerId worker;
   ExitKind kind;
   std::string detail;
+  bool between = false;
 };
 struct Tick {};
 /// Ctrl-C or SIGTERM: running mini-batches may end; with `now` they are killed.
@@ -136,7 +148,7 @@ struct SystemFailed {
 
 using Event = std::variant<NodeReady, NodeLost, MiniBatchCreated, ListingDone, WorkerLoaded,
                            WorkerReady, WorkerInitFailed, RunStarted, RunReturned, RunFailed,
-                           WorkerExited, Tick, StopRequested, SystemFailed>;
+                           Withdrawn, WorkerExited, Tick, StopRequested, SystemFailed>;
 
 // Commands.
 
@@ -145,10 +157,17 @@ struct StartWorker {
   WorkerId worker;
   std::vector<int> gpu_slots;
 };
+/// A worker that has one already runs this one after it, and after those sent before. A try begins
+/// when the worker takes it up: until then it can be withdrawn and has used nothing up.
 struct SendMiniBatch {
   WorkerId worker;
   std::int64_t mini_batch;
   int attempt;
+};
+/// What the worker has not begun is wanted back; answered by one Withdrawn.
+struct WithdrawMiniBatches {
+  WorkerId worker;
+  std::int64_t ticket;
 };
 /// Orderly: the entry's shutdown() runs, then the process ends.
 struct ShutdownWorker {
@@ -197,8 +216,12 @@ struct EndJob {
   std::string reason;
 };
 
-using Command = std::variant<StartWorker, SendMiniBatch, ShutdownWorker, KillWorker, DumpStacks,
-                             Accept, TryFailed, MiniBatchFailed, Note, EndJob>;
+using Command =
+    std::variant<StartWorker, SendMiniBatch, WithdrawMiniBatches, ShutdownWorker, KillWorker,
+                 DumpStacks, Accept, TryFailed, MiniBatchFailed, Note, EndJob>;
+
+/// A worker is never sent more mini-batches ahead of the one that it runs.
+inline constexpr std::int64_t kMostAhead = 64;
 
 /// Everything counted over the whole input.
 struct Counts {

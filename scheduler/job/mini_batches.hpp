@@ -21,7 +21,11 @@ class MiniBatches {
 
   /// The mini-batch to run next: repeated ones first, so that a job that must fail does so early.
   std::optional<std::int64_t> take();
-  bool any_waiting() const { return !repeats_.empty() || next_new() < entries_.size(); }
+  bool any_waiting() const { return waiting() > 0; }
+  /// How many there are for take(); a resumed job counts accepted ones that lie between, too.
+  std::int64_t waiting() const {
+    return static_cast<std::int64_t>(repeats_.size() + entries_.size() - next_new());
+  }
   /// Those without a result yet.
   std::int64_t unfinished() const {
     return counts_.mini_batches - counts_.mini_batches_done - counts_.mini_batches_failed;
@@ -35,7 +39,7 @@ class MiniBatches {
   /// Ends a try without a result. True: the mini-batch waits again; false: it is out of tries and
   /// failed (W5; W8 for tries that were lost with their node).
   bool end_try(std::int64_t id, bool node_lost);
-  /// The try ends and counts nothing: the job is being stopped.
+  /// The try counts nothing: it had not begun, or the job is being stopped.
   void put_back(std::int64_t id);
 
   const Counts& counts() const { return counts_; }

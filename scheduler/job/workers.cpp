@@ -54,38 +54,65 @@ void Workers::set_phase(Worker& worker, WorkerPhase phase, Time now) {
   worker.phase = phase;
   worker.since = now;
   worker.generation = ++generations_;
+  worker.half = worker.full = worker.recall = kNever;
   if (phase == WorkerPhase::kIdle) idle_.emplace_back(worker.id, worker.generation);
 }
 
-void Workers::set_deadline(const Worker& worker, Duration full, bool half) {
-  Deadline deadline{worker.since + full, worker.id, worker.generation, Deadline::Kind::kFull};
-  deadlines_.push(deadline);
-  if (!half) return;
-  deadline.at = worker.since + full / 2;
-  deadline.kind = Deadline::Kind::kHalf;
-  deadlines_.push(deadline);
+void Workers::set_deadline(Worker& worker, Duration full, bool half) {
+  worker.full = worker.since + full;
+  if (half) worker.half = worker.since + full / 2;
+  watch(worker);
 }
 
-void Workers::drop_void_deadlines() {
-  while (!deadlines_.empty()) {
-    const Worker* worker = find(deadlines_.top().worker);
-    if (worker != nullptr && worker->generation == deadlines_.top().generation) return;
-    deadlines_.pop();
+void Workers::set_recall(Worker& worker, Duration patience) {
+  if (worker.ahead.empty()) return;
+  worker.recall = worker.since + patience;
+  watch(worker);
+}
+
+void Workers::watch(Worker& worker) {
+  const Time next = worker.next_deadline();
+  if (next >= worker.watched) return;
+  worker.watched = next;
+  watches_.push({next, worker.id});
+}
+
+Worker* Workers::first_watched() {
+  while (!watches_.empty()) {
+    const Watch first = watches_.top();
+    Worker* worker = find(first.worker);
+    // An earlier entry has taken its place otherwise.
+    const bool stands = worker != nullptr && worker->watched == first.at;
+    if (stands && worker->next_deadline() == first.at) return worker;
+    watches_.pop();
+    if (!stands) continue;
+    worker->watched = kNever;
+    watch(*worker);
   }
+  return nullptr;
 }
 
 std::optional<Deadline> Workers::take_due(Time now) {
-  drop_void_deadlines();
-  if (deadlines_.empty() || deadlines_.top().at > now) return std::nullopt;
-  const Deadline due = deadlines_.top();
-  deadlines_.pop();
+  Worker* worker = first_watched();
+  if (worker == nullptr || worker->watched > now) return std::nullopt;
+  Deadline due{worker->watched, worker->id, Deadline::Kind::kFull};
+  // Of deadlines at one moment the lesser come first.
+  if (worker->half == due.at) {
+    due.kind = Deadline::Kind::kHalf;
+    worker->half = kNever;
+  } else if (worker->recall == due.at) {
+    due.kind = Deadline::Kind::kRecall;
+    worker->recall = kNever;
+  } else {
+    worker->full = kNever;
+  }
   return due;
 }
 
 std::optional<Time> Workers::next_deadline() {
-  drop_void_deadlines();
-  if (deadlines_.empty()) return std::nullopt;
-  return deadlines_.top().at;
+  const Worker* worker = first_watched();
+  if (worker == nullptr) return std::nullopt;
+  return worker->watched;
 }
 
 Worker* Workers::take_idle() {

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -82,9 +84,11 @@ struct Assembly::State {
   bool published = false;
   std::vector<Piece> pieces;  ///< Filled when ordered.
   std::vector<char> buffer;
+  std::map<std::string, Descriptor> segments;  ///< Open ones, by name.
 
   void create();
   void reopen(std::int64_t resume_length);
+  const Descriptor& segment_file(const std::string& name, const fs::path& path);
   void copy_in(const Range& range);
   bool sort_pieces();
   void write_sorted();
@@ -127,12 +131,18 @@ void Assembly::State::reopen(std::int64_t resume_length) {
   length = resume_length;
 }
 
+const Descriptor& Assembly::State::segment_file(const std::string& name, const fs::path& path) {
+  const auto found = segments.find(name);
+  if (found != segments.end()) return found->second;
+  return segments.emplace(name, open_file(path, O_RDONLY)).first->second;
+}
+
 /// Copies the range's bytes behind `length`, checked: nothing of a range of one buffer is written
 /// before its checksum is known to be right.
 void Assembly::State::copy_in(const Range& range) {
   const fs::path path = options.segment_folder / range.segment;
   check(range, path);
-  const Descriptor segment = open_file(path, O_RDONLY);
+  const Descriptor& segment = segment_file(range.segment, path);
   std::uint32_t crc = 0;
   std::int64_t done = 0;
   do {
@@ -253,6 +263,8 @@ Placement Assembly::accept(std::int64_t mini_batch, const Range& range) {
   state.length += range.size_bytes;
   return {offset, state.length};
 }
+
+void Assembly::forget_segment(const std::string& name) { state_->segments.erase(name); }
 
 void Assembly::publish() {
   State& state = *state_;

@@ -51,6 +51,9 @@ class Assembly {
   /// disk is full; .partial then ends where it ended before. Invalid argument after publish().
   Placement accept(std::int64_t mini_batch, const Range& range);
 
+  /// A segment that accept() has seen stays open until this: its worker writes no more.
+  void forget_segment(const std::string& name);
+
   /// Syncs .partial, sorts it when ordered (which takes the space of a second copy), and renames it
   /// to the final name. Throws io, and invalid argument when the final file has come to exist;
   /// .partial then still holds every row.

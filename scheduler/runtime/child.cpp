@@ -35,12 +35,20 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return result;
 }
 
+/// Another descriptor for the same, beyond those that a worker finds: dup2 onto itself would leave
+/// it closed on exec.
+Fd beyond_workers_own(int fd) {
+  Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, kWorkerClaims + 1));
+  if (!copy) fail_with(errno, "cannot make a worker's descriptors");
+  return copy;
+}
+
 /// posix_spawn's attributes and file actions, destroyed with the scope.
 struct SpawnSetup {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t actions;
 
-  SpawnSetup(int out, int err, int socket) {
+  SpawnSetup(int out, int err, int socket, int claims) {
     ::posix_spawnattr_init(&attributes);
     ::posix_spawn_file_actions_init(&actions);
     // A group of its own: Ctrl-C in the terminal reaches the agent alone, and a kill reaches
@@ -58,6 +66,7 @@ struct SpawnSetup {
     ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, socket, kWorkerSocket);
+    ::posix_spawn_file_actions_adddup2(&actions, claims, kWorkerClaims);
   }
   ~SpawnSetup() {
     ::posix_spawn_file_actions_destroy(&actions);
@@ -82,12 +91,11 @@ Child::Child(const ChildOptions& options) {
     fail_with(errno, "cannot make a worker's socket");
   }
   socket_ = Fd(ends[0]);
-  // dup2 onto itself would leave the descriptor closed on exec: any other number will do.
-  Fd child_end(::fcntl(ends[1], F_DUPFD_CLOEXEC, kWorkerSocket + 1));
-  ::close(ends[1]);
-  if (!child_end) fail_with(errno, "cannot make a worker's socket");
+  Fd child_end(ends[1]);
+  child_end = beyond_workers_own(child_end.get());
+  const Fd child_claims = beyond_workers_own(claims_.fd());
   ::fcntl(socket_.get(), F_SETFL, O_NONBLOCK);
-  const SpawnSetup setup(out.get(), err.get(), child_end.get());
+  const SpawnSetup setup(out.get(), err.get(), child_end.get(), child_claims.get());
   const std::vector<char*> arguments = pointers(options.arguments);
   const std::vector<char*> environment = pointers(options.environment);
   const int error = ::posix_spawn(&pid_, arguments[0], &setup.actions, &setup.attributes,

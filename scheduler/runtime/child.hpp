@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/claims.hpp"
 #include "runtime/fd.hpp"
 
 namespace prs::runtime {
@@ -31,8 +32,8 @@ struct ExitStatus {
 
 class Child {
  public:
-  /// Spawns. The child finds its end of a socket pair as descriptor 3. Throws io naming what
-  /// failed.
+  /// Spawns. The child finds its end of a socket pair and claims() as the descriptors of
+  /// worker.hpp. Throws io naming what failed.
   explicit Child(const ChildOptions& options);
   /// Kills the group and reaps, when that has not happened yet.
   ~Child();
@@ -42,6 +43,7 @@ class Child {
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }    ///< Readable when the process has ended.
   int socket() const { return socket_.get(); }  ///< Non-blocking.
+  Claims& claims() { return claims_; }
   /// Sends a signal to the whole group.
   void signal_group(int signal) const;
   /// Sends a signal to the process alone.
@@ -54,6 +56,7 @@ class Child {
   bool reaped_ = false;
   Fd pidfd_;
   Fd socket_;
+  Claims claims_ = Claims::create();
 };
 
 /// How often the kernel has killed a process for lack of memory since boot; -1: unknown.

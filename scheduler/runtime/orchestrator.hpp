@@ -15,6 +15,7 @@ namespace prs::runtime {
 struct RunOptions {
   config::Step step;
   bool resume = false;
+  bool identify_inputs = false;  ///< For a later run that might reuse this one's result.
   std::string run_id;
   std::filesystem::path program;  ///< prs-gpu itself, for workers.
   /// Called some times a second with how the job stands, and once at the end.
@@ -33,6 +34,7 @@ inline constexpr int kExitCanceled = 130;
 
 struct RunOutcome {
   int exit_code = kExitCompleted;
+  std::string input_identity;  ///< When asked for and all inputs were listed; else "".
   logs::JobResult result;
 };
 

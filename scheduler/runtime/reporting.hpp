@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/step.hpp"
+#include "dataset/dataset.hpp"
 #include "job/job.hpp"
 #include "logs/log_tree.hpp"
 #include "monitor/progress.hpp"

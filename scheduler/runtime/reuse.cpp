@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <prs/error.hpp>
 
-#include "dataset/dataset.hpp"
+#include "dataset/identity.hpp"
 #include "dataset/sha256.hpp"
 #include "runtime/job_folder.hpp"
 #include "store/history.hpp"
@@ -14,9 +14,9 @@
 namespace prs::runtime {
 namespace fs = std::filesystem;
 
-std::string step_identity(const config::Step& step) {
+std::string settings_identity(const config::Step& step) {
   nlohmann::json json;
-  json["format"] = 1;
+  json["format"] = 2;
   json["kind"] = static_cast<int>(step.entry.kind);
   json["entry"] = dataset::sha256_of_file(step.entry.path);
   json["arguments"] = step.entry.arguments;
@@ -32,16 +32,26 @@ std::string step_identity(const config::Step& step) {
   json["top_k"] = step.top_k;
   json["strict"] = step.strict_return_length;
   json["limits"] = {step.error_threshold, step.allowed_failed_count, step.allowed_failed_percent};
-  json["inputs"] = dataset::input_identity(step.inputs, step.reuse_by_content);
+  json["by_content"] = step.reuse_by_content;
   return dataset::sha256_hex(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-std::optional<std::string> reuse_result(const config::Step& step, const std::string& identity) {
+std::string step_identity(const std::string& settings, const std::string& inputs) {
+  return settings + '-' + inputs;
+}
+
+std::optional<std::string> reuse_result(const config::Step& step, const std::string& settings) {
   // A script that writes its own files leaves nothing that could be put elsewhere.
   if (step.output_action != config::OutputAction::kAppendRow || step.overwrite) return std::nullopt;
   std::optional<store::RunRecord> earlier;
   try {
-    earlier = store::History().find_completed(identity);
+    if (!store::History().any_completed(settings)) return std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  const std::string inputs = dataset::input_identity(step.inputs, step.reuse_by_content);
+  try {
+    earlier = store::History().find_completed(step_identity(settings, inputs));
   } catch (const Error&) {
     return std::nullopt;
   }

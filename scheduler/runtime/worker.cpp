@@ -23,7 +23,8 @@
 #include "logs/log_tree.hpp"
 #include "output/segment.hpp"
 #include "protocol.pb.h"
-#include "runtime/fd.hpp"
+#include "runtime/claims.hpp"
+#include "runtime/clock.hpp"
 #include "runtime/frame.hpp"
 #include "runtime/protocol.hpp"
 
@@ -97,8 +98,10 @@ class Worker {
     while (true) {
       const wire::ToWorker message = receive();
       if (message.has_shutdown()) break;
-      if (message.has_run() && !run_mini_batch(message.run())) return kWorkerOutOfMemory;
+      if (!message.has_run() || !claims_.take(message.run().number())) continue;
+      if (!run_mini_batch(message.run())) return kWorkerOutOfMemory;
     }
+    flush();
     entry_->shutdown();
     return 0;
   }
@@ -113,13 +116,22 @@ class Worker {
         }
         return message;
       }
+      flush();
       if (reader_.fill(kWorkerSocket) == FrameReader::Fill::kEnded) throw AgentGone{};
     }
   }
 
-  void send(const wire::FromWorker& message) {
+  /// The message goes out with the next one that is sent, or when the worker is about to wait: the
+  /// end of a mini-batch and the beginning of the next are one write.
+  void post(const wire::FromWorker& message) {
     message.SerializeToString(&payload_);
     writer_.add(payload_);
+  }
+  void send(const wire::FromWorker& message) {
+    post(message);
+    flush();
+  }
+  void flush() {
     if (!writer_.flush(kWorkerSocket)) throw AgentGone{};
   }
 
@@ -180,7 +192,9 @@ class Worker {
     const double cpu_start = cpu_seconds();
     Clock::time_point run_start = start;
     double run_s = 0;
+    const std::int64_t start_us = unix_us();
     const auto set_times = [&](wire::Times& times) {
+      times.set_start_us(start_us);
       times.set_elapsed_s(seconds_since(start));
       times.set_process_s(cpu_seconds() - cpu_start);
       times.set_run_method_s(run_s);
@@ -226,13 +240,18 @@ class Worker {
       failed.set_system_error(writing && !out_of_memory);
       set_times(*failed.mutable_times());
     }
-    send(answer);
+    if (out_of_memory) {
+      send(answer);
+    } else {
+      post(answer);
+    }
     return !out_of_memory;
   }
 
   config::Step step_;
   std::unique_ptr<entry::Entry> entry_;
   std::optional<output::SegmentWriter> segment_;
+  Claims claims_ = Claims::inherited(kWorkerClaims);
   FrameReader reader_;
   FrameWriter writer_;
   std::string payload_;

@@ -4,8 +4,9 @@
 
 namespace prs::runtime {
 
-/// The descriptor that a worker's socket has.
+/// The descriptors that a worker finds its socket and its claims under.
 inline constexpr int kWorkerSocket = 3;
+inline constexpr int kWorkerClaims = 4;
 /// Exit codes of a worker, besides 0 and those that an entry's own exit() gives.
 inline constexpr int kWorkerInitFailed = 81;
 inline constexpr int kWorkerOutOfMemory = 82;

@@ -3,17 +3,25 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "dataset/dataset.hpp"
 #include "job/job.hpp"
 #include "logs/log_tree.hpp"
 #include "runtime/child.hpp"
 #include "runtime/frame.hpp"
 
 namespace prs::runtime {
+
+/// A mini-batch that a worker was sent.
+struct SentMiniBatch {
+  std::int64_t mini_batch = -1;
+  int attempt = 0;
+  std::uint64_t number = 0;  ///< For the worker's claims.
+  std::string description;   ///< dataset::serialize
+};
 
 struct WorkerHandle {
   using Clock = std::chrono::steady_clock;
@@ -22,6 +30,7 @@ struct WorkerHandle {
   std::unique_ptr<Child> child;
   FrameReader reader;
   FrameWriter writer;
+  bool has_unsent = false;   ///< Messages wait for the end of the turn.
   bool wants_write = false;  ///< epoll watches for room in the socket.
   bool socket_ended = false;
   bool shutting_down = false;
@@ -30,11 +39,9 @@ struct WorkerHandle {
   std::int64_t oom_kills_before = 0;
   std::string segment;  ///< File name.
 
-  // The try in progress.
-  dataset::MiniBatch mini_batch;
-  int attempt = 0;
-  std::int64_t try_start_us = 0;
-  Clock::time_point try_start;
+  Clock::time_point front_since;   ///< Since when the first one could run.
+  std::deque<SentMiniBatch> sent;  ///< Those that have no end yet; it is at the first.
+  std::uint64_t next_number = 0;   ///< Of the next mini-batch for its claims.
 
   logs::ProcessReport report;
 };

@@ -117,6 +117,15 @@ std::optional<RunRecord> History::find_completed(const std::string& identity) co
   return record_of(select);
 }
 
+bool History::any_completed(const std::string& beginning) const {
+  // A range of the index, where LIKE would read all of it.
+  Statement select(state_->database,
+                   "SELECT 1 FROM runs WHERE identity >= ?1 AND identity < ?2 AND "
+                   "status = 'completed' LIMIT 1");
+  select.bind(1, beginning).bind(2, beginning + '\x7F');
+  return select.step();
+}
+
 std::vector<RunRecord> History::recent(std::int64_t limit) const {
   Statement select(state_->database,
                    "SELECT * FROM runs ORDER BY created_us DESC, rowid DESC LIMIT ?1");

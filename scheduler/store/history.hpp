@@ -38,6 +38,8 @@ class History {
   void put(const RunRecord& run);  ///< Inserts or replaces by run_id.
   /// The run finished last with status "completed"; none for the identity "".
   std::optional<RunRecord> find_completed(const std::string& identity) const;
+  /// Whether any completed run has an identity that begins so.
+  bool any_completed(const std::string& beginning) const;
   std::vector<RunRecord> recent(std::int64_t limit) const;  ///< Newest first.
 
  private:

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <optional>
 #include <system_error>
 
 #include <prs/error.hpp>
@@ -59,6 +60,7 @@ struct Journal::State {
   std::unique_ptr<LockFile> lock_file;  // First: nothing is touched before the lock is held.
   Database database;
   std::vector<AcceptedMiniBatch> buffer;
+  std::optional<Statement> insert;  ///< Kept from one transaction to the next.
 
   State(const fs::path& folder, bool read_only)
       : lock_file(lock(prepare(folder, read_only), read_only)),
@@ -74,19 +76,26 @@ struct Journal::State {
   }
 
   ~State() {
+    insert.reset();  // Journal modes change only while no statement is open.
     if (lock_file) database.leave_wal();
   }
 
   /// Within the caller's transaction.
   void insert_buffered() {
-    Statement insert(database, "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5)");
-    for (const AcceptedMiniBatch& accepted : buffer) {
-      insert.bind(1, accepted.id)
-          .bind(2, accepted.items)
-          .bind(3, accepted.succeeded)
-          .bind(4, accepted.output_length)
-          .bind(5, accepted.partial_offset)
-          .run();
+    if (buffer.empty()) return;
+    if (!insert) insert.emplace(database, "INSERT INTO accepted VALUES (?1, ?2, ?3, ?4, ?5)");
+    try {
+      for (const AcceptedMiniBatch& accepted : buffer) {
+        insert->bind(1, accepted.id)
+            .bind(2, accepted.items)
+            .bind(3, accepted.succeeded)
+            .bind(4, accepted.output_length)
+            .bind(5, accepted.partial_offset)
+            .run();
+      }
+    } catch (...) {
+      insert.reset();  // After an error it cannot be bound again.
+      throw;
     }
   }
 };

@@ -3,7 +3,8 @@
 
 The rooms stand in one line, core < cuda < scheduler < cli; a room includes
 itself and what stands left of it, and of that only what the table below opens.
-Examples and bench see the installed headers only. `--self-test` checks the check.
+Examples see the installed headers only, bench the job's decisions as well,
+which it measures alone. `--self-test` checks the check.
 """
 
 import posixpath
@@ -22,7 +23,7 @@ ROOMS = {
     "scheduler": PUBLIC,
     "cli": PUBLIC + ("scheduler/",),
     "examples": PUBLIC + PLUGIN_API,
-    "bench": PUBLIC,
+    "bench": PUBLIC + PLUGIN_API + ("scheduler/job/",),
 }
 # Where #include "x" and <x> are looked for, after the including file's own folder.
 SEARCH = {
@@ -31,7 +32,7 @@ SEARCH = {
     "scheduler": ("scheduler", "scheduler/include", "core/include"),
     "cli": ("cli", "scheduler", "scheduler/include", "core/include"),
     "examples": ("core/include", "scheduler/include"),
-    "bench": ("core/include",),
+    "bench": ("core/include", "scheduler", "scheduler/include"),
 }
 # Written by CMake at build time.
 GENERATED = {"generated/version_info.hpp", "completion_scripts.hpp", "protocol.pb.h"}

@@ -24,10 +24,14 @@ TEST(JobSimulation, HoldsItsInvariants) {
   const std::uint64_t first = number_from("PRS_SIMULATION_SEED", 1);
   const std::uint64_t count = single ? 1 : number_from("PRS_SIMULATION_SEEDS", 1000);
   std::map<Outcome, std::int64_t> outcomes;
+  std::int64_t sent_ahead = 0;
+  std::int64_t withdrawn = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Scenario scenario = Scenario::draw(seed, seed % 50 == 0 ? 20000 : 2000);
     const Result result = simulate(scenario, seed);
     ++outcomes[result.outcome];
+    sent_ahead += result.sent_ahead;
+    withdrawn += result.withdrawn;
     ASSERT_EQ(result.violation, "") << "seed " << seed << ": " << scenario.describe() << "\nafter "
                                     << result.events << " events, " << result.simulated_s << " s";
   }
@@ -37,6 +41,8 @@ TEST(JobSimulation, HoldsItsInvariants) {
                                 Outcome::kInitOrProgress, Outcome::kCanceled}) {
     EXPECT_GT(outcomes[outcome], 0) << "outcome " << static_cast<int>(outcome);
   }
+  EXPECT_GT(withdrawn, 0);
+  EXPECT_GT(sent_ahead, withdrawn);
 }
 
 TEST(JobSimulation, CarriesAMillionMiniBatchesOnAThousandNodes) {

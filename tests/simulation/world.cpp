@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <unordered_map>
 #include <utility>
 
@@ -31,6 +32,8 @@ struct Process {
   bool shutting_down = false;
   std::int64_t mini_batch = -1;
   int attempt = 0;
+  std::deque<SendMiniBatch> ahead;  ///< Not begun.
+  std::set<std::int64_t> held;      ///< Sent to it, and to nobody else until it is done with them.
 };
 
 /// What the world knows of a mini-batch.
@@ -39,6 +42,7 @@ struct Ledger {
   int tries = 0;   ///< Failed ones that count.
   int losses = 0;  ///< Lost with their node.
   int sent = 0;
+  bool held = false;  ///< By a worker.
   bool accepted = false;
   bool failed = false;
 };
@@ -142,10 +146,18 @@ class World {
   void deliver(const Pending& pending) {
     if (std::holds_alternative<MiniBatchCreated>(pending.event)) return create();
     if (const auto* exited = std::get_if<WorkerExited>(&pending.event)) {
-      processes_.erase(exited->worker);
+      const auto found = processes_.find(exited->worker);
+      if (found != processes_.end()) {
+        let_go(found->second);
+        processes_.erase(found);
+      }
     }
     if (const auto* lost = std::get_if<NodeLost>(&pending.event)) {
-      std::erase_if(processes_, [&](const auto& one) { return one.first.node == lost->node; });
+      std::erase_if(processes_, [&](const auto& one) {
+        if (one.first.node != lost->node) return false;
+        let_go(one.second);
+        return true;
+      });
       later(between(std::chrono::seconds(1), std::chrono::minutes(1)),
             NodeReady{lost->node, scenario_.gpu_slots});
     }
@@ -154,7 +166,42 @@ class World {
       const auto found = processes_.find(ready->worker);
       if (found != processes_.end()) found->second.ready = true;
     }
+    // A worker goes on before anybody hears that it has ended a try.
+    if (const auto* returned = std::get_if<RunReturned>(&pending.event)) {
+      try_ends(returned->worker, returned->mini_batch, returned->attempt);
+    }
+    if (const auto* failed = std::get_if<RunFailed>(&pending.event)) {
+      try_ends(failed->worker, failed->mini_batch, failed->attempt);
+    }
+    if (const auto* withdrawn = std::get_if<Withdrawn>(&pending.event)) {
+      for (const std::int64_t id : withdrawn->mini_batches) release(withdrawn->worker, id);
+    }
     feed(pending.event);
+  }
+
+  void try_ends(WorkerId id, std::int64_t mini_batch, int attempt) {
+    const auto found = processes_.find(id);
+    if (found == processes_.end()) return;
+    Process& process = found->second;
+    if (process.mini_batch != mini_batch || process.attempt != attempt) return;
+    process.mini_batch = -1;
+    if (process.ahead.empty()) return;
+    if (chance(scenario_.run_crash)) {
+      return later(Duration(0), WorkerExited{id, ExitKind::kAbnormal, "signal 9 (Killed)", true});
+    }
+    const SendMiniBatch next = process.ahead.front();
+    process.ahead.pop_front();
+    take_up(process, next);
+  }
+
+  void take_up(Process& process, const SendMiniBatch& next) {
+    process.mini_batch = next.mini_batch;
+    process.attempt = next.attempt;
+    serve(next, ledger_of(next.mini_batch).items);
+  }
+
+  void let_go(const Process& process) {
+    for (const std::int64_t id : process.held) ledger_of(id).held = false;
   }
 
   void feed(const Event& event) {
@@ -228,11 +275,18 @@ class World {
     if (found == processes_.end()) return;  // Its end is on its way to the job.
     Process& process = found->second;
     require(process.ready, "a mini-batch is sent to a worker that is not ready");
-    require(process.mini_batch < 0, "a second mini-batch is sent to a busy worker");
     require(!process.shutting_down, "a mini-batch is sent to a worker that ends");
-    process.mini_batch = command.mini_batch;
-    process.attempt = command.attempt;
-    serve(command, ledger.items);
+    require(!ledger.held, "mini-batch {} is sent to two workers", command.mini_batch);
+    ledger.held = true;
+    process.held.insert(command.mini_batch);
+    if (process.mini_batch < 0) {
+      take_up(process, command);
+    } else {
+      process.ahead.push_back(command);
+      ++result_.sent_ahead;
+      require(static_cast<std::int64_t>(process.ahead.size()) <= kMostAhead,
+              "more than {} mini-batches are sent ahead", kMostAhead);
+    }
     if (chance(scenario_.node_loss)) {
       later(between(Duration(0), std::chrono::seconds(1)), NodeLost{command.worker.node});
     }
@@ -240,13 +294,13 @@ class World {
 
   void serve(const SendMiniBatch& command, std::int64_t items) {
     const WorkerId id = command.worker;
-    const Duration load = between(Duration(0), milliseconds(20));
+    const Duration load = between(Duration(0), scenario_.longest_run / 10);
     if (chance(scenario_.load_hang)) return;
     later(load, RunStarted{id, command.mini_batch, command.attempt});
     if (chance(scenario_.run_hang)) return;
     const Duration run = chance(scenario_.slow)
                              ? between(std::chrono::seconds(1), std::chrono::minutes(3))
-                             : between(milliseconds(1), milliseconds(200));
+                             : between(scenario_.longest_run / 200, scenario_.longest_run);
     if (chance(scenario_.run_crash)) {
       const ExitKind kind = chance(0.3) ? ExitKind::kOutOfMemory : ExitKind::kAbnormal;
       return later(load + run, WorkerExited{id, kind, "signal 9 (Killed)"});
@@ -263,10 +317,22 @@ class World {
     later(load + run, RunReturned{id, command.mini_batch, command.attempt, rows});
   }
 
+  void carry_out(const WithdrawMiniBatches& command) {
+    const auto found = processes_.find(command.worker);
+    if (found == processes_.end()) return;
+    Withdrawn answer{command.worker, command.ticket, {}};
+    for (const SendMiniBatch& one : std::exchange(found->second.ahead, {})) {
+      answer.mini_batches.push_back(one.mini_batch);
+    }
+    result_.withdrawn += static_cast<std::int64_t>(answer.mini_batches.size());
+    later(between(Duration(0), milliseconds(1)), answer);
+  }
+
   void carry_out(const ShutdownWorker& command) {
     const auto found = processes_.find(command.worker);
     if (found == processes_.end()) return;
-    require(found->second.mini_batch < 0, "a busy worker is told to shut down");
+    require(found->second.mini_batch < 0 && found->second.ahead.empty(),
+            "a busy worker is told to shut down");
     found->second.shutting_down = true;
     if (chance(scenario_.shutdown_hang)) return;
     later(between(Duration(0), milliseconds(50)),
@@ -334,9 +400,9 @@ class World {
 
   void release(WorkerId worker, std::int64_t mini_batch) {
     const auto found = processes_.find(worker);
-    if (found != processes_.end() && found->second.mini_batch == mini_batch) {
-      found->second.mini_batch = -1;
-    }
+    if (found == processes_.end()) return;
+    if (found->second.held.erase(mini_batch) > 0) ledger_of(mini_batch).held = false;
+    if (found->second.mini_batch == mini_batch) found->second.mini_batch = -1;
   }
 
   Ledger& ledger_of(std::int64_t id) {
@@ -440,6 +506,8 @@ Scenario Scenario::draw(std::uint64_t seed, std::int64_t most) {
   scenario.gpu_slots = static_cast<int>(one_of(0, 8));
   scenario.mini_batches = one_of(0, 19) == 0 ? 0 : size(static_cast<double>(most));
   scenario.max_items = size(100);
+  // From mini-batches that are gone before the next message comes to those that nobody sends ahead.
+  scenario.longest_run = std::chrono::microseconds(10 * size(20'000));
   scenario.restored = maybe(0.2, 1.0);
   scenario.init_failure = maybe(0.3, uniform(0, 1) < 0.2 ? 1.0 : 0.3);
   scenario.init_crash = maybe(0.3, 0.3);

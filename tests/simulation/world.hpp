@@ -22,8 +22,9 @@ struct Scenario {
   int nodes = 1;
   int gpu_slots = 0;
   std::int64_t mini_batches = 10;
-  std::int64_t max_items = 10;  ///< Per mini-batch; at least 1.
-  double restored = 0;          ///< Part of the mini-batches that a resumed job has already.
+  std::int64_t max_items = 10;                            ///< Per mini-batch; at least 1.
+  Duration longest_run = std::chrono::milliseconds(200);  ///< Of run() that is not slow.
+  double restored = 0;  ///< Part of the mini-batches that a resumed job has already.
   // Probabilities, each per attempt at the thing.
   double init_failure = 0, init_crash = 0, init_hang = 0;
   double run_exception = 0, run_crash = 0, run_hang = 0, load_hang = 0, slow = 0;
@@ -46,6 +47,8 @@ struct Result {
   std::string reason;
   Counts counts;
   std::int64_t events = 0;
+  std::int64_t sent_ahead = 0;
+  std::int64_t withdrawn = 0;
   double simulated_s = 0;
 };
 

@@ -133,6 +133,32 @@ TEST_F(Run, W4_AHangingRunIsCutAndItsStackIsInTheLog) {
   expect_mentions(read_text(out("logs/sys/master_role.txt")), "past half of its time");
 }
 
+TEST_F(Run, W1_WhatWaitsBehindAHangingMiniBatchRunsElsewhereAndOnce) {
+  std::vector<std::string> verbs(200, "ok");
+  verbs[100] = "hang-once";
+  items(verbs);
+  CallReader calls(file("calls"));
+  const ProcessResult result = run({"--timeout", "3", "--max-try", "2"}, "--log " + file("calls"));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(rows(), rows_of(200));
+  EXPECT_EQ(statuses(), (std::map<std::string, int>{{"RUN_DONE", 200}, {"RUN_TIMEOUT", 1}}));
+  std::map<std::string, int> runs;
+  for (const PluginCall& call : calls.drain()) runs[call.item] += call.function == "run" ? 1 : 0;
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(runs[file(fmt::format("items/{:03}.txt", i))], i == 100 ? 2 : 1) << i;
+  }
+}
+
+TEST_F(Run, W3_ACrashUsesUpNoTryOfWhatTheWorkerHadNotBegun) {
+  std::vector<std::string> verbs(200, "ok");
+  for (const std::size_t i : {50U, 100U, 150U}) verbs[i] = "kill";
+  items(verbs);
+  const ProcessResult result = run({"--max-try", "1"});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_EQ(rows().size(), 197U);
+  EXPECT_EQ(statuses(), (std::map<std::string, int>{{"RUN_DONE", 197}, {"RUN_CRASHED", 3}}));
+}
+
 TEST_F(Run, W6_InitThatNeverSucceedsFailsTheJobAndSaysWhy) {
   items({"ok", "ok", "ok"});
   const ProcessResult result = run({}, "--init fail");

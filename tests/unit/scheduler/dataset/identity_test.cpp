@@ -3,7 +3,7 @@
 #include <chrono>
 #include <filesystem>
 
-#include "dataset/dataset.hpp"
+#include "dataset/identity.hpp"
 #include "support.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
@@ -36,6 +36,16 @@ TEST_F(Identity, R1_IsStableAndAHash) {
   EXPECT_EQ(of({folder_}, true), of({folder_}, true));
   EXPECT_EQ(of({folder_}).size(), 64U);
   EXPECT_NE(of({folder_}), of({folder_}, true));
+}
+
+TEST_F(Identity, R1_IsThatOfTheMiniBatchesHoweverTheyAreCut) {
+  for (const std::int64_t size : {1, 2, 7}) {
+    InputIdentity identity(false);
+    Partitioner partitioner({folder_, a_}, {config::MiniBatchSize::Unit::kItems, size});
+    while (const auto mini_batch = partitioner.next()) identity.add(*mini_batch);
+    EXPECT_EQ(identity.finish(), of({folder_, a_})) << size;
+  }
+  EXPECT_NE(of({folder_, a_}), of({a_, folder_}));
 }
 
 TEST_F(Identity, R1_SeesPathSizeAndTime) {

@@ -57,6 +57,17 @@ TEST(History, ListsRunsNewestFirst) {
   EXPECT_EQ(last.failed_items, 3);
 }
 
+TEST(History, R1_TellsWhetherAnyCompletedRunBeginsSo) {
+  const TempDir dir;
+  History history(dir.path());
+  history.put(run("a", "completed", 100, "settings-inputs"));
+  history.put(run("b", "failed", 200, "others-inputs"));
+  EXPECT_TRUE(history.any_completed("settings"));
+  EXPECT_FALSE(history.any_completed("others"));
+  EXPECT_FALSE(history.any_completed("inputs"));
+  EXPECT_FALSE(history.any_completed("settings-z"));
+}
+
 TEST(History, R1_FindsTheNewestCompletedRunOfAnIdentity) {
   const TempDir dir;
   History history(dir.path());

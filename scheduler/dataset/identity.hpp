@@ -1,0 +1,38 @@
+// What identifies the inputs of a step for reuse (R1).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dataset/dataset.hpp"
+#include "dataset/sha256.hpp"
+
+namespace prs::dataset {
+
+/// A hash over the path of each file in order and its size and modification time, or with
+/// `by_content` its bytes; how the files are cut into mini-batches makes no difference. A file that
+/// is listed but not there counts as such.
+class InputIdentity {
+ public:
+  explicit InputIdentity(bool by_content) : by_content_(by_content) {}
+
+  /// The mini-batches of a step in their order. Looks at the files: to be called before a worker
+  /// may read them, so that a later change gives another identity. Throws io for a file that cannot
+  /// be looked at or, by content, read.
+  void add(const MiniBatch& mini_batch);
+  /// Hexadecimal digits. The object is used up by it.
+  std::string finish();
+
+ private:
+  bool by_content_;
+  Sha256 hash_;
+  std::int64_t input_ = -1;            ///< Of the last mini-batch,
+  std::filesystem::path record_file_;  ///< with the last record file.
+};
+
+/// The same of all that a Partitioner gives. Throws as it does.
+std::string input_identity(const std::vector<std::string>& inputs, bool by_content);
+
+}  // namespace prs::dataset
