@@ -22,6 +22,7 @@
 #include "protocol.pb.h"
 #include "runtime/environment.hpp"
 #include "runtime/event_loop.hpp"
+#include "runtime/guard.hpp"
 #include "runtime/job_folder.hpp"
 #include "runtime/protocol.hpp"
 #include "runtime/reporting.hpp"
@@ -94,6 +95,7 @@ class Orchestrator {
   void list_some();
   void do_what_is_due();
   void report_progress(bool last);
+  void report_log_problem();
 
   // Workers.
   /// False when there is nothing more to read for now.
@@ -124,9 +126,9 @@ class Orchestrator {
     const auto found = workers_.find(id);
     return found == workers_.end() ? nullptr : &found->second;
   }
-  void note(const std::string& text) {
+  void note(const std::string& text, logs::Level level = logs::Level::kInfo) {
     logs_.overview(text);
-    logs_.master(text);
+    logs_.master(text, level);
     if (options_.on_note) options_.on_note(text);
   }
   bool append_row() const { return step_.output_action == config::OutputAction::kAppendRow; }
@@ -135,6 +137,8 @@ class Orchestrator {
   const RunOptions& options_;
   const config::Step& step_;
   const Clock::time_point start_ = Clock::now();
+  /// Ends last, and before anything is open that its process would hold.
+  const Guard guard_;
   NodeGpus gpus_;
   /// While the listing goes on. Before the folder: it looks at the inputs.
   std::unique_ptr<dataset::Partitioner> partitioner_;
@@ -152,6 +156,7 @@ class Orchestrator {
   std::deque<job::Event> events_;
   bool feeding_ = false;
   bool system_failed_ = false;
+  bool log_problem_told_ = false;
   int signals_ = 0;
   const wire::RunReturned* returned_ = nullptr;  ///< The message being handled.
   const wire::Times* times_ = nullptr;           ///< Its times.
@@ -199,6 +204,7 @@ int Orchestrator::workers_wanted() const {
 }
 
 void Orchestrator::begin() {
+  logs_.set_level(log_level(step_.logging_level));
   logs_.add_node(0);
   logs_.master(
       fmt::format("run {} of step {} begins, process {}", options_.run_id, step_.name, ::getpid()));
@@ -214,8 +220,7 @@ void Orchestrator::begin() {
   if (options_.resume) restore_accepted();
   if (!listing_.finished() && !partitioner_) {
     partitioner_ = make_partitioner();
-    // What an interrupted listing holds already has its ids.
-    for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->next();
+    for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->skip(listing_.read(id));
   }
   // A short input is known whole before any worker starts, so that there are not too many.
   list_some();
@@ -263,6 +268,7 @@ void Orchestrator::turn() {
     do_what_is_due();
     journal_.flush();
     logs_.flush();
+    report_log_problem();
   } catch (const Error& error) {
     // The job ends with what it has; if even that fails, there is nothing left to try.
     if (std::exchange(system_failed_, true)) throw;
@@ -287,7 +293,8 @@ void Orchestrator::dispatch(const EventLoop::Ready& ready) {
     for (int count = loop_.take_signals(); count > 0; --count) {
       const bool again = signals_++ > 0;
       note(again ? "stopping at once: running mini-batches are killed"
-                 : "stopping: running mini-batches may end (once more to kill them)");
+                 : "stopping: running mini-batches may end (once more to kill them)",
+           logs::Level::kWarning);
       feed(job::StopRequested{again});
     }
     return;
@@ -343,6 +350,13 @@ void Orchestrator::report_progress(bool last) {
     logs_.overview(reporter_.overview(status));
   }
   if (options_.on_progress) options_.on_progress(status);
+}
+
+void Orchestrator::report_log_problem() {
+  if (log_problem_told_ || logs_.problem().empty()) return;
+  log_problem_told_ = true;
+  note("warning: the logs are not complete: " + logs_.problem() + "; the job goes on",
+       logs::Level::kWarning);
 }
 
 // Workers.
@@ -440,7 +454,8 @@ void Orchestrator::on_exit(WorkerHandle& worker) {
                                                       : "killed: " + worker.killed_for;
   logs_.process_ended(worker.report);
   logs_.master(fmt::format("{} (pid {}) ended: {}", worker.report.process, worker.report.pid,
-                           worker.report.end));
+                           worker.report.end),
+               kind == job::ExitKind::kOrderly ? logs::Level::kInfo : logs::Level::kWarning);
   if (kind != job::ExitKind::kOrderly && worker.killed_for.empty()) {
     logs_.system_error(0, worker.report.process, "the process ended: " + detail);
     reporter_.remember_failure(worker.report.process + " ended: " + detail, "",
@@ -526,6 +541,7 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   ChildOptions child;
   child.arguments = {options_.program.string(), "worker"};
   child.environment = worker_environment(step_, options_.run_id, gpus_, devices);
+  child.environment.push_back(guard_.variable());
   child.stdout_file = paths.worker_stdout(0, process);
   child.stderr_file = paths.worker_stderr(0, process);
   worker.child = std::make_unique<Child>(child);
@@ -563,6 +579,11 @@ void Orchestrator::carry_out(const job::SendMiniBatch& command) {
   message.mutable_run()->set_attempt(command.attempt);
   message.mutable_run()->set_description(dataset::serialize(worker.mini_batch));
   send(worker, message);
+  if (logs_.writes(logs::Level::kDebug)) {
+    logs_.master(fmt::format("mini-batch {} try {}: {} items sent to {}", command.mini_batch,
+                             command.attempt, worker.mini_batch.items(), worker.report.process),
+                 logs::Level::kDebug);
+  }
 }
 
 void Orchestrator::carry_out(const job::ShutdownWorker& command) {
@@ -588,7 +609,8 @@ void Orchestrator::carry_out(const job::DumpStacks& command) {
   worker->child->signal(kStackSignal);
   logs_.master(fmt::format("{} is past half of its time{}; its stack is asked for: {}",
                            worker->report.process, kernel_state(worker->child->pid()),
-                           logs_.paths().worker_stderr(0, worker->report.process).string()));
+                           logs_.paths().worker_stderr(0, worker->report.process).string()),
+               logs::Level::kWarning);
 }
 
 void Orchestrator::carry_out(const job::Accept& command) {
@@ -609,6 +631,12 @@ void Orchestrator::carry_out(const job::Accept& command) {
     accepted.partial_offset = place.offset;
   }
   journal_.accept(accepted);
+  if (logs_.writes(logs::Level::kDebug)) {
+    logs_.master(fmt::format("mini-batch {} accepted from {}: {} of {} items, rows up to byte {}",
+                             accepted.id, worker.report.process, accepted.succeeded, accepted.items,
+                             accepted.output_length),
+                 logs::Level::kDebug);
+  }
   reporter_.count(command.worker, accepted.items);
   log_try(worker, job::try_status_name(job::TryStatus::kRunDone), "", command.succeeded,
           command.failed);
@@ -621,7 +649,8 @@ void Orchestrator::carry_out(const job::TryFailed& command) {
   log_try(*worker, status, command.message, 0, worker->mini_batch.items());
   logs_.master(fmt::format("mini-batch {} try {} on {}: {}: {}{}", command.mini_batch,
                            command.attempt, worker->report.process, status, command.message,
-                           command.will_retry ? "; it will be tried again" : ""));
+                           command.will_retry ? "; it will be tried again" : ""),
+               logs::Level::kWarning);
   reporter_.remember_failure(
       fmt::format("{} of mini-batch {} on {}", status, command.mini_batch, worker->report.process),
       command.message, logs_.paths().user_error(0, worker->report.process).string());
@@ -629,11 +658,14 @@ void Orchestrator::carry_out(const job::TryFailed& command) {
 
 void Orchestrator::carry_out(const job::MiniBatchFailed& command) {
   note(fmt::format("mini-batch {} failed all its tries: {} items count as failed",
-                   command.mini_batch, command.items));
+                   command.mini_batch, command.items),
+       logs::Level::kWarning);
 }
 
 void Orchestrator::carry_out(const job::Note& command) {
-  note((command.level == job::Note::Level::kWarning ? "warning: " : "") + command.text);
+  const bool warning = command.level == job::Note::Level::kWarning;
+  note((warning ? "warning: " : "") + command.text,
+       warning ? logs::Level::kWarning : logs::Level::kInfo);
 }
 
 // The end.
@@ -661,6 +693,7 @@ RunOutcome Orchestrator::finish() {
   record_.finished_us = unix_us();
   report_progress(true);
   logs_.finish(outcome.result);
+  report_log_problem();
   std::error_code ignored;
   std::filesystem::remove_all(folder_.segments(), ignored);
   journal_.set_job(record_);
