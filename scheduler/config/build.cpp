@@ -126,12 +126,9 @@ std::optional<Assignment> Build::winner(const std::string& name) {
 }
 
 void Build::report_conflict(const Assignment& a, const Assignment& b) {
-  // Environment variables may hold secrets, and messages end up in logs.
-  const auto shown = [](const Assignment& at) {
-    return at.name.starts_with("environment_variables.") ? "(set)" : in_quotes(at.node->text);
-  };
   problem(fmt::format("{}: {}: {} and {}: {}: {} set the same thing differently; give one of them",
-                      a.where, a.key, shown(a), b.where, b.key, shown(b)));
+                      a.where, a.key, in_quotes(a.node->text), b.where, b.key,
+                      in_quotes(b.node->text)));
 }
 
 void Build::show(const std::string& key, const std::string& value, const std::string& origin,

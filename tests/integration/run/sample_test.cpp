@@ -113,7 +113,7 @@ TEST_F(Sample, T1_AsManyFailedItemsAsTheThresholdAreTolerated) {
 
   const auto workers = csv_rows(out("logs/sys/job_report/process_summary.csv"));
   EXPECT_EQ(workers.size(), 3U);
-  EXPECT_EQ(sum_of(workers, "Mini-batches"), kImages / kMiniBatch);
+  EXPECT_EQ(sum_of(workers, "Processed Mini-batches"), kImages / kMiniBatch);
   EXPECT_EQ(sum_of(workers, "Succeeded Items"), kImages - kDamaged);
   EXPECT_EQ(sum_of(workers, "Failed Items"), kDamaged);
   // The workers' own logs say the same: a line for each mini-batch.
