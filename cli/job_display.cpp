@@ -29,6 +29,10 @@ JobDisplay::JobDisplay(bool quiet)
       terminal_(::isatty(STDERR_FILENO) != 0),
       next_line_(Clock::now() + kPatience) {}
 
+void JobDisplay::limits(const std::string& table) const {
+  if (!quiet_) fmt::print(stderr, "{}", table);
+}
+
 void JobDisplay::show(const monitor::JobStatus& status) {
   if (quiet_ || Clock::now() < next_line_) return;
   if (!terminal_) {

@@ -137,8 +137,8 @@ struct LogsOptions {
   bool paths = false;
 };
 
-/// The one file that tells most while a job runs: its progress (empty: none yet), what a worker does,
-/// or the errors.
+/// The one file that tells most while a job runs: its progress (empty: none yet), what a worker
+/// does, or the errors.
 fs::path file_to_follow(const logs::Paths& paths, const LogsOptions& options) {
   if (options.worker >= 0) {
     const std::string process = fmt::format("process{:03}", options.worker);

@@ -157,6 +157,8 @@ int main(int argc, char** argv) {
   using prs::cli::report;
   try {
     return prs::cli::parse_and_run(argc, argv);
+  } catch (const prs::cli::ExitError& error) {
+    return report(error.message(), error.exit_code());
   } catch (const prs::Error& error) {
     return report(error.message(), kExitError);
   } catch (const std::bad_alloc&) {

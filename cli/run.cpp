@@ -37,9 +37,28 @@ Examples:
   prs-gpu resume out                        after a failure, Ctrl-C or a crash
 
 Exit codes: 0 completed, 3 completed with failures within the limits, 4 a limit was
-exceeded, 5 workers could not start or made no progress, 6 system error, 2 usage,
-130 stopped by the user.
+exceeded, 5 workers could not start or made no progress, 6 system error, 2 the step or the
+command line is wrong, 130 stopped by the user.
 )";
+
+/// J1: a step that is wrong, found out before anything starts, is a usage error; what the system
+/// refuses is one of the system.
+template <typename Body>
+int with_job_exit_codes(const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    switch (error.code()) {
+      case ErrorCode::kInvalidArgument:
+      case ErrorCode::kInvalidModel:
+      case ErrorCode::kUnsupported:
+      case ErrorCode::kUnavailable:  // Another job uses the output folder.
+        throw ExitError(error, kExitUsage);
+      default:
+        throw ExitError(error, runtime::kExitSystemError);
+    }
+  }
+}
 
 struct RunCommand {
   StepOptions step;
@@ -84,6 +103,7 @@ void put_history(const store::RunRecord& record, JobDisplay& display) {
 int run_to_the_end(const config::Step& step, const std::string& run_id, bool resume,
                    const std::string& identity, bool quiet) {
   JobDisplay display(quiet);
+  display.limits(config::limits_table(step));
   for (const std::string& note : step.notes) display.note("note: " + note);
   store::RunRecord record = history_record(step, run_id, identity);
   runtime::RunOptions options;
@@ -198,7 +218,9 @@ void add_run(CLI::App& app, Command& chosen) {
   command->add_flag("--example", options->example, "print a step file that explains itself");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   command->footer(kRunExamples);
-  command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+  command->callback([options, &chosen] {
+    chosen = [options] { return with_job_exit_codes([&] { return run(*options); }); };
+  });
 }
 
 void add_resume(CLI::App& app, Command& chosen) {
@@ -224,7 +246,10 @@ void add_resume(CLI::App& app, Command& chosen) {
       "  prs-gpu resume out\n"
       "  prs-gpu resume out --set error_threshold=100\n");
   command->callback([options, &chosen] {
-    chosen = [options] { return resume(options->output, options->assignments, options->quiet); };
+    chosen = [options] {
+      return with_job_exit_codes(
+          [&] { return resume(options->output, options->assignments, options->quiet); });
+    };
   });
 }
 

@@ -157,6 +157,9 @@ std::string example_step();
 /// The table of C3 as aligned text lines: setting, value, unit, where from.
 std::string settings_table(const Step& step);
 
+/// The same of the limits alone: mini-batches, failures, tries, timeouts and workers.
+std::string limits_table(const Step& step);
+
 /// All of a step as one JSON object, so that the journal can run it again. Bytes that are no UTF-8
 /// (file names may have them) survive.
 std::string to_json(const Step& step);

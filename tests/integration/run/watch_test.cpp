@@ -52,7 +52,7 @@ TEST_F(Watch, U2_StatusTellsWhatEachWorkerIsDoing) {
   EXPECT_EQ(status()["status"], "canceled");
 }
 
-TEST_F(Watch, FollowPrintsProgressUntilTheJobEnds) {
+TEST_F(Watch, U11_FollowPrintsProgressUntilTheJobEnds) {
   items({"hang", "hang"});
   CallReader calls(file("calls"));
   Process job(command({}, "--log " + file("calls")));

@@ -126,7 +126,7 @@ TEST_F(Partition, PathsGivenOutAreAbsolute) {
   EXPECT_TRUE(record_file.is_absolute());
 }
 
-TEST_F(Partition, AnItemOfARecordFileIsARecordAndFilesAreNotMixed) {
+TEST_F(Partition, D3_D5_AnItemOfARecordFileIsARecordAndFilesAreNotMixed) {
   const std::string five = test::write_records(at("five.idx"), 5);
   const std::string three = test::write_records(at("three-images-idx3-ubyte"), 3);
   for (const Unit unit : {Unit::kItems, Unit::kRows}) {

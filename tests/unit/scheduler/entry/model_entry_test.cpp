@@ -108,7 +108,7 @@ TEST_F(Model, BatchesChangeNothing) {
   }
 }
 
-TEST_F(Model, WritesCsvAndJsonLines) {
+TEST_F(Model, O2_U5_WritesCsvAndJsonLines) {
   const auto paths = photos(2);
   step_.top_k = 2;
   step_.output_format = OutputFormat::kCsv;
