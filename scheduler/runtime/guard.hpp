@@ -1,9 +1,10 @@
 // Ends what a job has started, however the job ends.
 //
 // A worker dies with its agent (PR_SET_PDEATHSIG), and with a worker its process group. What an
-// entry starts outside of that group (setsid, a daemon) obeys neither, and nobody would end it after
-// a kill -9 of the agent. The guard is a small process that waits for the agent's end and then kills
-// every process that carries the job's token in its environment, which descendants inherit.
+// entry starts outside of that group (setsid, a daemon) obeys neither, and nobody would end it
+// after a kill -9 of the agent. The guard is a small process that waits for the agent's end and
+// then kills every process that carries the job's token in its environment, which descendants
+// inherit.
 //
 // What it cannot reach: programs started with an empty environment or as another user, and anything
 // when the guard itself is killed together with the agent.
