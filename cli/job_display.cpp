@@ -14,10 +14,12 @@ constexpr auto kLineInterval = std::chrono::seconds(5);
 /// A job that is shorter needs no display.
 constexpr auto kPatience = std::chrono::seconds(2);
 
-int terminal_columns() {
+winsize terminal_size() {
   winsize size{};
-  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+  if (!known || size.ws_col == 0) size.ws_col = 80;
+  if (!known || size.ws_row == 0) size.ws_row = 24;
+  return size;
 }
 
 }  // namespace
@@ -26,6 +28,10 @@ JobDisplay::JobDisplay(bool quiet)
     : quiet_(quiet),
       terminal_(::isatty(STDERR_FILENO) != 0),
       next_line_(Clock::now() + kPatience) {}
+
+void JobDisplay::limits(const std::string& table) const {
+  if (!quiet_) fmt::print(stderr, "{}", table);
+}
 
 void JobDisplay::show(const monitor::JobStatus& status) {
   if (quiet_ || Clock::now() < next_line_) return;
@@ -38,7 +44,9 @@ void JobDisplay::show(const monitor::JobStatus& status) {
     return;
   }
   erase();
-  for (const std::string& line : monitor::terminal_lines(status, terminal_columns())) {
+  const winsize size = terminal_size();
+  // The cursor stands on a line of its own below; what has scrolled away could not be erased.
+  for (const std::string& line : monitor::terminal_lines(status, size.ws_col, size.ws_row - 1)) {
     fmt::print(stderr, "{}\n", line);
     ++drawn_;
   }

@@ -16,6 +16,8 @@ class JobDisplay {
   /// `quiet`: only notes and the result.
   explicit JobDisplay(bool quiet);
 
+  /// The table of limits (C3), before the job starts.
+  void limits(const std::string& table) const;
   void show(const monitor::JobStatus& status);
   void note(const std::string& text);
   /// Status, counts, root cause and next steps: the last lines on standard error.

@@ -106,17 +106,20 @@ int runs(std::int64_t limit, const std::string& format) {
   return kExitDone;
 }
 
-/// Prints what a file grows by until Ctrl-C or the job's end.
+/// Prints what a file grows by, from its beginning, until Ctrl-C or the job's end. It need not be
+/// there yet; its folder is.
 void follow(const fs::path& file, const runtime::JobFolder& folder) {
   const InterruptGuard guard;
-  std::ifstream stream(file, std::ios::binary);
+  std::ifstream stream;
   const runtime::Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  ::inotify_add_watch(watch.get(), file.c_str(), IN_MODIFY);
+  ::inotify_add_watch(watch.get(), file.parent_path().c_str(), IN_MODIFY | IN_CREATE);
   while (true) {
+    // Asked first: what is written before the end is read after it.
     const bool running = store::Journal::in_use(folder.store());
+    if (!stream.is_open()) stream.open(file, std::ios::binary);
     for (std::string line; std::getline(stream, line);) fmt::print("{}\n", line);
     std::fflush(stdout);
-    stream.clear();
+    if (stream.is_open()) stream.clear();
     if (!running || interrupted()) return;
     pollfd one{watch.get(), POLLIN, 0};
     ::poll(&one, 1, 1000);
@@ -134,19 +137,35 @@ struct LogsOptions {
   bool paths = false;
 };
 
+/// The one file that tells most while a job runs: its progress (empty: none yet), what a worker
+/// does, or the errors.
+fs::path file_to_follow(const logs::Paths& paths, const LogsOptions& options) {
+  if (options.worker >= 0) {
+    const std::string process = fmt::format("process{:03}", options.worker);
+    return options.errors ? paths.user_error(0, process) : paths.worker(0, process);
+  }
+  if (options.errors) return paths.user_error_summary();
+  fs::path newest;
+  for (const fs::path& file : logs::find_logs(paths, false, -1)) {
+    if (file.filename().native().starts_with("job_progress_overview.")) newest = file;
+  }
+  return newest;
+}
+
 int logs(const LogsOptions& options) {
   const runtime::JobFolder folder = job_folder(options.output);
-  const std::vector<fs::path> files =
-      logs::find_logs(logs::Paths(folder.logs()), options.errors, options.worker);
+  const logs::Paths paths(folder.logs());
+  const fs::path followed = options.follow ? file_to_follow(paths, options) : fs::path();
+  if (!followed.empty()) {
+    fmt::print(stderr, "==> {} <==\n", followed.string());
+    follow(followed, folder);
+    return kExitDone;
+  }
+  const std::vector<fs::path> files = logs::find_logs(paths, options.errors, options.worker);
   if (files.empty()) {
     fmt::print(
         stderr, "prs-gpu: {}\n",
         options.errors ? "no errors in the logs" : "no such logs in " + folder.logs().string());
-    return kExitDone;
-  }
-  if (options.follow) {
-    fmt::print(stderr, "==> {} <==\n", files.back().string());
-    follow(files.back(), folder);
     return kExitDone;
   }
   for (const fs::path& file : files) {
@@ -203,7 +222,8 @@ void add_logs(CLI::App& app, Command& chosen) {
   command->add_option("--worker", options->worker, "the files of processN")
       ->type_name("N")
       ->check(CLI::Range(0, 1'000'000));
-  command->add_flag("--follow", options->follow, "print what is added until the job ends");
+  command->add_flag("--follow", options->follow,
+                    "print progress (errors, a worker's log) until the job ends");
   command->add_flag("--paths", options->paths, "file names only");
   command->footer(
       "\nExamples:\n"

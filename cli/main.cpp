@@ -98,6 +98,8 @@ int run(CLI::App& app, const Command& chosen, bool version) {
 int parse_and_run(int argc, char** argv) {
   // Also when the parent ignores it: "prs-gpu ... | head" ends quietly.
   std::signal(SIGPIPE, SIG_DFL);
+  // A file that may not grow further (ulimit -f) is an error like a full disk, not a death.
+  std::signal(SIGXFSZ, SIG_IGN);
   const auto logger = spdlog::stderr_color_st("prs-gpu");
   logger->set_pattern("prs-gpu: %^%l%$: %v");
   spdlog::set_default_logger(logger);
@@ -155,6 +157,8 @@ int main(int argc, char** argv) {
   using prs::cli::report;
   try {
     return prs::cli::parse_and_run(argc, argv);
+  } catch (const prs::cli::ExitError& error) {
+    return report(error.message(), error.exit_code());
   } catch (const prs::Error& error) {
     return report(error.message(), kExitError);
   } catch (const std::bad_alloc&) {

@@ -37,9 +37,28 @@ Examples:
   prs-gpu resume out                        after a failure, Ctrl-C or a crash
 
 Exit codes: 0 completed, 3 completed with failures within the limits, 4 a limit was
-exceeded, 5 workers could not start or made no progress, 6 system error, 2 usage,
-130 stopped by the user.
+exceeded, 5 workers could not start or made no progress, 6 system error, 2 the step or the
+command line is wrong, 130 stopped by the user.
 )";
+
+/// J1: a step that is wrong, found out before anything starts, is a usage error; what the system
+/// refuses is one of the system.
+template <typename Body>
+int with_job_exit_codes(const Body& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    switch (error.code()) {
+      case ErrorCode::kInvalidArgument:
+      case ErrorCode::kInvalidModel:
+      case ErrorCode::kUnsupported:
+      case ErrorCode::kUnavailable:  // Another job uses the output folder.
+        throw ExitError(error, kExitUsage);
+      default:
+        throw ExitError(error, runtime::kExitSystemError);
+    }
+  }
+}
 
 struct RunCommand {
   StepOptions step;
@@ -83,6 +102,7 @@ void put_history(const store::RunRecord& record, JobDisplay& display) {
 int run_to_the_end(const config::Step& step, const std::string& run_id, bool resume,
                    const std::string& settings, bool quiet) {
   JobDisplay display(quiet);
+  display.limits(config::limits_table(step));
   for (const std::string& note : step.notes) display.note("note: " + note);
   store::RunRecord record = history_record(step, run_id);
   runtime::RunOptions options;
@@ -112,6 +132,59 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
   return outcome.exit_code;
 }
 
+store::JobRecord read_job(const std::filesystem::path& output) {
+  const runtime::JobFolder folder(output);
+  if (folder.has_job()) {
+    const store::Journal journal(folder.store(), true);
+    if (std::optional<store::JobRecord> record = journal.job()) return *record;
+  }
+  fail(ErrorCode::kInvalidArgument, "{} holds no job to resume", output.string());
+}
+
+/// Continues the job whose record this is. `adapt` changes what may be changed of its step.
+template <typename Adapt>
+int continue_job(const std::filesystem::path& output, const store::JobRecord& record, bool quiet,
+                 const Adapt& adapt) {
+  if (record.status == "completed") {
+    fmt::print(stderr, "prs-gpu: the job in {} is completed; there is nothing to resume\n",
+               output.string());
+    return kExitDone;
+  }
+  config::Step step = config::step_from_json(record.step_json);
+  // The folder may have been moved since.
+  step.output = std::filesystem::absolute(output);
+  adapt(step);
+  return run_to_the_end(step, record.run_id, true, "", quiet);
+}
+
+int resume(const std::filesystem::path& output, const std::vector<std::string>& assignments,
+           bool quiet) {
+  return continue_job(output, read_job(output), quiet,
+                      [&](config::Step& step) { override_limits(step, assignments); });
+}
+
+/// X1 as v2 has it: --resume_from RUN among a step's arguments. The run is that of the step's own
+/// output folder; for any other the message says where it lies.
+int resume_from(const config::Step& step, bool quiet) {
+  if (runtime::JobFolder(step.output).has_job()) {
+    const store::JobRecord record = read_job(step.output);
+    if (record.run_id == step.resume_from) {
+      return continue_job(step.output, record, quiet,
+                          [&](config::Step& earlier) { continue_with(step, earlier); });
+    }
+  }
+  const std::optional<store::RunRecord> run = store::History().find(step.resume_from);
+  if (!run) {
+    fail(ErrorCode::kInvalidArgument,
+         "resume_from: there is no run {}; `prs-gpu runs` lists those there are", step.resume_from);
+  }
+  fail(
+      ErrorCode::kInvalidArgument,
+      "resume_from: run {} lies in {}, the step's output is {}; set output to the run's folder, or "
+      "use `prs-gpu resume {}`",
+      run->run_id, run->output, step.output.string(), run->output);
+}
+
 int run(const RunCommand& command) {
   if (command.example) {
     fmt::print("{}", config::example_step());
@@ -124,6 +197,7 @@ int run(const RunCommand& command) {
                                               : runtime::plan_text(step, plan));
     return kExitDone;
   }
+  if (!step.resume_from.empty()) return resume_from(step, command.quiet);
   std::string settings;
   if (step.allow_reuse) {
     settings = runtime::settings_identity(step);
@@ -133,30 +207,6 @@ int run(const RunCommand& command) {
     }
   }
   return run_to_the_end(step, new_run_id(step.name), false, settings, command.quiet);
-}
-
-int resume(const std::filesystem::path& output, const std::vector<std::string>& assignments,
-           bool quiet) {
-  const runtime::JobFolder folder(output);
-  if (!folder.has_job()) {
-    fail(ErrorCode::kInvalidArgument, "{} holds no job to resume", output.string());
-  }
-  std::optional<store::JobRecord> record;
-  {
-    const store::Journal journal(folder.store(), true);
-    record = journal.job();
-  }
-  if (!record) fail(ErrorCode::kInvalidArgument, "{} holds no job to resume", output.string());
-  if (record->status == "completed") {
-    fmt::print(stderr, "prs-gpu: the job in {} is completed; there is nothing to resume\n",
-               output.string());
-    return kExitDone;
-  }
-  config::Step step = config::step_from_json(record->step_json);
-  // The folder may have been moved since.
-  step.output = std::filesystem::absolute(output);
-  override_limits(step, assignments);
-  return run_to_the_end(step, record->run_id, true, "", quiet);
 }
 
 }  // namespace
@@ -171,7 +221,9 @@ void add_run(CLI::App& app, Command& chosen) {
   command->add_flag("--example", options->example, "print a step file that explains itself");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   command->footer(kRunExamples);
-  command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+  command->callback([options, &chosen] {
+    chosen = [options] { return with_job_exit_codes([&] { return run(*options); }); };
+  });
 }
 
 void add_resume(CLI::App& app, Command& chosen) {
@@ -191,12 +243,16 @@ void add_resume(CLI::App& app, Command& chosen) {
   command->add_flag("-q,--quiet", options->quiet, "no progress");
   command->footer(
       "\nAccepted mini-batches are not run again. The settings are those of the first start;\n"
-      "only limits, tries, timeouts and the number of workers can be changed by --set.\n"
+      "only limits, tries, timeouts, the number of workers, logging_level and\n"
+      "resource_monitor_interval can be changed by --set.\n"
       "\nExamples:\n"
       "  prs-gpu resume out\n"
       "  prs-gpu resume out --set error_threshold=100\n");
   command->callback([options, &chosen] {
-    chosen = [options] { return resume(options->output, options->assignments, options->quiet); };
+    chosen = [options] {
+      return with_job_exit_codes(
+          [&] { return resume(options->output, options->assignments, options->quiet); });
+    };
   });
 }
 

@@ -181,7 +181,8 @@ std::vector<std::string> describe_origins(const ImageInput& input) {
 }
 
 Scorer load_scorer(const ScoringOptions& options) {
-  Scorer scorer = entry::make_scorer(load_engine(options.model, entry::engine_options(options)));
+  Scorer scorer =
+      entry::make_scorer(load_engine(options.model, entry::engine_options(options)), options);
   const Engine& engine = scorer.engine;
   spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");

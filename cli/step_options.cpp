@@ -1,8 +1,11 @@
 #include "step_options.hpp"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <utility>
 
 #include "errors.hpp"
@@ -80,7 +83,37 @@ constexpr Limit kLimits[] = {
     {"progress_update_timeout", copy_member<&config::Step::progress_update_timeout>},
     {"first_task_creation_timeout", copy_member<&config::Step::first_task_creation_timeout>},
     {"process_count_per_node", copy_member<&config::Step::process_count_per_node>},
+    {"logging_level", copy_member<&config::Step::logging_level>},
+    {"resource_monitor_interval", copy_member<&config::Step::resource_monitor_interval_s>},
 };
+
+const Limit* find_limit(const std::string& key) {
+  const auto found = std::find_if(std::begin(kLimits), std::end(kLimits),
+                                  [&key](const Limit& limit) { return key == limit.key; });
+  return found == std::end(kLimits) ? nullptr : &*found;
+}
+
+const config::SettingOrigin* find_origin(const config::Step& step, const std::string& key) {
+  const auto found =
+      std::find_if(step.origins.begin(), step.origins.end(),
+                   [&key](const config::SettingOrigin& origin) { return origin.key == key; });
+  return found == step.origins.end() ? nullptr : &*found;
+}
+
+/// The value, and its line of the table.
+void copy_limit(const Limit& limit, const config::Step& from, config::Step& to) {
+  limit.copy(from, to);
+  const config::SettingOrigin* given = find_origin(from, limit.key);
+  for (config::SettingOrigin& origin : to.origins) {
+    if (given != nullptr && origin.key == limit.key) origin = *given;
+  }
+}
+
+/// Settings that say how this start is made, not what the job is.
+bool is_of_the_start(const std::string& key) {
+  return key == "name" || key == "output" || key == "overwrite" || key == "allow_reuse" ||
+         key == "reuse_by_content" || key == "resume_from";
+}
 
 }  // namespace
 
@@ -137,9 +170,8 @@ void override_limits(config::Step& step, const std::vector<std::string>& assignm
   std::vector<const Limit*> given;
   for (const std::string& assignment : assignments) {
     const auto [key, value] = split_assignment(assignment);
-    const auto found = std::find_if(std::begin(kLimits), std::end(kLimits),
-                                    [&key = key](const Limit& limit) { return key == limit.key; });
-    if (found == std::end(kLimits)) {
+    const Limit* found = find_limit(key);
+    if (found == nullptr) {
       std::string known;
       for (const Limit& limit : kLimits)
         known += (known.empty() ? "" : ", ") + std::string(limit.key);
@@ -149,7 +181,33 @@ void override_limits(config::Step& step, const std::vector<std::string>& assignm
     given.push_back(found);
   }
   const config::Step checked = builder.build();
-  for (const Limit* limit : given) limit->copy(checked, step);
+  for (const Limit* limit : given) copy_limit(*limit, checked, step);
+}
+
+void continue_with(const config::Step& now, config::Step& step) {
+  struct Values {
+    std::string then = "not set";
+    std::string now = "not set";
+  };
+  std::map<std::string, Values> values;
+  for (const config::SettingOrigin& origin : step.origins) values[origin.key].then = origin.value;
+  for (const config::SettingOrigin& origin : now.origins) values[origin.key].now = origin.value;
+  std::string differences;
+  for (const auto& [key, value] : values) {
+    if (value.then == value.now || find_limit(key) != nullptr || is_of_the_start(key)) continue;
+    differences += fmt::format("\n  {}: {} then, {} now", key, value.then, value.now);
+  }
+  // Their values are not shown.
+  if (now.environment_variables != step.environment_variables) {
+    differences += "\n  environment_variables: other values";
+  }
+  if (!differences.empty()) {
+    fail(ErrorCode::kInvalidArgument,
+         "resume_from: the job was started with other settings:{}\nput them back, or run the step "
+         "anew without resume_from",
+         differences);
+  }
+  for (const Limit& limit : kLimits) copy_limit(limit, now, step);
 }
 
 }  // namespace prs::cli

@@ -33,8 +33,12 @@ void add_step_options(CLI::App& command, StepOptions& options);
 /// The checked step. Throws UsageError for a --set without "=", prs::Error for the rest.
 config::Step build_step(const StepOptions& options);
 
-/// KEY=VALUE for a job that is resumed: limits, tries, timeouts and the number of workers may
-/// change, nothing that the rows depend on. Throws UsageError for another key.
+/// KEY=VALUE for a job that is resumed: limits, tries, timeouts, the number of workers and what is
+/// logged may change, nothing that the rows depend on. Throws UsageError for another key.
 void override_limits(config::Step& step, const std::vector<std::string>& assignments);
+
+/// The same from the step `now` with resume_from: `step`, the job's, gets its limits. Throws
+/// invalid argument listing every other setting in which the two differ.
+void continue_with(const config::Step& now, config::Step& step);
 
 }  // namespace prs::cli

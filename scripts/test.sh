@@ -18,8 +18,8 @@ case ${1:-} in
 esac
 read -ra presets <<<"${PRS_PRESETS:-asan tsan fuzz release}"
 fuzz_seconds=${PRS_FUZZ_SECONDS:-30}
-# What runs in several threads: the thread pool and engines that threads share.
-threaded='^unit\.(ThreadPool|Engine)'
+# What runs in several threads: the thread pool, engines that threads share, the resource monitor.
+threaded='^unit\.(ThreadPool|Engine|ResourceMonitor)'
 
 scripts/install-deps.sh --build --test --data
 jobs=$(scripts/jobs.sh)
@@ -43,7 +43,7 @@ quietly() {
 configure_and_build() {
   local preset=$1 log=$2 target=() options=(-D PRS_TESTS=ON -D PRS_TOGETHER=ON)
   case $preset in
-    tsan) target=(--target unit_threads unit_engine) ;;
+    tsan) target=(--target unit_threads unit_engine unit_scheduler_monitor) ;;
     fuzz)
       target=(--target fuzzers)
       options+=(-D "PRS_FUZZ_SECONDS=$fuzz_seconds")

@@ -272,7 +272,7 @@ class Resolver {
     if (extent < 0 && !wanted) {
       fail_argument("{} leaves the {} open; give it (--{} {})", what_, name,
                     std::string(name) == "channels" ? "channels" : "resize",
-                    std::string(name) == "channels" ? "1 or 3" : "HEIGHTxWIDTH");
+                    std::string(name) == "channels" ? "1 or 3" : "WxH");
     }
     if (extent < 0) extent = *wanted;
     if (wanted && *wanted != extent) {
@@ -333,7 +333,11 @@ class Resolver {
     check_per_channel(preprocess.mean, "mean");
     check_per_channel(preprocess.std, "std");
     for (const double value : preprocess.std) {
-      if (value == 0.0) fail_argument("std must not be 0");
+      if (value != 0.0) continue;
+      const auto origin = settings_.origins.find("std");
+      const bool given = overrides_.std || origin == settings_.origins.end();
+      fail_argument("{}: std must not be 0: pixels are divided by it",
+                    given ? what_ : origin->second);
     }
     if (raw && (preprocess.scale != 1.0 || preprocess.mean != std::vector<double>{0.0} ||
                 preprocess.std != std::vector<double>{1.0} || preprocess.invert)) {

@@ -11,6 +11,7 @@ name: fashion-mnist                # 3 to 32 of a-z, 0-9 and -; default: this fi
 # What runs: an ONNX model, or "plugin: libscore.so" with an entry of your own in C or C++.
 model: models/lenet.onnx
 # scale: 1                         # value = (pixel * scale - mean) / std; default: the model's own
+# channel_order: bgr               # of a model that takes blue, green, red; default: rgb
 # class_names: models/classes.txt  # one name a line
 top_k: 1                           # best classes in each row
 

@@ -227,6 +227,11 @@ std::vector<Setting> make_settings() {
     if (v != "1" && v != "3") refuse_value(v, "1, 3");
     return v;
   };
+  const auto channel_order = [](const std::string& v) {
+    const std::string order = lower_case(v);
+    if (order != "rgb" && order != "bgr") refuse_value(v, "rgb, bgr");
+    return order;
+  };
   return {
       text("name", {}, &S::name, read_name),
       mini_batch_size(),
@@ -278,12 +283,14 @@ std::vector<Setting> make_settings() {
       model_option("invert", {}, bool_text),
       model_option("layout", {}, layout),
       model_option("channels", {}, channels),
+      model_option("channel_order", {}, channel_order),
       model_option("resize", {}, read_resize),
       model_option("model_output", {}, some_text),
       // The builder has made it a path already.
       model_option("class_names", {}, some_text),
       model_option("batch", {}, whole_text(1, std::int64_t{1} << 24)),
       model_option("threads", {}, whole_text(0, 4096)),
+      model_option("max_pixels", {}, whole_text(1, std::int64_t{1} << 31)),
   };
 }
 

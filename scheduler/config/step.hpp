@@ -101,8 +101,8 @@ struct Step {
   std::int64_t top_k = 1;                      ///< Of the built-in entry's rows.
   /// Of the built-in entry, only those that were given, checked: scale ("0.5"), mean and std
   /// ("0.5" or "0.485,0.456,0.406"), invert and resize ("true", "false"; resize may also be "WxH"),
-  /// layout ("nchw", ...), channels ("1", "3"), output (a name), class_names (an absolute path),
-  /// batch and threads (numbers).
+  /// layout ("nchw", ...), channels ("1", "3"), channel_order ("rgb", "bgr"), output (a name),
+  /// class_names (an absolute path), batch, threads and max_pixels (numbers).
   std::map<std::string, std::string> model_options;
 
   std::vector<SettingOrigin> origins;  ///< One a setting, in the order of the table.
@@ -156,6 +156,9 @@ std::string example_step();
 
 /// The table of C3 as aligned text lines: setting, value, unit, where from.
 std::string settings_table(const Step& step);
+
+/// The same of the limits alone: mini-batches, failures, tries, timeouts and workers.
+std::string limits_table(const Step& step);
 
 /// All of a step as one JSON object, so that the journal can run it again. Bytes that are no UTF-8
 /// (file names may have them) survive.

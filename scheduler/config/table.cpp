@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 
 #include "config/step.hpp"
 
@@ -26,12 +27,23 @@ std::string one_line(std::string text) {
   return text.substr(0, end) + "...";
 }
 
-}  // namespace
+constexpr std::array kLimits = {
+    "mini_batch_size",
+    "error_threshold",
+    "allowed_failed_count",
+    "allowed_failed_percent",
+    "process_count_per_node",
+    "run_invocation_timeout",
+    "task_overhead_timeout",
+    "progress_update_timeout",
+    "first_task_creation_timeout",
+    "run_max_try",
+};
 
-std::string settings_table(const Step& step) {
+std::string table_of(const std::vector<SettingOrigin>& origins) {
   using Row = std::array<std::string, 4>;
   std::vector<Row> rows = {{"setting", "value", "unit", "where from"}};
-  for (const SettingOrigin& origin : step.origins) {
+  for (const SettingOrigin& origin : origins) {
     rows.push_back({origin.key, one_line(origin.value), origin.unit, origin.origin});
   }
   std::array<std::size_t, 4> widths{};
@@ -49,6 +61,19 @@ std::string settings_table(const Step& step) {
     table += line + "\n";
   }
   return table;
+}
+
+}  // namespace
+
+std::string settings_table(const Step& step) { return table_of(step.origins); }
+
+std::string limits_table(const Step& step) {
+  std::vector<SettingOrigin> limits;
+  std::copy_if(step.origins.begin(), step.origins.end(), std::back_inserter(limits),
+               [](const SettingOrigin& origin) {
+                 return std::find(kLimits.begin(), kLimits.end(), origin.key) != kLimits.end();
+               });
+  return table_of(limits);
 }
 
 }  // namespace prs::config

@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include <prs/error.hpp>
 
 #include "dataset/dataset.hpp"
 #include "dataset/inputs.hpp"
+#include "dataset/sha256.hpp"
 
 namespace prs::dataset {
 namespace {
@@ -31,6 +34,24 @@ void check_size(const config::MiniBatchSize& size, const std::vector<Input>& inp
   }
 }
 
+/// A file of an input, or where a range of records begins: half of its SHA-256, which is as good as
+/// unique and takes less memory than paths do.
+struct ItemKey {
+  std::uint64_t halves[2];
+
+  ItemKey(std::int64_t input, const std::filesystem::path& path, std::int64_t first_record) {
+    Sha256 hash;
+    hash.update(fmt::format("{} {} ", input, first_record));
+    hash.update(path.native());
+    std::memcpy(halves, hash.finish().data(), sizeof halves);
+  }
+  bool operator==(const ItemKey&) const = default;
+};
+
+struct ItemKeyHash {
+  std::size_t operator()(const ItemKey& key) const { return key.halves[0]; }
+};
+
 }  // namespace
 
 struct Partitioner::State {
@@ -42,6 +63,17 @@ struct Partitioner::State {
   std::int64_t next_record = 0;      ///< the next record of that.
   std::int64_t next_id = 0;
   std::int64_t items = 0;
+  /// What skip() was told, and how often: a list may name a file twice.
+  std::unordered_map<ItemKey, std::int64_t, ItemKeyHash> skipped;
+
+  /// Whether this was skipped; once for each time it was.
+  bool take_skipped(const std::filesystem::path& path, std::int64_t first_record) {
+    if (skipped.empty()) return false;
+    const auto found = skipped.find({static_cast<std::int64_t>(input), path, first_record});
+    if (found == skipped.end()) return false;
+    if (--found->second == 0) skipped.erase(found);
+    return true;
+  }
 
   /// Takes the next files or records of the current input; false at its end.
   bool fill(MiniBatch& batch) {
@@ -53,12 +85,20 @@ struct Partitioner::State {
     while (static_cast<std::int64_t>(batch.files.size()) < size.value) {
       std::optional<std::filesystem::path> file = stream->next();
       if (!file) break;
+      if (take_skipped(*file, -1)) continue;
       batch.files.push_back(std::move(*file));
     }
     return !batch.files.empty();
   }
 
   bool take_records(MiniBatch& batch) {
+    do {
+      if (!take_range(batch)) return false;
+    } while (take_skipped(batch.record_file, batch.first_record));
+    return true;
+  }
+
+  bool take_range(MiniBatch& batch) {
     const std::vector<RecordInput>& sources = inputs[input].records;
     while (record_source < sources.size() && next_record == sources[record_source].count) {
       ++record_source;
@@ -105,6 +145,16 @@ std::optional<MiniBatch> Partitioner::next() {
     return batch;
   }
   return std::nullopt;
+}
+
+void Partitioner::skip(const MiniBatch& listed) {
+  State& state = *state_;
+  state.next_id = listed.id + 1;
+  state.items += listed.items();
+  if (listed.is_records()) ++state.skipped[{listed.input, listed.record_file, listed.first_record}];
+  for (const std::filesystem::path& file : listed.files) {
+    ++state.skipped[{listed.input, file, -1}];
+  }
 }
 
 std::int64_t Partitioner::items() const { return state_->items; }

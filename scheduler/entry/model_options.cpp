@@ -52,6 +52,12 @@ const std::map<std::string, Setter>& setters() {
            fail_argument(fmt::format("'{}' is neither 1 nor 3", text));
          options.engine.preprocess.channels = text == "1" ? 1 : 3;
        }},
+      {"channel_order",
+       [](const std::string& text, ScorerOptions& options) {
+         if (text != "rgb" && text != "bgr")
+           fail_argument(fmt::format("'{}' is neither rgb nor bgr", text));
+         options.engine.preprocess.bgr = text == "bgr";
+       }},
       {"class_names",
        [](const std::string& text, ScorerOptions& options) { options.class_names = text; }},
       {"invert",

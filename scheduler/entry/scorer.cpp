@@ -45,17 +45,29 @@ std::string Scorer::class_name(std::int64_t index) const {
 
 EngineOptions engine_options(const ScorerOptions& options) {
   EngineOptions engine = options.engine;
-  if (!options.class_names.empty()) engine.labels = read_lines(options.class_names);
+  if (!options.class_names.empty()) engine.labels.emplace();
   return engine;
 }
 
-Scorer make_scorer(Engine engine) {
-  std::vector<std::string> names(engine.labels().begin(), engine.labels().end());
+Scorer make_scorer(Engine engine, const ScorerOptions& options) {
+  std::vector<std::string> names;
+  if (options.class_names.empty()) {
+    names.assign(engine.labels().begin(), engine.labels().end());
+    return {std::move(engine), std::move(names)};
+  }
+  names = read_lines(options.class_names);
+  if (static_cast<std::int64_t>(names.size()) != engine.classes()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: {} class names for the {} scores of {}; give one name a line, in "
+                            "the order of the scores",
+                            options.class_names.string(), names.size(), engine.classes(),
+                            options.model.string()));
+  }
   return {std::move(engine), std::move(names)};
 }
 
 Scorer load_scorer(const ScorerOptions& options) {
-  return make_scorer(Engine::load(options.model, engine_options(options)));
+  return make_scorer(Engine::load(options.model, engine_options(options)), options);
 }
 
 std::string describe_input(const ImageInput& input) {

@@ -25,13 +25,15 @@ struct Scorer {
   std::string class_name(std::int64_t index) const;
 };
 
-/// The engine's options with the names of the classes. Throws io for a file of class names that
-/// cannot be read, invalid argument for an empty one.
+/// The engine's options: without the model's own class names when a file replaces them.
 EngineOptions engine_options(const ScorerOptions& options);
 
-Scorer make_scorer(Engine engine);
+/// The engine, loaded with engine_options(), and the names of its classes. Throws, naming the file
+/// of class names: io when it cannot be read, invalid argument when it is empty or does not hold
+/// one name a score.
+Scorer make_scorer(Engine engine, const ScorerOptions& options);
 
-/// Throws what engine_options() and Engine::load() throw.
+/// Throws what Engine::load() and make_scorer() throw.
 Scorer load_scorer(const ScorerOptions& options);
 
 /// "28 x 28, 1 channel, nchw, value = (pixel * 0.00392157 - 0) / 1".

@@ -109,6 +109,7 @@ struct LogTree::State {
   fs::path processed_path;
   std::string overview_hour;
   std::string host = host_name();
+  Level level = Level::kInfo;
   bool summaries_changed = false;
   std::optional<TimePoint> last_flush;
   std::optional<TimePoint> last_summaries;
@@ -161,7 +162,12 @@ void LogTree::add_node(int node) {
   }
 }
 
-void LogTree::master(std::string_view line) {
+void LogTree::set_level(Level least) { state_->level = least; }
+
+bool LogTree::writes(Level level) const { return level >= state_->level; }
+
+void LogTree::master(std::string_view line, Level level) {
+  if (!writes(level)) return;
   state_->files.append_now(state_->master_path, log_line(state_->now(), line));
 }
 
@@ -181,7 +187,8 @@ void LogTree::system_error(int node, std::string_view process, std::string_view 
   s.files.append_now(s.paths.system_error(node, process),
                      error_block(s.now(), fmt::format("{}/{}", node, process), text));
   master(fmt::format("error of {}/{}: {} (whole: sys/error/{}/{}.txt)", node, process,
-                     telling_line(text), node, process));
+                     telling_line(text), node, process),
+         Level::kWarning);
 }
 
 void LogTree::user_error(int node, std::string_view process, std::string_view stage,
@@ -199,6 +206,7 @@ void LogTree::process_started(const ProcessReport& report) {
   State& s = *state_;
   s.summaries.started(report);
   s.summaries_changed = true;
+  if (!writes(Level::kInfo)) return;
   s.files.append(s.paths.worker(report.node, report.process),
                  log_line(s.now(), fmt::format("{} started: pid {}, CUDA_VISIBLE_DEVICES \"{}\"",
                                                report.process, report.pid, report.gpus)));
@@ -239,7 +247,7 @@ void LogTree::try_ended(const TryReport& report) {
     s.files.append_now(worker, line);
   } else {
     s.files.append(s.processed_path, row);
-    s.files.append(worker, line);
+    if (writes(Level::kInfo)) s.files.append(worker, line);
   }
   s.summaries.tried(report);
   s.summaries_changed = true;
@@ -250,9 +258,11 @@ void LogTree::process_ended(const ProcessReport& report) {
   s.summaries.ended(report);
   s.summaries_changed = true;
   const fs::path worker = s.paths.worker(report.node, report.process);
-  s.files.append(worker,
-                 log_line(s.now(), fmt::format("{} ended: {}", report.process,
-                                               report.end.empty() ? "not known" : report.end)));
+  if (writes(report.end == "shutdown" ? Level::kInfo : Level::kWarning)) {
+    s.files.append(worker,
+                   log_line(s.now(), fmt::format("{} ended: {}", report.process,
+                                                 report.end.empty() ? "not known" : report.end)));
+  }
   // A job may replace workers for ever; of those that are gone nothing is kept but a summary row.
   s.files.close(worker);
   s.files.close(s.paths.user_error(report.node, report.process));
@@ -269,7 +279,7 @@ void LogTree::finish(const JobResult& result) {
     text += fmt::format("\nThe logs are not complete: {}\n", s.files.problem());
   }
   s.files.replace(s.paths.job_result(), text);
-  master("The job has ended.\n" + text);
+  master("The job has ended.\n" + text, Level::kWarning);
 }
 
 void LogTree::flush() {

@@ -91,6 +91,9 @@ struct JobResult {
   std::string output;
 };
 
+/// What a line is worth; a step's logging_level says from which on lines are written.
+enum class Level { kDebug, kInfo, kWarning };
+
 /// Writes the orchestrator's files. Not thread-safe.
 ///
 /// A job does not die of its logs: after construction nothing throws for a file that cannot be
@@ -114,7 +117,13 @@ class LogTree {
   /// Creates the folders in which the workers of a node open their files.
   void add_node(int node);
 
-  void master(std::string_view line);    ///< sys/master_role.txt, with a UTC timestamp.
+  /// Lines of less than this are left out of sys/master_role.txt and sys/node/. The other files are
+  /// no matter of levels: reports and progress are whole, errors are errors. kInfo at first.
+  void set_level(Level least);
+  bool writes(Level level) const;
+
+  /// sys/master_role.txt, with a UTC timestamp.
+  void master(std::string_view line, Level level = Level::kInfo);
   void overview(std::string_view line);  ///< job_progress_overview, rotated daily (UTC).
   void system_error(int node, std::string_view process, std::string_view text);
   /// user/error/<node>/<process>.txt, whole, and one line in user/error.txt. `stage`: "load",

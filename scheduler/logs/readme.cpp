@@ -31,7 +31,7 @@ user/stdout/<node>/<process>.stdout.txt
 user/stderr/<node>/<process>.stderr.txt
     What the script wrote to stderr.
 
-sys/    what the system did
+sys/    what the system did; logging_level says how much of it stands in master_role and node
 sys/master_role.txt, sys/master_role.1.txt, ...
     The orchestrator: how it began, what it decided, how it ended. One more file for each time the job
     was resumed.

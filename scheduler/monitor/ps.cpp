@@ -203,9 +203,28 @@ std::string own_ps() {
   return format_ps(rows, machine);
 }
 
+std::string mask_secrets(const std::string& ps) {
+  constexpr std::string_view kVariables = "environment_variables.";
+  std::string masked;
+  for (std::size_t begin = 0; begin < ps.size();) {
+    const std::size_t end = std::min(ps.find('\n', begin), ps.size() - 1) + 1;
+    const std::string_view line(ps.data() + begin, end - begin);
+    const std::size_t name = line.find(kVariables);
+    const std::size_t equals = name == line.npos ? line.npos : line.find('=', name);
+    if (equals == line.npos) {
+      masked += line;
+    } else {
+      // ps does not show where an argument ends: all that follows may be the value.
+      masked.append(line.substr(0, equals + 1)).append("(set)\n");
+    }
+    begin = end;
+  }
+  return masked;
+}
+
 std::string ps_text() {
   std::string text = run_ps();
-  return text.empty() ? own_ps() : text;
+  return mask_secrets(text.empty() ? own_ps() : text);
 }
 
 }  // namespace prs::monitor

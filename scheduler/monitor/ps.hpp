@@ -9,8 +9,12 @@
 
 namespace prs::monitor {
 
-/// The table of all processes.
+/// The table of all processes, masked.
 std::string ps_text();
+
+/// The table without what a command line sets environment variables to (--set
+/// environment_variables.NAME=VALUE): that may be a secret, and the table goes into logs.
+std::string mask_secrets(const std::string& ps);
 
 /// What `program auxww` prints; "" when there is none or it fails or takes longer than five
 /// seconds.

@@ -53,6 +53,7 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   ChildOptions child;
   child.arguments = {options_.program.string(), "worker"};
   child.environment = worker_environment(step_, options_.run_id, gpus_, devices);
+  child.environment.push_back(guard_.variable());
   child.stdout_file = paths.worker_stdout(0, process);
   child.stderr_file = paths.worker_stderr(0, process);
   worker.child = std::make_unique<Child>(child);
@@ -89,6 +90,12 @@ void Orchestrator::carry_out(const job::SendMiniBatch& command) {
   message.mutable_run()->set_number(sent.number);
   message.mutable_run()->set_description(sent.description);
   send(worker, message);
+  if (logs_.writes(logs::Level::kDebug)) {
+    logs_.master(fmt::format("mini-batch {} try {}: {} items sent to {}", sent.mini_batch,
+                             sent.attempt, dataset::parse(sent.description).items(),
+                             worker.report.process),
+                 logs::Level::kDebug);
+  }
   if (worker.sent.empty()) worker.front_since = Clock::now();
   worker.sent.push_back(std::move(sent));
 }
@@ -129,7 +136,8 @@ void Orchestrator::carry_out(const job::DumpStacks& command) {
   worker->child->signal(kStackSignal);
   logs_.master(fmt::format("{} is past half of its time{}; its stack is asked for: {}",
                            worker->report.process, kernel_state(worker->child->pid()),
-                           logs_.paths().worker_stderr(0, worker->report.process).string()));
+                           logs_.paths().worker_stderr(0, worker->report.process).string()),
+               logs::Level::kWarning);
 }
 
 void Orchestrator::carry_out(const job::Accept& command) {
@@ -151,6 +159,12 @@ void Orchestrator::carry_out(const job::Accept& command) {
     accepted.partial_offset = place.offset;
   }
   journal_.accept(accepted);
+  if (logs_.writes(logs::Level::kDebug)) {
+    logs_.master(fmt::format("mini-batch {} accepted from {}: {} of {} items, rows up to byte {}",
+                             accepted.id, worker.report.process, accepted.succeeded, accepted.items,
+                             accepted.output_length),
+                 logs::Level::kDebug);
+  }
   reporter_.count(command.worker, accepted.items);
   log_try(worker, sent, job::try_status_name(job::TryStatus::kRunDone), "", command.succeeded,
           command.failed);
@@ -164,7 +178,8 @@ void Orchestrator::carry_out(const job::TryFailed& command) {
   log_try(*worker, sent, status, command.message, 0, dataset::parse(sent.description).items());
   logs_.master(fmt::format("mini-batch {} try {} on {}: {}: {}{}", command.mini_batch,
                            command.attempt, worker->report.process, status, command.message,
-                           command.will_retry ? "; it will be tried again" : ""));
+                           command.will_retry ? "; it will be tried again" : ""),
+               logs::Level::kWarning);
   reporter_.remember_failure(
       fmt::format("{} of mini-batch {} on {}", status, command.mini_batch, worker->report.process),
       command.message, logs_.paths().user_error(0, worker->report.process).string());
@@ -172,11 +187,14 @@ void Orchestrator::carry_out(const job::TryFailed& command) {
 
 void Orchestrator::carry_out(const job::MiniBatchFailed& command) {
   note(fmt::format("mini-batch {} failed all its tries: {} items count as failed",
-                   command.mini_batch, command.items));
+                   command.mini_batch, command.items),
+       logs::Level::kWarning);
 }
 
 void Orchestrator::carry_out(const job::Note& command) {
-  note((command.level == job::Note::Level::kWarning ? "warning: " : "") + command.text);
+  const bool warning = command.level == job::Note::Level::kWarning;
+  note((warning ? "warning: " : "") + command.text,
+       warning ? logs::Level::kWarning : logs::Level::kInfo);
 }
 
 }  // namespace prs::runtime

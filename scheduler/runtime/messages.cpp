@@ -112,7 +112,8 @@ void Orchestrator::on_exit(WorkerHandle& worker) {
                                                       : "killed: " + worker.killed_for;
   logs_.process_ended(worker.report);
   logs_.master(fmt::format("{} (pid {}) ended: {}", worker.report.process, worker.report.pid,
-                           worker.report.end));
+                           worker.report.end),
+               kind == job::ExitKind::kOrderly ? logs::Level::kInfo : logs::Level::kWarning);
   if (kind != job::ExitKind::kOrderly && worker.killed_for.empty()) {
     logs_.system_error(0, worker.report.process, "the process ended: " + detail);
     reporter_.remember_failure(worker.report.process + " ended: " + detail, "",

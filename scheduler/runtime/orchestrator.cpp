@@ -64,6 +64,7 @@ int Orchestrator::workers_wanted() const {
 }
 
 void Orchestrator::begin() {
+  logs_.set_level(log_level(step_.logging_level));
   logs_.add_node(0);
   logs_.master(
       fmt::format("run {} of step {} begins, process {}", options_.run_id, step_.name, ::getpid()));
@@ -79,8 +80,7 @@ void Orchestrator::begin() {
   if (options_.resume) restore_accepted();
   if (!listing_.finished() && !partitioner_) {
     partitioner_ = make_partitioner();
-    // What an interrupted listing holds already has its ids.
-    for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->next();
+    for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->skip(listing_.read(id));
   }
   if (options_.identify_inputs && step_.reuse_by_content) {
     // Reading all of a large file would keep the loop from everything else.
@@ -139,6 +139,7 @@ void Orchestrator::turn() {
     flush_unsent();
     journal_.flush();
     logs_.flush();
+    report_log_problem();
   } catch (const Error& error) {
     // The job ends with what it has; if even that fails, there is nothing left to try.
     if (std::exchange(system_failed_, true)) throw;
@@ -163,7 +164,8 @@ void Orchestrator::dispatch(const EventLoop::Ready& ready) {
     for (int count = loop_.take_signals(); count > 0; --count) {
       const bool again = signals_++ > 0;
       note(again ? "stopping at once: running mini-batches are killed"
-                 : "stopping: running mini-batches may end (once more to kill them)");
+                 : "stopping: running mini-batches may end (once more to kill them)",
+           logs::Level::kWarning);
       feed(job::StopRequested{again});
     }
     return;
@@ -223,6 +225,13 @@ void Orchestrator::report_progress(bool last) {
   if (options_.on_progress) options_.on_progress(status);
 }
 
+void Orchestrator::report_log_problem() {
+  if (log_problem_told_ || logs_.problem().empty()) return;
+  log_problem_told_ = true;
+  note("warning: the logs are not complete: " + logs_.problem() + "; the job goes on",
+       logs::Level::kWarning);
+}
+
 // The end.
 
 void Orchestrator::publish() {
@@ -249,6 +258,7 @@ RunOutcome Orchestrator::finish() {
   record_.finished_us = unix_us();
   report_progress(true);
   logs_.finish(outcome.result);
+  report_log_problem();
   std::error_code ignored;
   std::filesystem::remove_all(folder_.segments(), ignored);
   journal_.set_job(record_);

@@ -20,6 +20,7 @@
 #include "runtime/clock.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/event_loop.hpp"
+#include "runtime/guard.hpp"
 #include "runtime/job_folder.hpp"
 #include "runtime/orchestrator.hpp"
 #include "runtime/reporting.hpp"
@@ -76,6 +77,7 @@ class Orchestrator {
   void list_some();
   void do_what_is_due();
   void report_progress(bool last);
+  void report_log_problem();
 
   // Workers.
   /// False when there is nothing more to read for now.
@@ -111,9 +113,9 @@ class Orchestrator {
     const auto found = workers_.find(id);
     return found == workers_.end() ? nullptr : &found->second;
   }
-  void note(const std::string& text) {
+  void note(const std::string& text, logs::Level level = logs::Level::kInfo) {
     logs_.overview(text);
-    logs_.master(text);
+    logs_.master(text, level);
     if (options_.on_note) options_.on_note(text);
   }
   bool append_row() const { return step_.output_action == config::OutputAction::kAppendRow; }
@@ -122,6 +124,8 @@ class Orchestrator {
   const RunOptions& options_;
   const config::Step& step_;
   const Clock::time_point start_ = Clock::now();
+  /// Ends last, and before anything is open that its process would hold.
+  const Guard guard_;
   NodeGpus gpus_;
   /// While the listing goes on. Before the folder: it looks at the inputs.
   std::unique_ptr<dataset::Partitioner> partitioner_;
@@ -142,6 +146,7 @@ class Orchestrator {
   std::deque<job::Event> events_;
   bool feeding_ = false;
   bool system_failed_ = false;
+  bool log_problem_told_ = false;
   int signals_ = 0;
   const wire::RunReturned* returned_ = nullptr;  ///< The message being handled.
   const wire::Times* times_ = nullptr;           ///< Its times,

@@ -232,6 +232,18 @@ std::string kernel_state(pid_t pid) {
   return "";
 }
 
+logs::Level log_level(config::LoggingLevel level) {
+  switch (level) {
+    case config::LoggingLevel::kWarning:
+      return logs::Level::kWarning;
+    case config::LoggingLevel::kInfo:
+      return logs::Level::kInfo;
+    case config::LoggingLevel::kDebug:
+      return logs::Level::kDebug;
+  }
+  return logs::Level::kInfo;
+}
+
 job::Settings job_settings(const config::Step& step, int workers, int first_process) {
   job::Settings settings;
   settings.node_count = step.node_count;

@@ -65,6 +65,8 @@ std::string describe_json(const dataset::MiniBatch& mini_batch);
 /// What the kernel says of a process: " (state D, waits in io_schedule)", or "".
 std::string kernel_state(pid_t pid);
 
+logs::Level log_level(config::LoggingLevel level);
+
 job::Settings job_settings(const config::Step& step, int workers, int first_process);
 
 /// The number after the highest processNNN that has a log: W2 holds across restarts, too.

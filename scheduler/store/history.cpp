@@ -126,6 +126,13 @@ bool History::any_completed(const std::string& beginning) const {
   return select.step();
 }
 
+std::optional<RunRecord> History::find(const std::string& run_id) const {
+  Statement select(state_->database, "SELECT * FROM runs WHERE run_id = ?1");
+  select.bind(1, run_id);
+  if (!select.step()) return std::nullopt;
+  return record_of(select);
+}
+
 std::vector<RunRecord> History::recent(std::int64_t limit) const {
   Statement select(state_->database,
                    "SELECT * FROM runs ORDER BY created_us DESC, rowid DESC LIMIT ?1");

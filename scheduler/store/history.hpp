@@ -36,6 +36,7 @@ class History {
   static std::filesystem::path default_folder();
 
   void put(const RunRecord& run);  ///< Inserts or replaces by run_id.
+  std::optional<RunRecord> find(const std::string& run_id) const;
   /// The run finished last with status "completed"; none for the identity "".
   std::optional<RunRecord> find_completed(const std::string& identity) const;
   /// Whether any completed run has an identity that begins so.

@@ -1,7 +1,11 @@
 #include "store/journal.hpp"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <optional>
 #include <system_error>
 
@@ -49,9 +53,29 @@ const fs::path& prepare(const fs::path& folder, bool read_only) {
   return folder;
 }
 
+/// The step is stored whole, with environment variables that may be secrets: nobody but the owner
+/// reads it. SQLite gives the files beside the database its mode.
+fs::path make_private(const fs::path& file) {
+  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const bool good = descriptor >= 0 && ::fchmod(descriptor, 0600) == 0;
+  const int error = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!good) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: cannot be made private to its owner: {}; check that the output "
+                            "folder is yours",
+                            file.string(), std::generic_category().message(error)));
+  }
+  return file;
+}
+
 std::unique_ptr<LockFile> lock(const fs::path& folder, bool read_only) {
   if (read_only) return nullptr;
   return std::make_unique<LockFile>(folder / "job.lock");
+}
+
+fs::path database_file(const fs::path& folder, bool read_only) {
+  return read_only ? folder / "job.sqlite" : make_private(folder / "job.sqlite");
 }
 
 }  // namespace
@@ -64,7 +88,8 @@ struct Journal::State {
 
   State(const fs::path& folder, bool read_only)
       : lock_file(lock(prepare(folder, read_only), read_only)),
-        database(folder / "job.sqlite", read_only ? Database::Mode::kRead : Database::Mode::kWrite,
+        database(database_file(folder, read_only),
+                 read_only ? Database::Mode::kRead : Database::Mode::kWrite,
                  {"start the job again with --overwrite",
                   "check that the output folder can be read and written"}) {
     if (!read_only) {

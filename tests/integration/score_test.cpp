@@ -287,7 +287,7 @@ TEST_F(Score, LabelsMustBeAsManyAsClasses) {
   write_text(dir() / "names", "a\nb\nc\n");
   const ProcessResult result = score({"--labels", file("names"), photos("photos", 1)});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_NE(result.err.find("3 class names"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find(file("names") + ": 3 class names"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("10 scores"), std::string::npos) << result.err;
   write_text(dir() / "none", "\n\n");
   const ProcessResult none = score({"--labels", file("none"), photos("photos", 1)});

@@ -12,6 +12,8 @@
  *   hang        never returns
  *   stop        stops itself (SIGSTOP)
  *   child       starts a child process that outlives the call, then one row
+ *   daemon      starts a process in a session of its own whose parent is gone, then one row
+ *   remove      removes the file whose path is the second word, then one row
  * A verb with "-once" after it happens once for that file, then it is "ok": "crash-once".
  *
  * Arguments: --init fail|crash|hang|fail-once, --marks DIR (where "-once" is remembered),
@@ -23,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <prs/entry_plugin.h>
@@ -65,6 +68,17 @@ static void take_all_memory(void) {
     if (block == NULL) return;
     memset(block, 1, 16 << 20);
   }
+}
+
+/* Returns when the daemon has left the worker's process group and its parent is gone. */
+static void start_daemon(void) {
+  const pid_t child = fork();
+  if (child == 0) {
+    setsid();
+    if (fork() != 0) _exit(0);
+    for (;;) pause();
+  }
+  waitpid(child, NULL, 0);
 }
 
 static int misbehave(const char* verb, const prs_host* host) {
@@ -112,6 +126,7 @@ static int init(void* state, const prs_host* host, const prs_entry_context* cont
 
 static int one_item(const prs_host* host, const char* path) {
   char verb[64] = "";
+  char other[4096] = "";
   char* once;
   FILE* file = fopen(path, "r");
   const char* name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
@@ -119,7 +134,7 @@ static int one_item(const prs_host* host, const char* path) {
     host->item_error(host->self, path, strerror(errno));
     return 0;
   }
-  if (fscanf(file, "%63s", verb) != 1) verb[0] = 0;
+  if (fscanf(file, "%63s %4095s", verb, other) < 1) verb[0] = 0;
   fclose(file);
   once = strstr(verb, "-once");
   if (once != NULL) {
@@ -133,6 +148,8 @@ static int one_item(const prs_host* host, const char* path) {
   if (strcmp(verb, "child") == 0 && fork() == 0) {
     for (;;) pause();
   }
+  if (strcmp(verb, "daemon") == 0) start_daemon();
+  if (strcmp(verb, "remove") == 0 && unlink(other) != 0) abort();
   if (strcmp(verb, "twice") == 0) host->row(host->self, name, strlen(name));
   if (misbehave(verb, host) != 0) return 1;
   host->row(host->self, name, strlen(name));

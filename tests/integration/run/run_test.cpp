@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <sstream>
 
 #include "job_test.hpp"
 
@@ -85,7 +86,7 @@ TEST_F(Run, E6_MissingRowsAreFailedItemsAndSurplusRowsAreKept) {
   expect_mentions(read_text(out("logs/job_result.txt")), "1 failed");
 }
 
-TEST_F(Run, W3_W5_EveryFailureIsRetriedAndEveryRowIsThereOnce) {
+TEST_F(Run, W3_W5_W9_W10_U3_EveryFailureIsRetriedAndEveryRowIsThereOnce) {
   items({"ok", "crash-once", "exit-once", "kill-once", "fail-once", "ok", "ok", "ok"});
   const ProcessResult result = run();
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -194,7 +195,7 @@ TEST_F(Run, T5_NoSucceededItemFailsAppendRowOnly) {
   EXPECT_EQ(run({"--overwrite", "--output-action", "summary_only"}).exit_code, 3);
 }
 
-TEST_F(Run, G2_G3_G7_WorkersGetTheirGpusAndTheRestGetNone) {
+TEST_F(Run, G2_G3_G7_U8_WorkersGetTheirGpusAndTheRestGetNone) {
   ::setenv("AZ_BATCHAI_GPU_COUNT_FOUND", "2", 1);
   ::unsetenv("CUDA_VISIBLE_DEVICES");
   items({"hang", "hang", "hang", "hang"});
@@ -271,17 +272,84 @@ TEST_F(Run, StatusRunsAndLogsAnswer) {
   EXPECT_NE(prs_gpu({"status", file("nowhere")}).exit_code, 0);
 }
 
-TEST_F(Run, TellsWhatIsWrongBeforeAnythingStarts) {
+TEST_F(Run, E10_WorkersFindTheVariablesThatScriptsRelyOn) {
+  items({"hang"});
+  CallReader calls(file("calls"));
+  Process job(command({"--set", "environment_variables.MINE=a b"}, "--log " + file("calls")));
+  const PluginCall call = calls.wait_for("run", "000.txt");
+  const std::string variables = '\0' + read_text(fmt::format("/proc/{}/environ", call.pid));
+  for (const std::string& variable :
+       {"AZUREML_BI_OUTPUT_PATH=" + file("out"), std::string("AZUREML_RUN_ID=step-"),
+        std::string("AZ_BATCHAI_GPU_COUNT_FOUND="), std::string("CUDA_VISIBLE_DEVICES="),
+        std::string("MINE=a b") + '\0'}) {
+    EXPECT_NE(variables.find('\0' + variable), std::string::npos) << variable;
+  }
+  job.send(SIGINT);
+  job.send(SIGTERM);
+  job.wait();
+}
+
+TEST_F(Run, C3_U6_U7_U15_TheLimitsAreShownAtTheStartWithUnitAndOrigin) {
+  items({"ok", "ok", "ok"});
+  const ProcessResult plan = run({"--dry-run"});
+  expect_mentions(plan.out, "3 mini-batches, 3 items (1 to 1 items each)");
+  const ProcessResult result = run({"--timeout", "7", "--set", "run_max_try=2"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const std::string& text : {plan.out, result.err}) {
+    expect_mentions(text, "setting ");
+    expect_mentions(text, "mini_batch_size ");
+    expect_mentions(text, "items         --mini-batch-size");
+    expect_mentions(text, "allowed_failed_percent");
+  }
+  const std::vector<std::string> lines = lines_of(result.err);
+  const auto has_row = [&](const std::string& key, const std::string& rest) {
+    return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+      std::string words;
+      std::istringstream stream(line);
+      for (std::string word; stream >> word;) words += (words.empty() ? "" : " ") + word;
+      return words == key + " " + rest;
+    });
+  };
+  EXPECT_TRUE(has_row("run_invocation_timeout", "7 seconds --timeout")) << result.err;
+  EXPECT_TRUE(has_row("task_overhead_timeout", "30 seconds default")) << result.err;
+  EXPECT_TRUE(has_row("progress_update_timeout", "600 seconds computed")) << result.err;
+  EXPECT_TRUE(has_row("run_max_try", "2 tries --set")) << result.err;
+  EXPECT_TRUE(has_row("error_threshold", "-1 items default")) << result.err;
+  EXPECT_EQ(run({"--overwrite", "--quiet"}).err.find("where from"), std::string::npos);
+}
+
+TEST_F(Run, J2_U1_TheLastLinesNameTheRootCauseAndTheNextStep) {
+  items({"ok", "fail"});
+  const ProcessResult result = run({"--max-try", "1", "--allowed-failed-count", "0"});
+  EXPECT_EQ(result.exit_code, 4) << result.err;
+  const std::string last = result.err.substr(result.err.find("Status: "));
+  expect_mentions(last, "allowed_failed_count");
+  expect_mentions(last, "RUN_EXCEPTION of mini-batch 1 on process00");
+  expect_mentions(last, "the item says fail");
+  expect_mentions(last, out("logs/user/error/0/process00"));
+  expect_mentions(last, "prs-gpu resume " + file("out"));
+  EXPECT_EQ(read_text(out("logs/job_result.txt")), last);
+}
+
+TEST_F(Run, S1_ASideInputThatIsMissingIsAnErrorBeforeTheStart) {
+  items({"ok"});
+  const ProcessResult result = run({"--set", "side_inputs.names=" + file("nowhere.csv")});
+  EXPECT_EQ(result.exit_code, 2);
+  expect_mentions(result.err, file("nowhere.csv"));
+  EXPECT_FALSE(fs::exists(out("")));
+}
+
+TEST_F(Run, J1_TellsWhatIsWrongBeforeAnythingStarts) {
   items({"ok"});
   const ProcessResult limit = run({"--set", "error_threshold=-2", "--set", "run_max_try=0"});
-  EXPECT_NE(limit.exit_code, 0);
+  EXPECT_EQ(limit.exit_code, 2);
   expect_mentions(limit.err, "error_threshold");
   expect_mentions(limit.err, "run_max_try");
   EXPECT_FALSE(fs::exists(out("")));
   write_text(file("broken.onnx"), "no model");
   const ProcessResult model = prs_gpu(
       {"run", "--model", file("broken.onnx"), "--input", file("items"), "--output", file("out")});
-  EXPECT_NE(model.exit_code, 0);
+  EXPECT_EQ(model.exit_code, 2);
   expect_mentions(model.err, "broken.onnx");
 }
 
@@ -289,7 +357,7 @@ TEST_F(Run, AnOutputThatCannotBeWrittenIsAnErrorNamingIt) {
   items({"ok"});
   write_text(file("out"), "a file");
   const ProcessResult result = run();
-  EXPECT_NE(result.exit_code, 0);
+  EXPECT_EQ(result.exit_code, 2);
   expect_mentions(result.err, file("out"));
 }
 

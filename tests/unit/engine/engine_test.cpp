@@ -295,7 +295,7 @@ TEST_F(EngineTest, ReadsSettingsAndLabelsFromMetadataAndSidecar) {
   sidecar_error("{", "m.prs.json: not a JSON object");
   sidecar_error(R"({"scael":1})", "unknown key \"scael\"");
   sidecar_error(R"({"scale":"big"})", "\"scale\" must be a number");
-  sidecar_error(R"({"std":0})", "std must not be 0");
+  sidecar_error(R"({"std":0})", "m.prs.json: std must not be 0");
   sidecar_error(R"({"channels":3})", "channels 3 does not fit");
   sidecar_error(R"({"layout":"upside-down"})", "layout");
 }
@@ -560,7 +560,8 @@ TEST_F(EngineTest, RefusesModelsThatAreNoImageClassifiers) {
 
 TEST_F(EngineTest, OpenImageSizesComeFromTheCaller) {
   const ModelBuilder model = convnet({"N", 1, "H", "W"}, 1);
-  expect_error(ErrorCode::kInvalidArgument, "leaves the height open", [&] { load(model); });
+  expect_error(ErrorCode::kInvalidArgument, "leaves the height open; give it (--resize WxH)",
+               [&] { load(model); });
   EngineOptions options;
   options.preprocess.height = 8;
   options.preprocess.width = 8;

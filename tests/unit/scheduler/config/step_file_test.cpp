@@ -154,7 +154,7 @@ TEST_F(StepTest, TheOutputMustNotBeAFile) {
                      [&] { read("model: model.onnx\ninputs: [images]\noutput: side.csv\n"); });
 }
 
-TEST_F(StepTest, S1_ASideInputMustExist) {
+TEST_F(StepTest, S1_U9_ASideInputMustExist) {
   expect_refused("side_inputs: {a: nowhere}\n", ":4: side_inputs.a: ");
   expect_refused("side_inputs: {a: 'azureml:x:1'}\n", "must be local files");
   expect_refused("side_inputs: [a]\n", ":4: side_inputs: expected a mapping, found a list");

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <set>
 
 #include "dataset/dataset.hpp"
 #include "dataset/inputs.hpp"
@@ -62,6 +63,33 @@ TEST_F(LargeFolder, D7_IsTakenInTheOrderListedWhileTheListingGoesOn) {
   const std::vector<MiniBatch> rest = test::all(begun);
   EXPECT_GE(begun.items(), static_cast<std::int64_t>(FolderListing::kSortedEntries));
   EXPECT_LT(begun.items(), kFiles);
+}
+
+// What an interrupted listing holds need not be what the folder gives first now.
+TEST_F(LargeFolder, D7_AnInterruptedListingGoesOnWhateverTheOrderIsNow) {
+  std::vector<MiniBatch> listed;
+  Partitioner begun({folder_.string()}, kThousand);
+  for (int i = 0; i < 150; ++i) {
+    MiniBatch batch = *begun.next();
+    // As if the file system had listed every other one later.
+    if (i % 2 == 1) continue;
+    batch.id = static_cast<std::int64_t>(listed.size());
+    listed.push_back(std::move(batch));
+  }
+  Partitioner resumed({folder_.string()}, kThousand);
+  for (const MiniBatch& batch : listed) resumed.skip(batch);
+  std::set<std::string> names;
+  const auto take = [&](const MiniBatch& batch) {
+    for (const fs::path& file : batch.files) ASSERT_TRUE(names.insert(file.filename()).second);
+  };
+  for (const MiniBatch& batch : listed) take(batch);
+  auto id = static_cast<std::int64_t>(listed.size());
+  while (const std::optional<MiniBatch> batch = resumed.next()) {
+    ASSERT_EQ(batch->id, id++);
+    take(*batch);
+  }
+  EXPECT_EQ(names.size(), std::size_t{kFiles});
+  EXPECT_EQ(resumed.items(), kFiles);
 }
 
 }  // namespace

@@ -126,7 +126,7 @@ TEST_F(Partition, PathsGivenOutAreAbsolute) {
   EXPECT_TRUE(record_file.is_absolute());
 }
 
-TEST_F(Partition, AnItemOfARecordFileIsARecordAndFilesAreNotMixed) {
+TEST_F(Partition, D3_D5_AnItemOfARecordFileIsARecordAndFilesAreNotMixed) {
   const std::string five = test::write_records(at("five.idx"), 5);
   const std::string three = test::write_records(at("three-images-idx3-ubyte"), 3);
   for (const Unit unit : {Unit::kItems, Unit::kRows}) {
@@ -217,6 +217,42 @@ TEST_F(Partition, D4_SizesThatDoNotFitAreRefused) {
                {at("p")}, {Unit::kBytes, 1024});
   expect_error(ErrorCode::kInvalidArgument, "mini_batch_size: 5 rows, but " + at("p/1.png"),
                {at("p/1.png")}, {Unit::kRows, 5});
+}
+
+TEST_F(Partition, D7_WhatWasListedIsNotGivenOutAgainWhateverCameBeforeIt) {
+  for (const char* name : {"p/b.png", "p/c.png", "p/d.png", "p/e.png"}) write(name);
+  Partitioner begun({at("p"), at("p/b.png")}, items(2));
+  const MiniBatch first = *begun.next();
+  write("p/a.png");
+  Partitioner resumed({at("p"), at("p/b.png")}, items(2));
+  resumed.skip(first);
+  const std::vector<MiniBatch> rest = test::all(resumed);
+  ASSERT_EQ(rest.size(), 3U);
+  EXPECT_EQ(rest[0].id, 1);
+  EXPECT_EQ(rest[0].files, (std::vector<fs::path>{at("p/a.png"), at("p/d.png")}));
+  EXPECT_EQ(rest[1].files, (std::vector<fs::path>{at("p/e.png")}));
+  // The same file of another input is another item.
+  EXPECT_EQ(rest[2].files, (std::vector<fs::path>{at("p/b.png")}));
+  EXPECT_EQ(resumed.items(), 6);
+}
+
+TEST_F(Partition, D7_RangesAndRepeatedFilesThatWereListedAreSkippedOnceEach) {
+  const std::string digits = test::write_records(dir_.path() / "digits.idx", 25);
+  Partitioner records({digits}, items(10));
+  const MiniBatch first = *records.next();
+  Partitioner resumed({digits}, items(10));
+  resumed.skip(first);
+  EXPECT_EQ(resumed.next()->first_record, 10);
+  EXPECT_EQ(resumed.next()->record_count, 5);
+  EXPECT_EQ(resumed.next(), std::nullopt);
+
+  write("a.png");
+  write("list", "a.png\na.png\na.png\n");
+  Partitioner list({"@" + at("list")}, items(1));
+  const MiniBatch one = *list.next();
+  Partitioner rest({"@" + at("list")}, items(1));
+  rest.skip(one);
+  EXPECT_EQ(test::all(rest).size(), 2U);
 }
 
 TEST_F(Partition, D10_AFileThatVanishesIsGivenOutAllTheSame) {

@@ -108,7 +108,7 @@ TEST_F(Model, BatchesChangeNothing) {
   }
 }
 
-TEST_F(Model, WritesCsvAndJsonLines) {
+TEST_F(Model, O2_U5_WritesCsvAndJsonLines) {
   const auto paths = photos(2);
   step_.top_k = 2;
   step_.output_format = OutputFormat::kCsv;
@@ -232,7 +232,8 @@ TEST_F(Model, ModelOptionsReachTheEngine) {
 TEST_F(Model, E1_WhatKeepsAModelFromLoadingIsSaidBeforeTheStart) {
   test::write_file(at("names"), "a\nb\n");
   step_.model_options = {{"class_names", at("names").string()}};
-  expect_refused(ErrorCode::kInvalidArgument, "2 class names for the 10 scores");
+  expect_refused(ErrorCode::kInvalidArgument,
+                 at("names").string() + ": 2 class names for the 10 scores");
   step_.model_options = {{"class_names", at("none").string()}};
   expect_refused(ErrorCode::kIo, at("none").string() + ": cannot read the class names");
   step_.model_options = {{"channels", "3"}};

@@ -32,6 +32,7 @@ TEST(ModelOptions, MeanWhatTheFlagsOfScoreMean) {
                                        {"invert", "True"},
                                        {"layout", "NHWC"},
                                        {"channels", "3"},
+                                       {"channel_order", "bgr"},
                                        {"resize", "320x240"},
                                        {"output", "logits"},
                                        {"class_names", "names.txt"},
@@ -44,6 +45,7 @@ TEST(ModelOptions, MeanWhatTheFlagsOfScoreMean) {
   EXPECT_EQ(preprocess.invert, true);
   EXPECT_EQ(preprocess.layout, Layout::kHwc);
   EXPECT_EQ(preprocess.channels, 3);
+  EXPECT_EQ(preprocess.bgr, true);
   EXPECT_EQ(preprocess.width, 320);
   EXPECT_EQ(preprocess.height, 240);
   EXPECT_TRUE(options.resize);
@@ -76,7 +78,8 @@ TEST(ModelOptions, C1_ErrorsNameKeyValueAndRange) {
   refused("threads", "-1", "model_options: threads: '-1' is no whole number from 0 to 4096");
   refused("max_pixels", "9z", "is no whole number");
   refused("mena", "0",
-          "model_options: unknown key 'mena'; known are batch, channels, class_names, invert, "
+          "model_options: unknown key 'mena'; known are batch, channel_order, channels, "
+          "class_names, invert, "
           "layout, max_pixels, mean, output, resize, scale, std, threads");
 }
 

@@ -98,6 +98,40 @@ TEST_F(LogTreeTest, L_TheTreeIsThereFromTheBeginning) {
   EXPECT_EQ(tree->problem(), "");
 }
 
+TEST_F(LogTreeTest, L_ALevelLeavesOutWhatIsBelowIt) {
+  const auto logged_at = [&](Level least) {
+    fs::remove_all(paths_.root());
+    {
+      const auto tree = open();
+      tree->set_level(least);
+      tree->add_node(0);
+      tree->master("a detail", Level::kDebug);
+      tree->master("a decision");
+      tree->master("a warning", Level::kWarning);
+      tree->process_started(process("process000"));
+      tree->try_ended(done(0));
+      tree->try_ended(failed(1));
+      tree->system_error(0, "process000", "an error");
+    }
+    return text_of(paths_.master(0)) + text_of(paths_.worker(0, "process000"));
+  };
+  const std::string warning = logged_at(Level::kWarning);
+  const std::string info = logged_at(Level::kInfo);
+  const std::string debug = logged_at(Level::kDebug);
+  for (const std::string* text : {&warning, &info, &debug}) {
+    EXPECT_TRUE(contains(*text, "a warning"));
+    EXPECT_TRUE(contains(*text, "RUN_EXCEPTION"));
+    EXPECT_TRUE(contains(*text, "an error"));
+    EXPECT_EQ(contains(*text, "a decision"), text != &warning);
+    EXPECT_EQ(contains(*text, "process000 started"), text != &warning);
+    EXPECT_EQ(contains(*text, "RUN_DONE"), text != &warning);
+    EXPECT_EQ(contains(*text, "a detail"), text == &debug);
+  }
+  // Reports are whole at any level.
+  logged_at(Level::kWarning);
+  EXPECT_TRUE(contains(text_of(paths_.processed_mini_batches()), "RUN_DONE"));
+}
+
 TEST_F(LogTreeTest, L_TheReadmeNamesEveryFile) {
   open();
   const std::string readme = test::read_file(paths_.readme());

@@ -75,6 +75,18 @@ TEST(Ps, AProgramThatIsMissingOrFailsGivesNothing) {
   EXPECT_EQ(run_ps("/bin/false"), "");
 }
 
+TEST(Ps, ValuesOfEnvironmentVariablesAreMasked) {
+  EXPECT_EQ(mask_secrets("USER COMMAND\n"
+                         "anna prs-gpu run --set environment_variables.KEY=hunter2 secret s.yml\n"
+                         "anna prs-gpu run --set environment_variables.KEY\n"
+                         "anna vi a=b"),
+            "USER COMMAND\n"
+            "anna prs-gpu run --set environment_variables.KEY=(set)\n"
+            "anna prs-gpu run --set environment_variables.KEY\n"
+            "anna vi a=b");
+  EXPECT_EQ(mask_secrets(""), "");
+}
+
 TEST(Ps, M1_ThereIsAlwaysATable) { EXPECT_TRUE(ps_text().starts_with("USER ")); }
 
 }  // namespace

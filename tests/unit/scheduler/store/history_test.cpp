@@ -83,6 +83,16 @@ TEST(History, R1_FindsTheNewestCompletedRunOfAnIdentity) {
   EXPECT_FALSE(history.find_completed(""));
 }
 
+TEST(History, X1_FindsARunByItsId) {
+  const TempDir dir;
+  History history(dir.path());
+  history.put(run("a", "failed", 100));
+  history.put(run("b", "completed", 200));
+  ASSERT_TRUE(history.find("a"));
+  EXPECT_EQ(history.find("a")->output, "/out/a");
+  EXPECT_FALSE(history.find("c"));
+}
+
 TEST(History, SeveralProcessesUseItAtOnce) {
   const TempDir dir;
   const auto folder = dir.path() / "home";  // All of them come to create it.

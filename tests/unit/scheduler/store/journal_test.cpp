@@ -160,6 +160,18 @@ TEST(Journal, AReaderNeedsAJournal) {
                [&] { Journal(dir.path(), true); });
 }
 
+TEST(Journal, ItsOwnerAloneMayReadWhatItsMakerWrote) {
+  namespace fs = std::filesystem;
+  const TempDir dir;
+  test::write_file(dir.path() / "job.sqlite", "");
+  fs::permissions(dir.path() / "job.sqlite", fs::perms(0644));  // Of an earlier version.
+  Journal journal(dir.path());
+  journal.set_job(record("running"));
+  for (const char* file : {"job.sqlite", "job.sqlite-wal", "job.sqlite-shm"}) {
+    EXPECT_EQ(fs::status(dir.path() / file).permissions(), fs::perms(0600)) << file;
+  }
+}
+
 /// What somebody reads who may read the folder but not write to it.
 std::string read_by_another_user(const std::filesystem::path& folder) {
   namespace fs = std::filesystem;
