@@ -1,5 +1,4 @@
-// A folder of 250,000 files.
-#include <fcntl.h>
+// A folder of 120,000 files.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -17,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFiles = 250'000;
+constexpr int kFiles = 120'000;
 constexpr config::MiniBatchSize kThousand{config::MiniBatchSize::Unit::kItems, 1000};
 
 class LargeFolder : public testing::Test {
@@ -25,11 +24,11 @@ class LargeFolder : public testing::Test {
   void SetUp() override {
     fs::create_directory(folder_);
     for (int i = 0; i < kFiles; ++i) {
-      // Numbers without leading zeros, so that the order of creation is not that of names.
-      const int file =
-          ::open((folder_ / fmt::format("{}.png", i)).c_str(), O_CREAT | O_WRONLY, 0600);
-      ASSERT_GE(file, 0) << i;
-      ::close(file);
+      // Links, which are made faster than files; no file of ext4 has more than 65,000. Numbers
+      // without leading zeros, so that the order of creation is not that of names.
+      const fs::path file = dir_.path() / fmt::format("file{}", i / 60'000);
+      if (i % 60'000 == 0) test::write_file(file, "");
+      ASSERT_EQ(::link(file.c_str(), (folder_ / fmt::format("{}.png", i)).c_str()), 0) << i;
     }
   }
 
@@ -69,7 +68,7 @@ TEST_F(LargeFolder, D7_IsTakenInTheOrderListedWhileTheListingGoesOn) {
 TEST_F(LargeFolder, D7_AnInterruptedListingGoesOnWhateverTheOrderIsNow) {
   std::vector<MiniBatch> listed;
   Partitioner begun({folder_.string()}, kThousand);
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < 110; ++i) {
     MiniBatch batch = *begun.next();
     // As if the file system had listed every other one later.
     if (i % 2 == 1) continue;

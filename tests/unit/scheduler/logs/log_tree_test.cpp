@@ -113,7 +113,7 @@ TEST_F(LogTreeTest, L_ALevelLeavesOutWhatIsBelowIt) {
       tree->try_ended(failed(1));
       tree->system_error(0, "process000", "an error");
     }
-    return text_of(paths_.master(0)) + text_of(paths_.worker(0, "process000"));
+    return test::read_file(paths_.master(0)) + test::read_file(paths_.worker(0, "process000"));
   };
   const std::string warning = logged_at(Level::kWarning);
   const std::string info = logged_at(Level::kInfo);
@@ -129,7 +129,7 @@ TEST_F(LogTreeTest, L_ALevelLeavesOutWhatIsBelowIt) {
   }
   // Reports are whole at any level.
   logged_at(Level::kWarning);
-  EXPECT_TRUE(contains(text_of(paths_.processed_mini_batches()), "RUN_DONE"));
+  EXPECT_TRUE(contains(test::read_file(paths_.processed_mini_batches()), "RUN_DONE"));
 }
 
 TEST_F(LogTreeTest, L_TheReadmeNamesEveryFile) {
