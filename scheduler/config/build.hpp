@@ -81,6 +81,8 @@ class Build {
   void read_entry();
   void set_entry(const Assignment& entry);
   void read_source_directory();
+  void read_python();
+  void read_script_model();
   void read_environment();
   void read_settings();
   /// Stores the value or the default; gives where it came from.

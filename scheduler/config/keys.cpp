@@ -32,6 +32,7 @@ std::map<std::string, KeyInfo> make_register() {
   add(Kind::kSpecial, "plugin", {"plugin"});
   add(Kind::kSpecial, "entry_script", {"entry_script", "task.entry_script"});
   add(Kind::kSpecial, "source_directory", {"source_directory", "code", "task.code"});
+  add(Kind::kSpecial, "python", {"python"});
   add(Kind::kSpecial, "arguments", {"arguments", "program_arguments", "task.program_arguments"});
   add(Kind::kSpecial, "inputs", {"inputs", "input", "input_data"});
   add(Kind::kSpecial, "output", {"output"});

@@ -39,7 +39,10 @@ struct EntrySpec {
   enum class Kind { kModel, kPlugin, kScript };
   Kind kind = Kind::kModel;
   std::filesystem::path path;              ///< The model, the .so, or the script.
-  std::filesystem::path source_directory;  ///< Of a script or plugin; may be empty.
+  /// Of a script (then always there) or a plugin (may be empty).
+  std::filesystem::path source_directory;
+  std::filesystem::path python;  ///< The interpreter whose packages a script uses; empty: ours.
+  std::filesystem::path model;   ///< What a script's AZUREML_MODEL_DIR leads to; may be empty.
   /// `arguments` / program_arguments, without the system options that stood among them.
   std::vector<std::string> arguments;
 

@@ -175,6 +175,8 @@ void visit_fields(AStep& step, const Visit& visit) {
   visit("entry.kind", step.entry.kind);
   visit("entry.path", step.entry.path);
   visit("entry.source_directory", step.entry.source_directory);
+  visit("entry.python", step.entry.python);
+  visit("entry.model", step.entry.model);
   visit("entry.arguments", step.entry.arguments);
   visit("inputs", step.inputs);
   visit("output", step.output);

@@ -42,6 +42,15 @@ struct MiniBatch {
 std::string serialize(const MiniBatch& mini_batch);
 MiniBatch parse(std::string_view bytes);
 
+/// What the items of an entry are.
+enum class Items {
+  kImages,  ///< Image files, or the records of IDX and NPY files.
+  kFiles,   ///< Files of whatever kind: the entry reads them itself.
+};
+
+/// Files for a script, which reads them itself; images for all others.
+Items items_of(const config::EntrySpec& entry);
+
 class Partitioner {
  public:
   /// Inputs as expand_image_arguments takes them: files, folders (recursive; image files only),
@@ -49,7 +58,8 @@ class Partitioner {
   /// Bytes and rows as unit hold for record files only; at least one record is taken. An input
   /// without items (an empty folder or list) is none the worse (D10). The paths given out are
   /// absolute. Throws invalid argument or io naming the input.
-  Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size);
+  Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size,
+              Items items = Items::kImages);
   ~Partitioner();
   Partitioner(const Partitioner&) = delete;
   Partitioner& operator=(const Partitioner&) = delete;
@@ -96,6 +106,7 @@ class ListingWriter {
 /// file in order and its size and modification time, or with `by_content` its bytes. A file that is
 /// listed but not there counts as such. Throws as Partitioner does, io for a file that cannot be
 /// read.
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content);
+std::string input_identity(const std::vector<std::string>& inputs, bool by_content,
+                           Items items = Items::kImages);
 
 }  // namespace prs::dataset

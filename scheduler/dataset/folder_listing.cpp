@@ -29,7 +29,7 @@ class FolderListing::OpenFolder {
     bool is_folder = false;
   };
 
-  explicit OpenFolder(fs::path folder) : path_(std::move(folder)) {
+  OpenFolder(fs::path folder, Items items) : path_(std::move(folder)), items_(items) {
     struct stat status {};
     if (::stat(path_.c_str(), &status) != 0) {
       fail_listing(path_, {errno, std::generic_category()});
@@ -53,7 +53,7 @@ class FolderListing::OpenFolder {
     return device_ == other.device_ && inode_ == other.inode_;
   }
 
-  /// The next image file or folder.
+  /// The next file or folder.
   std::optional<Entry> next() {
     if (next_ < read_ahead_.size()) return std::move(read_ahead_[next_++]);
     read_ahead_ = {};
@@ -67,12 +67,12 @@ class FolderListing::OpenFolder {
  private:
   static fs::directory_iterator end() { return {}; }
 
-  /// Takes one entry from `rest_`; nothing when it is neither an image file nor a folder.
+  /// Takes one entry from `rest_`; nothing when it is neither a wanted file nor a folder.
   std::optional<Entry> read_entry() {
     std::error_code error;  // A dangling link is no folder; reading it will say what it is.
     const bool is_folder = rest_->is_directory(error);
     std::optional<Entry> entry;
-    if (is_folder || is_image_path(rest_->path())) {
+    if (is_folder || is_wanted(rest_->path())) {
       entry = Entry{rest_->path().filename().native(), is_folder};
     }
     rest_.increment(error);
@@ -80,7 +80,13 @@ class FolderListing::OpenFolder {
     return entry;
   }
 
+  bool is_wanted(const fs::path& file) const {
+    if (items_ == Items::kImages) return is_image_path(file);
+    return file.filename().native().front() != '.';
+  }
+
   fs::path path_;
+  Items items_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
   std::vector<Entry> read_ahead_;
@@ -88,14 +94,16 @@ class FolderListing::OpenFolder {
   fs::directory_iterator rest_;
 };
 
-FolderListing::FolderListing(fs::path folder) { enter(std::move(folder)); }
+FolderListing::FolderListing(fs::path folder, Items items) : items_(items) {
+  enter(std::move(folder));
+}
 
 FolderListing::~FolderListing() = default;
 FolderListing::FolderListing(FolderListing&&) noexcept = default;
 FolderListing& FolderListing::operator=(FolderListing&&) noexcept = default;
 
 void FolderListing::enter(fs::path folder) {
-  auto entered = std::make_unique<OpenFolder>(std::move(folder));
+  auto entered = std::make_unique<OpenFolder>(std::move(folder), items_);
   const bool in_it = std::any_of(open_.begin(), open_.end(),
                                  [&](const auto& outer) { return outer->is_same(*entered); });
   if (!in_it) open_.push_back(std::move(entered));

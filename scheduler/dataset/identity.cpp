@@ -30,9 +30,9 @@ void add_file(const fs::path& path, bool by_content, Sha256& hash) {
 
 }  // namespace
 
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content) {
+std::string input_identity(const std::vector<std::string>& inputs, bool by_content, Items items) {
   Sha256 hash;
-  for (const Input& input : resolve_inputs(inputs)) {
+  for (const Input& input : resolve_inputs(inputs, items)) {
     hash.update("input\n");
     for (const RecordInput& source : input.records) add_file(source.path, by_content, hash);
     FileStream files(input);

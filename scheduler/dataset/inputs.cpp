@@ -68,11 +68,11 @@ RecordInput record_source(const fs::path& path, const RecordFile& file) {
 }
 
 /// What a list or a pattern names.
-Input expand(const std::string& input) {
+Input expand(const std::string& input, Items items) {
   const ImageList images = expand_image_arguments(std::span(&input, 1));
   Input result;
   for (const ImageList::Entry& entry : images.entries()) {
-    if (entry.record_file < 0) {
+    if (entry.record_file < 0 || items == Items::kFiles) {
       result.files.push_back(from_root(entry.path));
       continue;
     }
@@ -90,24 +90,24 @@ Input expand(const std::string& input) {
   return result;
 }
 
-Input resolve(const std::string& input) {
+Input resolve(const std::string& input, Items items) {
   if (input.empty()) fail_argument("an empty name among the inputs");
   if (input == "-") {
     fail_argument(
         "-: a step cannot read its inputs from standard input; write the list to a file "
         "and give @FILE");
   }
-  if (input.starts_with('@')) return is_empty_list(input) ? Input{} : expand(input);
+  if (input.starts_with('@')) return is_empty_list(input) ? Input{} : expand(input, items);
   if (is_folder(input)) {
     check_folder(input);
-    return {.folder = from_root(input), .files = {}, .records = {}};
+    return {.folder = from_root(input), .files = {}, .records = {}, .items = items};
   }
   if (!exists(input)) {
-    if (input.find_first_of("*?[") != std::string::npos) return expand(input);
+    if (input.find_first_of("*?[") != std::string::npos) return expand(input, items);
     fail_argument(fmt::format("{}: no such file or folder (relative names start at {})", input,
                               fs::current_path().string()));
   }
-  if (RecordFile::is_record_file(input)) {
+  if (items == Items::kImages && RecordFile::is_record_file(input)) {
     return {.folder = {}, .files = {}, .records = {record_source(input, RecordFile::open(input))}};
   }
   return {.folder = {}, .files = {from_root(input)}, .records = {}};
@@ -115,7 +115,7 @@ Input resolve(const std::string& input) {
 
 }  // namespace
 
-std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs) {
+std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs, Items items) {
   if (inputs.empty()) {
     fail_argument(
         "inputs: none given; name files, folders, patterns, @LISTs, or IDX and NPY files");
@@ -124,7 +124,7 @@ std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs) {
   const std::string* files = nullptr;
   const std::string* records = nullptr;
   for (const std::string& input : inputs) {
-    resolved.push_back(resolve(input));
+    resolved.push_back(resolve(input, items));
     const Input& last = resolved.back();
     if (!last.records.empty()) records = &input;
     if (!last.files.empty() || !last.folder.empty()) files = &input;
@@ -139,7 +139,7 @@ std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs) {
 }
 
 FileStream::FileStream(const Input& input) : input_(&input) {
-  if (!input.folder.empty()) folder_.emplace(input.folder);
+  if (!input.folder.empty()) folder_.emplace(input.folder, input.items);
 }
 
 std::optional<fs::path> FileStream::next() {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "dataset/dataset.hpp"
+
 namespace prs::dataset {
 
 /// The records of one IDX or NPY file.
@@ -23,21 +25,22 @@ struct Input {
   std::filesystem::path folder;  ///< Empty, or `files` and `records` are.
   std::vector<std::filesystem::path> files;
   std::vector<RecordInput> records;
+  Items items = Items::kImages;  ///< Which files of `folder`.
 };
 
 /// Throws invalid argument or io naming the input: it is missing (D10), unreadable, a pattern that
 /// matches nothing, or of another kind than the others (D1).
-std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs);
+std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs, Items items);
 
-/// The image files (by extension) in a folder and the folders below it, one after the other.
-/// Follows links, except to a folder that it is in already. Folders of up to kSortedEntries entries
-/// are taken sorted by path, larger ones as the file system lists them (D7): of those no more names
-/// are in memory than that.
+/// The image files (by extension), or all but hidden ones, in a folder and the folders below it,
+/// one after the other. Follows links, except to a folder that it is in already. Folders of up to
+/// kSortedEntries entries are taken sorted by path, larger ones as the file system lists them (D7):
+/// of those no more names are in memory than that.
 class FolderListing {
  public:
   static constexpr std::size_t kSortedEntries = 100'000;
 
-  explicit FolderListing(std::filesystem::path folder);
+  FolderListing(std::filesystem::path folder, Items items);
   ~FolderListing();
   FolderListing(FolderListing&&) noexcept;
   FolderListing& operator=(FolderListing&&) noexcept;
@@ -49,6 +52,7 @@ class FolderListing {
   class OpenFolder;
   void enter(std::filesystem::path folder);
 
+  Items items_;
   std::vector<std::unique_ptr<OpenFolder>> open_;  ///< From the outermost to the current one.
 };
 

@@ -24,7 +24,7 @@ void check_size(const config::MiniBatchSize& size, const std::vector<Input>& inp
     if (input.folder.empty() && input.files.empty()) continue;
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("mini_batch_size: {} {}, but {} is image data, which is counted in "
+        fmt::format("mini_batch_size: {} {}, but {} is counted in "
                     "files; give a number such as 10",
                     size.value, size.unit == Unit::kBytes ? "bytes" : "rows",
                     input.folder.empty() ? input.files.front().string() : input.folder.string()));
@@ -85,9 +85,13 @@ struct Partitioner::State {
   }
 };
 
-Partitioner::Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size)
+Items items_of(const config::EntrySpec& entry) {
+  return entry.kind == config::EntrySpec::Kind::kScript ? Items::kFiles : Items::kImages;
+}
+
+Partitioner::Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size, Items items)
     : state_(std::make_unique<State>()) {
-  state_->inputs = resolve_inputs(inputs);
+  state_->inputs = resolve_inputs(inputs, items);
   state_->size = size;
   check_size(size, state_->inputs);
 }

@@ -53,6 +53,12 @@ constexpr std::uint64_t kExitBit = std::uint64_t{1} << 40;
 std::uint64_t socket_tag(job::WorkerId id) { return static_cast<std::uint64_t>(id.process); }
 std::uint64_t exit_tag(job::WorkerId id) { return socket_tag(id) | kExitBit; }
 
+/// A header for people.
+std::string header_text(std::string header) {
+  while (header.ends_with('\n')) header.pop_back();
+  return header.empty() ? "none" : '"' + header + '"';
+}
+
 class Orchestrator {
  public:
   explicit Orchestrator(const RunOptions& options)
@@ -77,7 +83,8 @@ class Orchestrator {
  private:
   job::Time now() const { return std::chrono::duration_cast<job::Time>(Clock::now() - start_); }
   std::unique_ptr<dataset::Partitioner> make_partitioner() const {
-    return std::make_unique<dataset::Partitioner>(step_.inputs, step_.mini_batch_size);
+    return std::make_unique<dataset::Partitioner>(step_.inputs, step_.mini_batch_size,
+                                                  dataset::items_of(step_.entry));
   }
   store::Journal open_journal();
   store::JobRecord begin_record();
@@ -101,6 +108,9 @@ class Orchestrator {
   void handle_message(WorkerHandle& worker, const wire::FromWorker& message);
   void on_return(WorkerHandle& worker, const wire::RunReturned& returned);
   void on_failure(WorkerHandle& worker, const wire::RunFailed& failed);
+  void log_user_error(const WorkerHandle& worker, const std::string& stage,
+                      const std::string& message, const std::string& trace);
+  bool header_fits(const std::string& header);
   void on_exit(WorkerHandle& worker);
   void send(WorkerHandle& worker, const wire::ToWorker& message);
   void flush(WorkerHandle& worker);
@@ -148,6 +158,7 @@ class Orchestrator {
   Reporter reporter_;
   std::optional<monitor::ResourceMonitor> monitor_;
   std::optional<output::Assembly> assembly_;
+  std::optional<std::string> header_;  ///< Of the first rows; a resumed job takes the next ones'.
   std::map<job::WorkerId, WorkerHandle> workers_;
   std::deque<job::Event> events_;
   bool feeding_ = false;
@@ -374,8 +385,11 @@ void Orchestrator::handle_message(WorkerHandle& worker, const wire::FromWorker& 
   } else if (message.has_init_failed()) {
     const std::string& stage = message.init_failed().stage();
     const std::string& text = message.init_failed().message();
-    logs_.user_error(0, worker.report.process, stage, text);
-    reporter_.remember_failure(stage + " failed in " + worker.report.process, text, "");
+    const std::string& trace = message.init_failed().trace();
+    log_user_error(worker, stage, text, trace);
+    reporter_.remember_failure(
+        stage + " failed in " + worker.report.process, text,
+        trace.empty() ? "" : logs_.paths().user_error(0, worker.report.process).string());
     feed(job::WorkerInitFailed{worker.id, text});
   } else if (message.has_run_started()) {
     const wire::RunStarted& started = message.run_started();
@@ -388,6 +402,16 @@ void Orchestrator::handle_message(WorkerHandle& worker, const wire::FromWorker& 
 }
 
 void Orchestrator::on_return(WorkerHandle& worker, const wire::RunReturned& returned) {
+  if (!returned.segment().empty() && !header_fits(returned.header())) {
+    wire::RunFailed failed;
+    failed.set_mini_batch(returned.mini_batch());
+    failed.set_attempt(returned.attempt());
+    failed.set_message(
+        fmt::format("the columns of its rows are not those of the rows before: {} instead of {}",
+                    header_text(returned.header()), header_text(*header_)));
+    *failed.mutable_times() = returned.times();
+    return on_failure(worker, failed);
+  }
   for (const std::string& error : returned.item_errors()) {
     logs_.user_error(0, worker.report.process,
                      fmt::format("an item of mini-batch {}", returned.mini_batch()), error);
@@ -400,6 +424,18 @@ void Orchestrator::on_return(WorkerHandle& worker, const wire::RunReturned& retu
   times_ = nullptr;
 }
 
+void Orchestrator::log_user_error(const WorkerHandle& worker, const std::string& stage,
+                                  const std::string& message, const std::string& trace) {
+  if (trace.empty()) return logs_.user_error(0, worker.report.process, stage, message);
+  logs_.user_error(0, worker.report.process, stage, trace, message);
+}
+
+/// The rows' header stands once at the top: rows with another one cannot follow.
+bool Orchestrator::header_fits(const std::string& header) {
+  if (!header_) header_ = header;
+  return header == *header_;
+}
+
 void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& failed) {
   if (failed.system_error()) {
     logs_.system_error(0, worker.report.process, failed.message());
@@ -407,8 +443,8 @@ void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& faile
     return;
   }
   // Without memory the worker ends by itself: its exit is the event (W3).
-  logs_.user_error(0, worker.report.process,
-                   fmt::format("run of mini-batch {}", failed.mini_batch()), failed.message());
+  log_user_error(worker, fmt::format("run of mini-batch {}", failed.mini_batch()), failed.message(),
+                 failed.trace());
   if (failed.out_of_memory()) return;
   times_ = &failed.times();
   feed(job::RunFailed{worker.id, failed.mini_batch(), failed.attempt(), failed.message()});
@@ -548,6 +584,8 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   hello.set_logs_folder(folder_.logs().string());
   hello.set_run_id(options_.run_id);
   hello.set_agent_name(process);
+  hello.set_process_count(workers_wanted());
+  hello.set_work_folder(folder_.work().string());
   hello.set_segment_path((folder_.segments() / kept.segment).string());
   send(kept, message);
 }

@@ -7,7 +7,7 @@
 namespace prs::runtime {
 
 /// Raised with every change that the other end would misread.
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 /// Makes a worker write its stack to its stderr.
 inline constexpr int kStackSignal = SIGUSR2;
