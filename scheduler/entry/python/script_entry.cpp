@@ -70,7 +70,8 @@ void start_interpreter(const std::string& python) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   InterpreterConfig config;
-  // SIGINT and SIGTERM end a worker as they end any program, without a trace.
+  // SIGINT and SIGTERM end a worker as they end any program, without a trace (prs_gpu_host.py does
+  // the rest: importing `signal` installs a handler all the same).
   (*config).install_signal_handlers = 0;
   (*config).parse_argv = 0;
   config.set(&(*config).program_name, python);

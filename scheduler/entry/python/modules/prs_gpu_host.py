@@ -11,6 +11,7 @@ import inspect
 import json
 import logging
 import os
+import signal
 import site
 import sys
 import time
@@ -104,6 +105,8 @@ class Host:
 
     def load(self):
         """Prepares the process and runs the script's module-level code."""
+        # Importing signal has installed KeyboardInterrupt; a worker is ended like any program.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         self._redirect_streams()
         self._set_up_logging()
         self._set_up_path()
