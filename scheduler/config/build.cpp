@@ -48,6 +48,7 @@ Step Build::run() {
   read_idle_keys();
   read_output();
   read_inputs();
+  read_partition_keys();
   read_side_inputs();
   read_entry();
   expand_arguments();
@@ -348,6 +349,7 @@ void Build::adapt_name(std::vector<Assignment>& names) {
 
 /// Stores the default where it depends on something; gives its origin.
 std::string Build::default_of(const Setting& setting) {
+  if (setting.key == "mini_batch_size") step_.mini_batch_size.given = false;
   if (setting.key == "name" && document_.read) {
     step_.name = make_name(document_.path.stem().string());
   } else if (setting.key == "mini_batch_size" && document_.v2) {

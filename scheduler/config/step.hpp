@@ -109,7 +109,7 @@ struct Step {
   /// Of the built-in entry, only those that were given, checked: scale ("0.5"), mean and std
   /// ("0.5" or "0.485,0.456,0.406"), invert and resize ("true", "false"; resize may also be "WxH"),
   /// layout ("nchw", ...), channels ("1", "3"), output (a name), class_names (an absolute path),
-  /// batch and threads (numbers).
+  /// batch and threads (numbers), columns ("age,height").
   std::map<std::string, std::string> model_options;
 
   std::vector<SettingOrigin> origins;  ///< One a setting, in the order of the table.

@@ -55,7 +55,7 @@ MiniBatch parse(std::string_view bytes);
 /// What the mini-batches are cut from.
 struct InputSpec {
   /// Implicit: image files and record files need no more than names.
-  InputSpec(std::vector<std::string> inputs = {}) : inputs(std::move(inputs)) {}
+  InputSpec(std::vector<std::string> names = {}) : inputs(std::move(names)) {}
 
   /// Files, folders (recursive), globs, @lists, IDX(.gz) and NPY files, tables (.csv .tsv .jsonl
   /// .ndjson, these also .gz, .parquet), MLTable files or folders with one.

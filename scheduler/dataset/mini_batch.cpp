@@ -6,7 +6,7 @@
 //   records    = 1 path first count
 //   table      = 2 format count piece*
 //   format     = kind delimiter header encoding empty_as_string include_path_column
-//                count name* partition_format
+//                partition_format
 //   piece      = path offset size first count      path: empty when that of the piece before
 //   path, name, value, partition_format = size bytes
 #include <fmt/format.h>
@@ -94,8 +94,6 @@ void append_format(const TableFormat& format, std::string& out) {
   append_number(static_cast<std::uint64_t>(format.encoding), out);
   append_number(std::uint64_t{format.empty_as_string}, out);
   append_number(std::uint64_t{format.include_path_column}, out);
-  append_number(std::uint64_t{format.names.size()}, out);
-  for (const std::string& name : format.names) append_text(name, out);
   append_text(format.partition_format, out);
 }
 
@@ -173,7 +171,6 @@ TableFormat parse_format(Parser& parser) {
   format.encoding = static_cast<TableFormat::Encoding>(parser.number_below(4));
   format.empty_as_string = parser.flag();
   format.include_path_column = parser.flag();
-  for (std::int64_t left = parser.count(1); left > 0; --left) format.names.push_back(parser.text());
   format.partition_format = parser.text();
   return format;
 }

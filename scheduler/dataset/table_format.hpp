@@ -17,13 +17,11 @@ struct TableFormat {
 
   Kind kind = Kind::kDelimited;
   char delimiter = ',';  ///< Of kDelimited.
-  /// The first record of each file names the columns. Otherwise `names` does.
+  /// The first record of each file names the columns; without, they are Column1, Column2, ...
   bool header = true;
   Encoding encoding = Encoding::kUtf8;
   bool empty_as_string = false;      ///< An empty field of a text column is "", not missing.
   bool include_path_column = false;  ///< A first column "Path" with each row's file.
-  /// Without `header`: the names, or none, which makes them Column1, Column2, ...
-  std::vector<std::string> names;
   /// Columns read from each file's path, such as "{user}/{season}.csv"; "" for none.
   std::string partition_format;
 
