@@ -4,7 +4,8 @@
 #   scripts/install-deps.sh [--build] [--test] [--train] [--data]
 #
 #   --build   what building prs-gpu needs (the default)
-#   --test    what scripts/test.sh needs besides: GoogleTest, clang for the fuzzers, linters, node
+#   --test    what scripts/test.sh needs besides: GoogleTest, clang for the fuzzers, linters, node,
+#             and the packages of the Python scripts among the tests
 #   --train   what retraining the models needs
 #   --data    the Fashion-MNIST images
 #
@@ -14,8 +15,10 @@ set -euo pipefail
 build=(build-essential cmake ninja-build
   libeigen3-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libprotobuf-dev protobuf-compiler libonnx-dev libyaml-cpp-dev libsqlite3-dev
+  python3-dev pybind11-dev
   libopencv-core-dev libopencv-imgproc-dev libpng-dev libturbojpeg0-dev libtiff-dev zlib1g-dev)
-test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3)
+test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3
+  python3-venv python3-numpy python3-pandas python3-pil)
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
 
@@ -32,7 +35,7 @@ for argument in "$@"; do
       ;;
     --train) wanted+=("${train[@]}") ;;
     --data) wanted+=("${data[@]}") ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "install-deps.sh: unknown argument $argument; see --help" >&2; exit 2 ;;
   esac
 done

@@ -56,6 +56,7 @@ Step Build::run() {
   read_idle_keys();
   read_output();
   read_inputs();
+  read_partition_keys();
   read_side_inputs();
   read_entry();
   expand_arguments();
@@ -219,12 +220,16 @@ void Build::read_entry() {
   for (const char* name : {"entry_script", "model", "plugin"}) {
     for (const Assignment& entry : winners(name)) entries.push_back(entry);
   }
-  // Beside a Python script, model is what the script loads, not an entry of its own.
-  const bool has_script = std::any_of(entries.begin(), entries.end(), [](const Assignment& entry) {
+  // Beside a Python script, model is what the script loads. Only from the command line does it
+  // replace a script, that of the file.
+  const auto script = std::find_if(entries.begin(), entries.end(), [](const Assignment& entry) {
     return entry.name == "entry_script" && ends_with(entry.node->text, ".py");
   });
-  if (has_script) {
-    std::erase_if(entries, [](const Assignment& entry) { return entry.name == "model"; });
+  if (script != entries.end()) {
+    const bool in_file = script->rank == 0;
+    std::erase_if(entries, [in_file](const Assignment& entry) {
+      return entry.name == "model" && (entry.rank == 0 || !in_file);
+    });
   }
   int rank = 0;
   for (const Assignment& entry : entries) rank = std::max(rank, entry.rank);
@@ -399,6 +404,7 @@ void Build::adapt_name(std::vector<Assignment>& names) {
 
 /// Stores the default where it depends on something; gives its origin.
 std::string Build::default_of(const Setting& setting) {
+  if (setting.key == "mini_batch_size") step_.mini_batch_size.given = false;
   if (setting.key == "name" && document_.read) {
     step_.name = make_name(document_.path.stem().string());
   } else if (setting.key == "mini_batch_size" && document_.v2) {

@@ -28,12 +28,23 @@ void add_file(const fs::path& path, bool by_content, Sha256& hash) {
   hash.update(fmt::format("file {} {} {}\n", path.native().size(), path.native(), state));
 }
 
+/// How the tables of an input are read; of texts also the size, so that none runs into the next.
+std::string description(const Input& input) {
+  const TableFormat& format = input.table;
+  return fmt::format("table {} {} {} {} {} {} {} {} {}\n", input.has_table_format,
+                     static_cast<int>(format.kind), static_cast<int>(format.delimiter),
+                     format.header, static_cast<int>(format.encoding), format.empty_as_string,
+                     format.include_path_column, format.partition_format.size(),
+                     format.partition_format);
+}
+
 }  // namespace
 
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content, Items items) {
+std::string input_identity(const InputSpec& inputs, bool by_content) {
   Sha256 hash;
-  for (const Input& input : resolve_inputs(inputs, items)) {
+  for (const Input& input : resolve_inputs(inputs)) {
     hash.update("input\n");
+    if (input.is_table) hash.update(description(input));
     for (const RecordInput& source : input.records) add_file(source.path, by_content, hash);
     FileStream files(input);
     while (const std::optional<fs::path> file = files.next()) add_file(*file, by_content, hash);

@@ -56,6 +56,8 @@ class Entry {
  public:
   virtual ~Entry() = default;
   virtual void init() = 0;
+  /// What must be read before run() of the same mini-batch; its time is not run()'s (W4).
+  virtual void load(const dataset::MiniBatch&) {}
   virtual Rows run(const dataset::MiniBatch& mini_batch) = 0;
   virtual void shutdown() = 0;
   /// One line for the log, after init: the model, the device it really uses, ...

@@ -56,7 +56,10 @@ std::string step_identity(const config::Step& step) {
   json["arguments"] = step.entry.arguments;
   json["environment"] = step.environment_variables;
   json["model_options"] = step.model_options;
-  json["mini_batch"] = {static_cast<int>(step.mini_batch_size.unit), step.mini_batch_size.value};
+  json["mini_batch"] = {static_cast<int>(step.mini_batch_size.unit), step.mini_batch_size.value,
+                        step.mini_batch_size.given};
+  json["partition"] = {step.partition_keys, step.partition_format,
+                       static_cast<int>(step.input_kind)};
   json["output_action"] = static_cast<int>(step.output_action);
   json["file_name"] = step.append_row_file_name;
   json["output_format"] = static_cast<int>(step.output_format);
@@ -74,8 +77,7 @@ std::string step_identity(const config::Step& step) {
   for (const auto& [name, path] : step.side_inputs) {
     json["side_inputs"][name] = folder_state(step, path);
   }
-  json["inputs"] =
-      dataset::input_identity(step.inputs, step.reuse_by_content, dataset::items_of(step.entry));
+  json["inputs"] = dataset::input_identity(dataset::input_spec(step), step.reuse_by_content);
   return dataset::sha256_hex(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 

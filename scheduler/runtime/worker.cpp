@@ -209,6 +209,7 @@ class Worker {
     bool writing = false;
     try {
       const dataset::MiniBatch mini_batch = dataset::parse(request.description());
+      entry_->load(mini_batch);
       wire::FromWorker started;
       started.mutable_run_started()->set_mini_batch(request.mini_batch());
       started.mutable_run_started()->set_attempt(request.attempt());

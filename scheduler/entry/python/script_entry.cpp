@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "dataset/dataset.hpp"
+#include "dataset/table.hpp"
 #include "entry/entry.hpp"
+#include "entry/python/data_frame.hpp"
 #include "entry/script.hpp"
 #include "logs/log_tree.hpp"
 
@@ -141,11 +143,18 @@ class ScriptEntry : public Entry {
     call([&] { host_.attr("init")(); });
   }
 
+  void load(const dataset::MiniBatch& mini_batch) override {
+    table_ = {};  // Of a mini-batch that failed.
+    if (mini_batch.is_table()) table_ = reader_.read(mini_batch);
+  }
+
   Rows run(const dataset::MiniBatch& mini_batch) override {
     const Lock lock(state_);
     Rows rows;
     call([&] {
-      const auto result = py::cast<py::tuple>(run_(data(mini_batch), mini_batch.id));
+      py::dict partition;
+      for (const auto& [key, value] : mini_batch.partition) partition[text(key)] = text(value);
+      const auto result = py::cast<py::tuple>(run_(data(mini_batch), mini_batch.id, partition));
       rows.text = py::cast<py::bytes>(result[0]);
       rows.count = py::cast<std::int64_t>(result[1]);
       rows.header = py::cast<std::string>(result[2]);
@@ -165,8 +174,9 @@ class ScriptEntry : public Entry {
   std::string describe() const override { return description_; }
 
  private:
-  /// What run() gets: the paths of the files.
-  static py::object data(const dataset::MiniBatch& mini_batch) {
+  /// What run() gets (E4): a DataFrame of its own, or the paths of the files.
+  py::object data(const dataset::MiniBatch& mini_batch) {
+    if (mini_batch.is_table()) return to_data_frame(std::exchange(table_, {}));
     py::list paths(mini_batch.files.size());
     for (std::size_t i = 0; i < mini_batch.files.size(); ++i) {
       paths[i] = text(mini_batch.files[i].native());
@@ -242,6 +252,8 @@ class ScriptEntry : public Entry {
     return {code, std::move(words.first), std::move(words.second)};
   }
 
+  dataset::TableReader reader_;
+  dataset::Table table_;            ///< Of the mini-batch that was loaded.
   PyThreadState* state_ = nullptr;  ///< Of this thread while it does not hold the lock.
   py::object host_;
   py::object run_;

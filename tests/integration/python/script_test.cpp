@@ -17,10 +17,13 @@ void expect_in(const std::string& text, const std::string& part) {
 }
 
 std::vector<std::string> ScriptTest::script_command(std::vector<std::string> more) const {
-  std::vector<std::string> all = prs_gpu_command(
-      {"run", "--entry-script", file("src/score.py"), "--input", file("items"), "--output",
-       file("out"), "--mini-batch-size", "1", "--workers", "1", "--max-try", "1", "--ordered",
-       "--set", "allow_reuse=false", "--set", "resource_monitor_interval=0"});
+  std::vector<std::string> all =
+      prs_gpu_command({"run", "--entry-script", file("src/score.py"), "--output", file("out"),
+                       "--mini-batch-size", "1", "--workers", "1", "--max-try", "1", "--ordered",
+                       "--set", "allow_reuse=false", "--set", "resource_monitor_interval=0"});
+  if (std::find(more.begin(), more.end(), "--input") == more.end()) {
+    more.insert(more.begin(), {"--input", file("items")});
+  }
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
@@ -325,6 +328,52 @@ TEST_F(Script, NamesOfFilesThatAreNoUtf8Survive) {
   const ProcessResult result = run_script();
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(output(), name + "\n");
+}
+
+TEST_F(Script, E4_RowsOfATableArriveAsAFreshDataFrame) {
+  write_text(file("t.csv"),
+             "id,score,name,ok,id\n1,0.5,a b,True,7\n2,,,False,8\n3,1.5,\xc3\xa4,True,9\n");
+  script(R"(
+import os
+def run(table, context):
+    types = " ".join(str(t) for t in table.dtypes)
+    first = not os.path.exists("tried")
+    table["score"] *= 2  # In place: the next try must not see it.
+    if first:
+        open("tried", "w").close()
+        raise ValueError("once")
+    print(type(table).__module__, types, table.iloc[1, 2], context.partition_key_value)
+    return table
+)");
+  const ProcessResult result = run_script(
+      {"--input", file("t.csv"), "--mini-batch-size", "rows:10", "--max-try", "2", kCsv});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(stdout_log(), "pandas.core.frame int64 float64 object bool int64 nan {}\n");
+  EXPECT_EQ(output(),
+            "id,score,name,ok,id.1\n1,1.0,a b,True,7\n2,,,False,8\n3,3.0,\xc3\xa4,True,9\n");
+}
+
+TEST_F(Script, D8_PartitionKeysComeWithTheContext) {
+  write_text(file("t.csv"), "user,v\nu,1\nw,2\nu,3\n");
+  script(
+      "def run(table, context):\n"
+      "    return [f\"{context.partition_key_value['user']} {sum(table['v'])}\"] * len(table)\n");
+  // Without mini_batch_size, which excludes partition_keys.
+  const ProcessResult result =
+      prs_gpu({"run", "--entry-script", file("src/score.py"), "--input", file("t.csv"), "--output",
+               file("out"), "--workers", "1", "--set", "partition_keys=user"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  std::vector<std::string> lines = lines_of(output());
+  std::sort(lines.begin(), lines.end());
+  EXPECT_EQ(lines, (std::vector<std::string>{"u 4", "u 4", "w 2"}));
+}
+
+TEST_F(Script, D1_ArraysAreFilesToAScript) {
+  write_idx_images(file("digits.idx"), 3);
+  script("def run(mini_batch): return [open(p, 'rb').read(4)[2] for p in mini_batch]\n");
+  const ProcessResult result = run_script({"--input", file("digits.idx")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(output(), "8\n");
 }
 
 TEST_F(Script, E12_MetricsOfAllWorkersAreShown) {

@@ -130,16 +130,16 @@ class Host:
             self._call(function)
         self._flush()
 
-    def run(self, data, index):
-        """Runs one mini-batch: `data` is a list of paths, or a DataFrame. Gives (rows as bytes,
-        their number, header)."""
+    def run(self, data, index, partition):
+        """Runs one mini-batch: `data` is a list of paths, or a DataFrame; `partition` the values of
+        its partition keys. Gives (rows as bytes, their number, header)."""
         self.mini_batch_index = index
         try:
             if isinstance(data, list):
                 data = MiniBatch(data)
                 data.task_id = index
             if self._wants_context:
-                context = MiniBatchContext(index, {}, data)
+                context = MiniBatchContext(index, partition, data)
                 result = self._call(self._run, data, context)
             else:
                 result = self._call(self._run, data)

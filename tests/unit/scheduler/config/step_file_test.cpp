@@ -99,10 +99,9 @@ TEST_F(StepTest, E1_TheEntryIsOneOfModelAndPlugin) {
   expect("plugin: plugin.so\nmodel: model.onnx\n", "give one of them");
   expect("model: nowhere.onnx\n", "nowhere.onnx' is no file");
   expect("model: images\n", "images' is no file");
-  expect("entry_script: score.rb\n", "allowed: a native plugin (.so) or an ONNX model (.onnx)");
-  expect("entry_script: score.py\nsource_directory: src\n",
-         ":3: entry_script: Python entry scripts are not supported yet; now: an ONNX model",
-         ErrorCode::kUnsupported);
+  expect("entry_script: score.rb\n", "allowed: a Python script (.py), a native plugin (.so)");
+  expect("entry_script: nowhere.py\nsource_directory: src\n", "nowhere.py' is no file");
+  expect("model: model.onnx\npython: model.onnx\n", "python: means something for a Python script");
 }
 
 TEST_F(StepTest, C_EntryScriptIsAFileInsideTheSourceFolder) {
@@ -116,6 +115,22 @@ TEST_F(StepTest, C_EntryScriptIsAFileInsideTheSourceFolder) {
                      [&] { read(rest + "entry_script: ../plugin.so\n"); });
   write("src/..so", "");
   EXPECT_EQ(read(rest + "entry_script: ..so\n").entry.path, folder() / "src/..so");
+}
+
+TEST_F(StepTest, C_AScriptsFolderIsItsSourceFolderUnlessOneIsGiven) {
+  write("src/a/score.py", "");
+  write("venv/bin/python", "");
+  const std::string rest = "inputs: [images]\noutput: out\n";
+  const Step alone = read(rest + "entry_script: src/a/score.py\n");
+  EXPECT_EQ(alone.entry.kind, EntrySpec::Kind::kScript);
+  EXPECT_EQ(alone.entry.source_directory, folder() / "src/a");
+  EXPECT_TRUE(alone.entry.python.empty());
+  const Step given = read(rest +
+                          "source_directory: src\nentry_script: a/score.py\nmodel: src\n"
+                          "python: venv/bin/python\n");
+  EXPECT_EQ(given.entry.source_directory, folder() / "src");
+  EXPECT_EQ(given.entry.python, folder() / "venv/bin/python");
+  EXPECT_EQ(given.entry.model, folder() / "src");
 }
 
 TEST_F(StepTest, C2_AModelOfTheCommandLineReplacesTheFilesScript) {
