@@ -42,7 +42,7 @@ struct MiniBatchSize {
 struct EntrySpec {
   enum class Kind { kModel, kPlugin, kScript };
   Kind kind = Kind::kModel;
-  std::filesystem::path path;              ///< The model, the .so, or the script.
+  std::filesystem::path path;  ///< The model, the .so, or the script.
   /// Of a script (then always there) or a plugin (may be empty).
   std::filesystem::path source_directory;
   std::filesystem::path python;  ///< The interpreter whose packages a script uses; empty: ours.

@@ -61,7 +61,7 @@ struct InputSpec {
   /// .ndjson, these also .gz, .parquet), MLTable files or folders with one.
   std::vector<std::string> inputs;
   config::InputKind kind = config::InputKind::kAuto;
-  bool all_files = false;  ///< Folders give every file that is not hidden, not image files only.
+  bool all_files = false;   ///< Folders give every file that is not hidden, not image files only.
   bool cut_records = true;  ///< IDX and NPY files are their records; else files like any other.
   std::vector<std::string> partition_keys;
   std::string partition_format;

@@ -122,8 +122,8 @@ class LogTree {
   /// user/error/<node>/<process>.txt, whole, and one line in user/error.txt. `stage`: "load",
   /// "init", "run of mini-batch 17", ... `summary`: that line, when `text` has a better one than
   /// its first (a Python trace: its last).
-  void user_error(int node, std::string_view process, std::string_view stage,
-                  std::string_view text, std::string_view summary = {});
+  void user_error(int node, std::string_view process, std::string_view stage, std::string_view text,
+                  std::string_view summary = {});
   void process_started(const ProcessReport& report);
   void try_ended(const TryReport& report);  ///< processed_mini-batches.csv and the process's log.
   void process_ended(const ProcessReport& report);

@@ -22,7 +22,7 @@ ROOMS = {
     "scheduler": PUBLIC,
     "cli": PUBLIC + ("scheduler/",),
     "examples": PUBLIC + PLUGIN_API,
-    "bench": PUBLIC,
+    "bench": PUBLIC + PLUGIN_API,
 }
 # Where #include "x" and <x> are looked for, after the including file's own folder.
 SEARCH = {
@@ -31,7 +31,7 @@ SEARCH = {
     "scheduler": ("scheduler", "scheduler/include", "core/include"),
     "cli": ("cli", "scheduler", "scheduler/include", "core/include"),
     "examples": ("core/include", "scheduler/include"),
-    "bench": ("core/include",),
+    "bench": ("core/include", "scheduler/include"),
 }
 # Written by CMake at build time.
 GENERATED = {"generated/version_info.hpp", "completion_scripts.hpp", "protocol.pb.h"}

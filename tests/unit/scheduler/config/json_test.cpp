@@ -15,6 +15,8 @@ Step strange_step() {
   step.entry.kind = EntrySpec::Kind::kScript;
   step.entry.path = "/a b/\xff\xfe.so";
   step.entry.source_directory = "/src";
+  step.entry.python = "/venv/bin/python";
+  step.entry.model = "/models/m";
   step.entry.arguments = {"--x", "", "\"quote\"\n"};
   step.inputs = {"/in", "@/list", "\x80"};
   step.output = "/out";
