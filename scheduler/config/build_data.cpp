@@ -210,8 +210,9 @@ void Build::read_partition_keys() {
     }
     if (!winners("mini_batch_size").empty()) {
       if (!document_.v2) {
-        refuse("given together with mini_batch_size; each combination of values is one mini-batch, "
-               "so leave one of them out");
+        refuse(
+            "given together with mini_batch_size; each combination of values is one mini-batch, "
+            "so leave one of them out");
       }
       step_.notes.push_back(fmt::format(
           "{}: partition_keys decides; mini_batch_size means nothing beside it", keys->where));

@@ -77,7 +77,8 @@ class Orchestrator {
  private:
   job::Time now() const { return std::chrono::duration_cast<job::Time>(Clock::now() - start_); }
   std::unique_ptr<dataset::Partitioner> make_partitioner() const {
-    return std::make_unique<dataset::Partitioner>(dataset::input_spec(step_), step_.mini_batch_size);
+    return std::make_unique<dataset::Partitioner>(dataset::input_spec(step_),
+                                                  step_.mini_batch_size);
   }
   store::Journal open_journal();
   store::JobRecord begin_record();

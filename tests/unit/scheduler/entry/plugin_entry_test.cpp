@@ -19,7 +19,7 @@ TEST_F(Plugin, TheExampleGivesARowForEachFile) {
   test::write_file(at("a.bin"), "12345");
   test::write_file(at("p/b.bin"), "");
   const auto entry = started();
-  EXPECT_NE(entry->describe().find("file_sizes.so, ABI version 1"), std::string::npos);
+  EXPECT_NE(entry->describe().find("file_sizes.so, ABI version 2"), std::string::npos);
   const Rows rows = entry->run(test::files({at("a.bin"), at("gone.bin"), at("p/b.bin")}));
   EXPECT_EQ(rows.text, "a.bin 5\nb.bin 0\n");
   EXPECT_EQ(rows.count, 2);
@@ -110,7 +110,7 @@ TEST_F(Plugin, E1_WithoutTheSymbolIsRefusedWithTheNamesItDoesDefine) {
 TEST_F(Plugin, OfAnotherAbiVersionIsRefused) {
   use("abi");
   test::expect_error(ErrorCode::kInvalidArgument,
-                     "abi.so: built for ABI version 7, this prs-gpu has version 1; build it again",
+                     "abi.so: built for ABI version 7, this prs-gpu has version 2; build it again",
                      [&] { load(); });
 }
 
