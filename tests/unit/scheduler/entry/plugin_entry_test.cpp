@@ -33,6 +33,17 @@ TEST_F(Plugin, TheExampleGivesARowForEachFile) {
   EXPECT_EQ(test::read_file(at("file_sizes-process003.txt")), "3 files\n");
 }
 
+TEST_F(Plugin, TheExampleForTablesGetsColumns) {
+  use("row_sums");
+  const auto entry = started();
+  dataset::Partitioner partitioner({PRS_EXAMPLES "/plugin/measurements.csv"},
+                                   {config::MiniBatchSize::Unit::kRows, 3});
+  EXPECT_EQ(entry->run(partitioner.next().value()).text, "0: 42\n1: 21.5\n2: 27.25\n");
+  EXPECT_EQ(entry->run(partitioner.next().value()).text, "3: 46\n");
+  test::expect_error(ErrorCode::kInvalidArgument, "the inputs are no tables",
+                     [&] { entry->run(test::files({"/x.png"})); });
+}
+
 TEST_F(Plugin, E11_GetsArgumentsAndSurroundings) {
   use("probe", {"--a", "b c"});
   const auto entry = started();
