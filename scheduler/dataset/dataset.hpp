@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +57,7 @@ MiniBatch parse(std::string_view bytes);
 struct InputSpec {
   /// Implicit: image files and record files need no more than names.
   InputSpec(std::vector<std::string> names = {}) : inputs(std::move(names)) {}
+  InputSpec(std::initializer_list<std::string> names) : inputs(names) {}
 
   /// Files, folders (recursive), globs, @lists, IDX(.gz) and NPY files, tables (.csv .tsv .jsonl
   /// .ndjson, these also .gz, .parquet), MLTable files or folders with one.
@@ -69,6 +71,9 @@ struct InputSpec {
 
 /// That of a step: a script or a plugin gets every file of a folder, a script no records.
 InputSpec input_spec(const config::Step& step);
+
+/// Whether the inputs say by name or kind that they are tables. Looks at no data.
+bool names_tables(const InputSpec& spec);
 
 class Partitioner {
  public:

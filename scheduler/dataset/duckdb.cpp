@@ -3,9 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <array>
 #include <cstdlib>
-#include <cstring>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -23,18 +21,20 @@ struct ResultHandle {
   void* internal;
 };
 /// Up to 12 bytes lie in the struct, longer texts behind a pointer.
-struct Text {
-  std::uint32_t size;
-  union {
-    char inlined[12];
-    struct {
-      char prefix[4];
-      const char* bytes;
-    } pointer;
-  } value;
+union Text {
+  struct {
+    std::uint32_t size;
+    char bytes[12];
+  } inlined;
+  struct {
+    std::uint32_t size;
+    char prefix[4];
+    const char* bytes;
+  } pointer;
 };
+static_assert(sizeof(Text) == 16);
 
-constexpr const char* kInstallFolder = "/usr/local/lib/prs-gpu/libduckdb.so";
+constexpr const char* kInstalled = "/usr/local/lib/prs-gpu/libduckdb.so";
 
 struct Api {
   int (*open)(const char*, Handle*);
@@ -69,7 +69,7 @@ void find(void* library, const char* name, Function& function) {
 /// Never unloaded: it may have threads.
 Api load_api() {
   const char* const chosen = std::getenv("PRS_DUCKDB");
-  std::vector<const char*> names = {kInstallFolder, "libduckdb.so"};
+  std::vector<const char*> names = {kInstalled, "libduckdb.so"};
   if (chosen != nullptr && *chosen != '\0') names = {chosen};
   void* library = nullptr;
   std::string why;
@@ -170,8 +170,8 @@ const void* DuckdbResult::values(std::size_t column) const {
 
 std::string_view DuckdbResult::text(std::size_t column, std::int64_t row) const {
   const Text& text = data<Text>(column)[row];
-  return {text.size <= sizeof text.value.inlined ? text.value.inlined : text.value.pointer.bytes,
-          text.size};
+  const std::uint32_t size = text.inlined.size;
+  return {size <= sizeof text.inlined.bytes ? text.inlined.bytes : text.pointer.bytes, size};
 }
 
 bool DuckdbResult::is_valid(std::size_t column, std::int64_t row) const {

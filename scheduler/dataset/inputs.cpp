@@ -216,6 +216,13 @@ InputSpec input_spec(const config::Step& step) {
   return spec;
 }
 
+bool names_tables(const InputSpec& spec) {
+  if (spec.kind != config::InputKind::kAuto) return spec.kind == config::InputKind::kTabular;
+  return std::any_of(spec.inputs.begin(), spec.inputs.end(), [](const std::string& input) {
+    return (table_format_of(input) && !is_folder(input)) || mltable_of(input);
+  });
+}
+
 std::optional<TableFormat> table_format_of(const fs::path& path) {
   std::string name = config::lower_case(path.filename().native());
   const bool packed = name.ends_with(".gz");

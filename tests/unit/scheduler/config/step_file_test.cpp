@@ -54,10 +54,13 @@ TEST_F(StepTest, D1_InputsAreANonEmptyList) {
   expect("inputs: [a]\ninput: b\n", "give one of them");
 }
 
-TEST_F(StepTest, D1_TabularInputsAreNotThereYet) {
-  test::expect_error(ErrorCode::kUnsupported, "tabular data is not supported yet", [&] {
-    read("model: model.onnx\noutput: o\ninputs: [{path: images, type: mltable}]\n");
-  });
+TEST_F(StepTest, D1_TheTypeOfAnInputTellsItsKind) {
+  const std::string head = "model: model.onnx\noutput: o\n";
+  EXPECT_EQ(read(head + "inputs: [{path: images, type: mltable}]\n").input_kind,
+            InputKind::kTabular);
+  EXPECT_EQ(read(head + "inputs: images\n").input_kind, InputKind::kAuto);
+  EXPECT_EQ(read(head + "inputs: [{path: images, type: mltable}]\ninput_kind: files\n").input_kind,
+            InputKind::kFiles);
 }
 
 TEST_F(StepTest, C2_InputsOfTheCommandLineReplaceTheFilesTogether) {

@@ -157,6 +157,15 @@ TEST_F(StepTest, V2_APythonTaskHasItsModelBesideIt) {
   });
 }
 
+TEST_F(StepTest, V2_AnMltableIsATable_AndPartitionKeysWinOverASize) {
+  const Step step = read(
+      "type: parallel\ninputs: {t: {type: mltable, path: ./t}}\ninput_data: ${{inputs.t}}\n"
+      "output: o\ntask: {model: model.onnx}\nmini_batch_size: 1KB\npartition_keys: [a]\n");
+  EXPECT_EQ(step.input_kind, InputKind::kTabular);
+  EXPECT_EQ(step.partition_keys, std::vector<std::string>{"a"});
+  EXPECT_NE(step.notes.back().find("partition_keys decides"), std::string::npos);
+}
+
 TEST_F(StepTest, V2_InputDataIsNeededAmongSeveralInputs) {
   const std::string head = "type: parallel\noutput: o\ntask: {model: model.onnx}\n";
   const Step step =

@@ -75,9 +75,10 @@ TEST(ModelOptions, C1_ErrorsNameKeyValueAndRange) {
   refused("batch", "0", "model_options: batch: '0' is no whole number from 1 to 16777216");
   refused("threads", "-1", "model_options: threads: '-1' is no whole number from 0 to 4096");
   refused("max_pixels", "9z", "is no whole number");
-  refused("mena", "0",
-          "model_options: unknown key 'mena'; known are batch, channels, class_names, invert, "
-          "layout, max_pixels, mean, output, resize, scale, std, threads");
+  refused(
+      "mena", "0",
+      "model_options: unknown key 'mena'; known are batch, channels, class_names, columns, invert, "
+      "layout, max_pixels, mean, output, resize, scale, std, threads");
 }
 
 }  // namespace
