@@ -91,7 +91,7 @@ constexpr Limit kLimits[] = {
 void add_step_options(CLI::App& command, StepOptions& options) {
   command.add_option("STEP", options.file, "step file: ours, or an Azure ML v2 parallel job")
       ->check(CLI::ExistingFile);
-  command.add_option("--input", options.inputs, "data: files, folders, globs, @lists, IDX, NPY")
+  command.add_option("--input", options.inputs, "files, folders, globs, @lists, IDX, NPY, tables")
       ->type_name("PATH");
   command.add_option("--set", options.assignments, "any setting: --set run_max_try=5")
       ->type_name("KEY=VALUE");

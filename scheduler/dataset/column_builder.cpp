@@ -189,7 +189,8 @@ bool is_missing(std::string_view text) {
       "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
       "<NA>", "N/A",      "NA",  "NULL",    "NaN",      "None", "n/a",  "nan",    "null"};
   if (text.empty()) return true;
-  if (text.size() < 2 || text.size() > 8) return false;
+  constexpr std::string_view kFirst = "#-1<Nn";
+  if (text.size() > 8 || kFirst.find(text.front()) == std::string_view::npos) return false;
   return std::find(kWords.begin(), kWords.end(), text) != kWords.end();
 }
 

@@ -8,6 +8,7 @@
 
 #include "support.hpp"
 #include "support/onnx_builder.hpp"
+#include "support/op_test.hpp"
 
 namespace prs::entry {
 namespace {
