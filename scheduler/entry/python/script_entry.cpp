@@ -4,11 +4,9 @@
 // crosses the border: a mini-batch in, rows out, exceptions as Failure.
 
 #include <pybind11/embed.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <array>
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -190,8 +188,8 @@ class ScriptEntry : public Entry {
     const logs::Paths paths(context.logs);
     const int node = context.node_id;
     const std::string& process = context.agent_name;
-    static constexpr const char* kFormats[] = {"text", "csv", "jsonl"};
-    static constexpr const char* kLevels[] = {"WARNING", "INFO", "DEBUG"};
+    static constexpr std::array kFormats = {"text", "csv", "jsonl"};
+    static constexpr std::array kLevels = {"WARNING", "INFO", "DEBUG"};
     py::dict side_inputs;
     for (const auto& [name, path] : step.side_inputs) side_inputs[text(name)] = text(path.string());
     using namespace py::literals;
@@ -206,8 +204,8 @@ class ScriptEntry : public Entry {
         "profile"_a = text(paths.worker_profile(node, process).string()),
         "metrics"_a = text(paths.metrics(node, process).string()), "agent_name"_a = text(process),
         "run_id"_a = text(context.run_id), "node_id"_a = node,
-        "logging_level"_a = kLevels[static_cast<std::size_t>(step.logging_level)],
-        "output_format"_a = kFormats[static_cast<std::size_t>(step.output_format)],
+        "logging_level"_a = kLevels.at(static_cast<std::size_t>(step.logging_level)),
+        "output_format"_a = kFormats.at(static_cast<std::size_t>(step.output_format)),
         "counts_only"_a = step.output_action == config::OutputAction::kSummaryOnly,
         "safe_output"_a = step.append_row_safe_output,
         "dataframe_header"_a = step.append_row_dataframe_header,
