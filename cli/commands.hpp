@@ -34,6 +34,7 @@ void add_resume(CLI::App& app, Command& chosen);
 void add_status(CLI::App& app, Command& chosen);
 void add_runs(CLI::App& app, Command& chosen);
 void add_logs(CLI::App& app, Command& chosen);
+void add_metrics(CLI::App& app, Command& chosen);
 void add_worker(CLI::App& app, Command& chosen);
 void add_completion(CLI::App& app, Command& chosen);
 

@@ -130,6 +130,7 @@ int parse_and_run(int argc, char** argv) {
   add_status(app, chosen);
   add_runs(app, chosen);
   add_logs(app, chosen);
+  add_metrics(app, chosen);
   add_worker(app, chosen);
   add_completion(app, chosen);
 

@@ -22,6 +22,10 @@ struct Flag {
 
 constexpr Flag kFlags[] = {
     {"--model", "model", "M", "ONNX model: the built-in entry scores images with it"},
+    {"--entry-script", "entry_script", "PY",
+     "Python entry script: init(), run(mini_batch), shutdown()"},
+    {"--source-directory", "source_directory", "DIR", "what the script runs in and imports from"},
+    {"--python", "python", "EXE", "interpreter of the environment whose packages a script uses"},
     {"--plugin", "plugin", "SO", "native entry: a shared library (see <prs/entry_plugin.h>)"},
     {"--output", "output", "DIR", "output folder"},
     {"--name", "name", "NAME", "name of the step"},
@@ -120,7 +124,7 @@ bool is_of_the_start(const std::string& key) {
 void add_step_options(CLI::App& command, StepOptions& options) {
   command.add_option("STEP", options.file, "step file: ours, or an Azure ML v2 parallel job")
       ->check(CLI::ExistingFile);
-  command.add_option("--input", options.inputs, "images: files, folders, globs, @lists, IDX, NPY")
+  command.add_option("--input", options.inputs, "files, folders, globs, @lists, IDX, NPY, tables")
       ->type_name("PATH");
   command.add_option("--set", options.assignments, "any setting: --set run_max_try=5")
       ->type_name("KEY=VALUE");
@@ -163,8 +167,12 @@ void override_limits(config::Step& step, const std::vector<std::string>& assignm
   if (assignments.empty()) return;
   // The checks of a new step hold for what is given here.
   config::StepBuilder builder;
-  const bool model = step.entry.kind == config::EntrySpec::Kind::kModel;
-  builder.set(model ? "model" : "plugin", step.entry.path.string(), "the job");
+  using Kind = config::EntrySpec::Kind;
+  const Kind kind = step.entry.kind;
+  builder.set(kind == Kind::kModel    ? "model"
+              : kind == Kind::kPlugin ? "plugin"
+                                      : "entry_script",
+              step.entry.path.string(), "the job");
   for (const std::string& input : step.inputs) builder.add_input(input, "the job");
   builder.set("output", step.output.string(), "the job");
   std::vector<const Limit*> given;

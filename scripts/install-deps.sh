@@ -1,24 +1,34 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the project needs and that are missing.
 #
-#   scripts/install-deps.sh [--build] [--test] [--train] [--data]
+#   scripts/install-deps.sh [--build] [--test] [--train] [--data] [--parquet]
 #
 #   --build   what building prs-gpu needs (the default)
-#   --test    what scripts/test.sh needs besides: GoogleTest, clang for the fuzzers, linters, node
+#   --test    what scripts/test.sh needs besides: GoogleTest, clang for the fuzzers, linters, node,
+#             and the packages of the Python scripts among the tests
 #   --train   what retraining the models needs
 #   --data    the Fashion-MNIST images
+#   --parquet DuckDB's library, which reads Parquet: from npm to /usr/local/lib/prs-gpu
 #
 # Asks nothing. Uses sudo when not root. Does nothing when everything is there.
 set -euo pipefail
 
 build=(build-essential cmake ninja-build
   libeigen3-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
-  libprotobuf-dev protobuf-compiler libonnx-dev libyaml-cpp-dev libsqlite3-dev
+  libprotobuf-dev protobuf-compiler libonnx-dev libyaml-cpp-dev libsqlite3-dev libsimdjson-dev
+  python3-dev pybind11-dev
   libopencv-core-dev libopencv-imgproc-dev libpng-dev libturbojpeg0-dev libtiff-dev zlib1g-dev)
-test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3)
+test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3
+  python3-venv python3-numpy python3-pandas python3-pil)
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
 
+# Debian has no library that reads Parquet; npm's package holds DuckDB's own build.
+duckdb=@duckdb/node-bindings-linux-x64@1.4.4-r.1
+duckdb_sha512=7e360d73eb78fd3ee6873679ee8268210696bdb615bf186275c34d6a7b101625a777afc930b0942dde2a9edf172374edd81ad9b2b687ebdd0a481212dd03edd3
+duckdb_folder=/usr/local/lib/prs-gpu
+
+parquet=
 wanted=()
 [[ $# -gt 0 ]] || set -- --build
 for argument in "$@"; do
@@ -32,7 +42,11 @@ for argument in "$@"; do
       ;;
     --train) wanted+=("${train[@]}") ;;
     --data) wanted+=("${data[@]}") ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --parquet)
+      parquet=1
+      command -v npm >/dev/null || wanted+=(npm)
+      ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "install-deps.sh: unknown argument $argument; see --help" >&2; exit 2 ;;
   esac
 done
@@ -42,7 +56,8 @@ for package in "${wanted[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
   [[ $status == installed ]] || missing+=("$package")
 done
-[[ ${#missing[@]} -gt 0 ]] || exit 0
+needs_duckdb() { [[ -n $parquet && ! -e $duckdb_folder/libduckdb.so ]]; }
+[[ ${#missing[@]} -gt 0 ]] || needs_duckdb || exit 0
 
 as_root=()
 if [[ $(id -u) != 0 ]]; then
@@ -52,10 +67,9 @@ if [[ $(id -u) != 0 ]]; then
   }
   as_root=(sudo)
 fi
-echo "Installing: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+log=$work/log
 install() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1
@@ -63,8 +77,19 @@ install() {
 update() { "${as_root[@]}" apt-get update -qq >"$log" 2>&1; }
 # The lists of a new machine are missing, those of an old one name packages that are gone: they are
 # read anew only when the first try fails.
-if ! install && ! { update && install; }; then
-  tail -n 20 "$log" >&2
-  echo "install-deps.sh: apt-get failed" >&2
-  exit 1
+if [[ ${#missing[@]} -gt 0 ]]; then
+  echo "Installing: ${missing[*]}"
+  if ! install && ! { update && install; }; then
+    tail -n 20 "$log" >&2
+    echo "install-deps.sh: apt-get failed" >&2
+    exit 1
+  fi
+fi
+
+if needs_duckdb; then
+  echo "Installing: $duckdb_folder/libduckdb.so"
+  (cd "$work" && npm pack --silent "$duckdb" >"$log")
+  echo "$duckdb_sha512  $work/$(tail -n 1 "$log")" | sha512sum --check --quiet
+  tar -xzf "$work"/*.tgz -C "$work" package/libduckdb.so
+  "${as_root[@]}" install -D -m 644 "$work/package/libduckdb.so" "$duckdb_folder/libduckdb.so"
 fi

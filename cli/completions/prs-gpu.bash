@@ -3,7 +3,7 @@ _prs_gpu() {
   local cur prev command="" word
   cur=${COMP_WORDS[COMP_CWORD]}
   prev=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="score evaluate inspect verify export-images run resume status runs logs completion"
+  local commands="score evaluate inspect verify export-images run resume status runs logs metrics completion"
   local global="--help --version --log-level"
   local model="--model --device --threads --batch --model-output"
   local preprocessing="--scale --mean --std --invert --no-invert --layout --channel-order --channels --resize"
@@ -26,12 +26,13 @@ _prs_gpu() {
     --compat) values="ours v1 v2 strict" ;;
     --format)
       values="text json"
+      [[ $command == metrics ]] && values="text json csv prometheus"
       [[ $command == score ]] && values="text csv jsonl"
       ;;
     --threads | --batch | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name)
       return
       ;;
-    --data | --suite)
+    --data | --suite | --source-directory)
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
       compopt -o filenames 2> /dev/null
       return
@@ -50,7 +51,7 @@ _prs_gpu() {
     verify) options+=" --model --data --suite --rtol --atol --format" ;;
     export-images) options+=" --output --limit --labels --overwrite" ;;
     run)
-      options+=" --input --set --model --plugin --output --name --mini-batch-size --workers --gpus-per-worker"
+      options+=" --input --set --model --entry-script --source-directory --python --plugin --output --name --mini-batch-size --workers --gpus-per-worker"
       options+=" --gpuless-workers --device --timeout --max-try --error-threshold --allowed-failed-count"
       options+=" --allowed-failed-percent --output-action --append-row-file-name --output-format --top-k --compat"
       options+=" --overwrite --ordered --strict-return-length --fail-on-empty --reuse-by-content --dry-run --format"
@@ -59,6 +60,7 @@ _prs_gpu() {
     resume) options+=" --set --quiet" ;;
     status) options+=" --format" ;;
     runs) options+=" --limit --format" ;;
+    metrics) options+=" --format" ;;
     logs) options+=" --errors --worker --follow --paths" ;;
     completion)
       mapfile -t COMPREPLY < <(compgen -W "bash zsh $options" -- "$cur")

@@ -15,12 +15,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kNoPython =
-    "Python entry scripts are not supported yet; now: an ONNX model (model: FILE.onnx) or a native "
-    "plugin (plugin: FILE.so)";
-
 bool ends_with(const std::string& text, const std::string& ending) {
   return lower_case(text).ends_with(ending);
+}
+
+const char* kind_key(EntrySpec::Kind kind) {
+  switch (kind) {
+    case EntrySpec::Kind::kScript:
+      return "entry_script";
+    case EntrySpec::Kind::kPlugin:
+      return "plugin";
+    case EntrySpec::Kind::kModel:
+      break;
+  }
+  return "model";
 }
 
 std::map<std::string, Assignment> input_overrides(const std::vector<Assignment>& sets) {
@@ -48,6 +56,7 @@ Step Build::run() {
   read_idle_keys();
   read_output();
   read_inputs();
+  read_partition_keys();
   read_side_inputs();
   read_entry();
   expand_arguments();
@@ -140,8 +149,8 @@ void Build::show(const std::string& key, const std::string& value, const std::st
 void Build::sort_origins() {
   const auto place = [](const SettingOrigin& origin) {
     if (origin.key == "name") return 0;
-    if (origin.key == "model" || origin.key == "plugin") return 1;
-    if (origin.key == "source_directory") return 2;
+    if (origin.key == "entry_script" || origin.key == "plugin" || origin.key == "model") return 1;
+    if (origin.key == "source_directory" || origin.key == "python") return 2;
     if (origin.key == "arguments") return 3;
     if (origin.key == "inputs") return 4;
     if (origin.key.starts_with("side_inputs.")) return 5;
@@ -211,19 +220,61 @@ void Build::read_entry() {
   for (const char* name : {"entry_script", "model", "plugin"}) {
     for (const Assignment& entry : winners(name)) entries.push_back(entry);
   }
+  // Beside a Python script, model is what the script loads. Only from the command line does it
+  // replace a script, that of the file.
+  const auto script = std::find_if(entries.begin(), entries.end(), [](const Assignment& entry) {
+    return entry.name == "entry_script" && ends_with(entry.node->text, ".py");
+  });
+  if (script != entries.end()) {
+    const bool in_file = script->rank == 0;
+    std::erase_if(entries, [in_file](const Assignment& entry) {
+      return entry.name == "model" && (entry.rank == 0 || !in_file);
+    });
+  }
   int rank = 0;
   for (const Assignment& entry : entries) rank = std::max(rank, entry.rank);
   std::erase_if(entries, [rank](const Assignment& entry) { return entry.rank < rank; });
   if (entries.empty()) {
-    problem("model: missing; give an ONNX model (model) or a native plugin (plugin)");
+    problem(
+        "model: missing; give an ONNX model (model), a Python script (entry_script) or a native "
+        "plugin (plugin)");
     return;
   }
-  // A Python task of v2 names its model too; that Python is missing is the answer then.
-  const bool is_python =
-      entries[0].name == "entry_script" && ends_with(entries[0].node->text, ".py");
-  if (entries.size() > 1 && !is_python) report_conflict(entries[0], entries[1]);
+  if (entries.size() > 1) report_conflict(entries[0], entries[1]);
   read_source_directory();
   attempt(entries[0], [&] { set_entry(entries[0]); });
+  read_python();
+  if (step_.entry.kind == EntrySpec::Kind::kScript) read_script_model();
+}
+
+void Build::read_python() {
+  const std::optional<Assignment> python = winner("python");
+  if (!python) return;
+  attempt(*python, [&] {
+    if (step_.entry.kind != EntrySpec::Kind::kScript) {
+      refuse("means something for a Python script (entry_script) only");
+    }
+    step_.entry.python = read_path(text_of(*python), python->folder);
+    std::error_code ignored;
+    if (!fs::is_regular_file(step_.entry.python, ignored)) {
+      refuse(fmt::format("{} is no interpreter; give a file such as .venv/bin/python",
+                         in_quotes(step_.entry.python.string())));
+    }
+    show("python", step_.entry.python.string(), python->where);
+  });
+}
+
+void Build::read_script_model() {
+  const std::optional<Assignment> model = winner("model");
+  if (!model) return;
+  attempt(*model, [&] {
+    step_.entry.model = read_path(text_of(*model), model->folder);
+    std::error_code ignored;
+    if (!fs::exists(step_.entry.model, ignored)) {
+      refuse(in_quotes(step_.entry.model.string()) + " does not exist");
+    }
+    show("model", step_.entry.model.string(), model->where);
+  });
 }
 
 void Build::read_source_directory() {
@@ -240,11 +291,12 @@ void Build::set_entry(const Assignment& entry) {
   fs::path folder = entry.folder;
   spec.kind = entry.name == "model" ? EntrySpec::Kind::kModel : EntrySpec::Kind::kPlugin;
   if (entry.name == "entry_script") {
-    if (ends_with(text, ".py")) refuse_unsupported(kNoPython);
-    if (ends_with(text, ".onnx")) {
+    if (ends_with(text, ".py")) {
+      spec.kind = EntrySpec::Kind::kScript;
+    } else if (ends_with(text, ".onnx")) {
       spec.kind = EntrySpec::Kind::kModel;
     } else if (!ends_with(text, ".so")) {
-      refuse_value(text, "a native plugin (.so) or an ONNX model (.onnx)");
+      refuse_value(text, "a Python script (.py), a native plugin (.so) or an ONNX model (.onnx)");
     }
     if (!spec.source_directory.empty()) folder = spec.source_directory;
   }
@@ -267,7 +319,11 @@ void Build::set_entry(const Assignment& entry) {
     refuse(fmt::format("the source folder {} does not exist",
                        in_quotes(spec.source_directory.string())));
   }
-  show(spec.kind == EntrySpec::Kind::kModel ? "model" : "plugin", spec.path.string(), entry.where);
+  // A script's siblings are imported from there.
+  if (spec.kind == EntrySpec::Kind::kScript && spec.source_directory.empty()) {
+    spec.source_directory = spec.path.parent_path();
+  }
+  show(kind_key(spec.kind), spec.path.string(), entry.where);
 }
 
 void Build::read_environment() {
@@ -348,6 +404,7 @@ void Build::adapt_name(std::vector<Assignment>& names) {
 
 /// Stores the default where it depends on something; gives its origin.
 std::string Build::default_of(const Setting& setting) {
+  if (setting.key == "mini_batch_size") step_.mini_batch_size.given = false;
   if (setting.key == "name" && document_.read) {
     step_.name = make_name(document_.path.stem().string());
   } else if (setting.key == "mini_batch_size" && document_.v2) {
@@ -364,12 +421,14 @@ std::string Build::default_of(const Setting& setting) {
 }
 
 void Build::check_model_options() {
-  if (!step_.profiling_module.empty()) {
+  if (!step_.profiling_module.empty() && step_.entry.kind != EntrySpec::Kind::kScript) {
     step_.notes.push_back("profiling_module means nothing for a model or a plugin");
   }
   if (step_.entry.kind == EntrySpec::Kind::kModel) return;
   for (const auto& [name, value] : step_.model_options) {
-    step_.notes.push_back(fmt::format("model_options.{} means nothing for a plugin", name));
+    step_.notes.push_back(
+        fmt::format("model_options.{} means nothing for a {}", name,
+                    step_.entry.kind == EntrySpec::Kind::kPlugin ? "plugin" : "script"));
   }
 }
 

@@ -16,10 +16,6 @@
 
 namespace prs::config {
 
-constexpr const char* kNoTables =
-    "tabular data is not supported yet; now: image files (folders, globs, @lists), IDX and NPY "
-    "files";
-
 /// For one build. The document must outlive it.
 class Build {
  public:
@@ -76,11 +72,15 @@ class Build {
   std::filesystem::path declared_output();
   void read_inputs();
   void read_input_list(const Assignment& list);
+  void read_input_type(const std::string& type);
+  void read_partition_keys();
   void read_side_inputs();
   std::string main_input() const;
   void read_entry();
   void set_entry(const Assignment& entry);
   void read_source_directory();
+  void read_python();
+  void read_script_model();
   void read_environment();
   void read_settings();
   /// Stores the value or the default; gives where it came from.

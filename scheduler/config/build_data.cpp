@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "config/build.hpp"
@@ -144,7 +145,7 @@ void Build::read_inputs() {
 void Build::read_input_list(const Assignment& list) {
   const auto read_one = [this, &list](const Node& item) {
     const Entry* type = item.find("type");
-    if (type != nullptr && type->value->text == "mltable") refuse_unsupported(kNoTables);
+    if (type != nullptr) read_input_type(type->value->text);
     const Entry* path = item.find("path");
     const Node& value = path != nullptr ? *path->value : item;
     if (value.kind != Node::Kind::kScalar) {
@@ -156,7 +157,7 @@ void Build::read_input_list(const Assignment& list) {
       return;
     }
     const BoundInput input = bindings_.input(*name);
-    if (input.type == "mltable") refuse_unsupported(kNoTables);
+    read_input_type(input.type);
     if (!input.given) {
       refuse(
           fmt::format("inputs.{} has no path; give one with --set inputs.{}=PATH", *name, *name));
@@ -174,6 +175,52 @@ void Build::read_input_list(const Assignment& list) {
   }
 }
 
+/// v2's types say what the data is; in v1 and where nothing is said, names tell.
+void Build::read_input_type(const std::string& type) {
+  if (!winners("input_kind").empty()) return;
+  if (type == "mltable") step_.input_kind = InputKind::kTabular;
+  // A script of v2 gets the paths of its files, whatever is in them.
+  const bool is_path = type == "uri_file" || type == "uri_folder";
+  if (is_path && !winners("entry_script").empty()) step_.input_kind = InputKind::kFiles;
+}
+
+/// D8: a list of names, or one text with commas.
+void Build::read_partition_keys() {
+  const std::optional<Assignment> keys = winner("partition_keys");
+  if (!keys) return;
+  attempt(*keys, [&] {
+    std::vector<std::string>& names = step_.partition_keys;
+    if (keys->node->kind == Node::Kind::kSequence) {
+      for (const NodePtr& item : keys->node->items) names.push_back(item->text);
+    } else {
+      std::istringstream list(text_of(*keys));
+      for (std::string name; std::getline(list, name, ',');) {
+        const std::size_t begin = name.find_first_not_of(' ');
+        const std::size_t end = name.find_last_not_of(' ');
+        names.push_back(begin == std::string::npos ? "" : name.substr(begin, end - begin + 1));
+      }
+    }
+    if (names.empty()) refuse("the list is empty; name at least one key, or leave it out");
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto end = names.begin() + static_cast<std::ptrdiff_t>(i);
+      if (names[i].empty()) refuse("an empty name in the list");
+      if (std::find(names.begin(), end, names[i]) != end) {
+        refuse(fmt::format("{} stands in the list twice", in_quotes(names[i])));
+      }
+    }
+    if (!winners("mini_batch_size").empty()) {
+      if (!document_.v2) {
+        refuse(
+            "given together with mini_batch_size; each combination of values is one mini-batch, "
+            "so leave one of them out");
+      }
+      step_.notes.push_back(fmt::format(
+          "{}: partition_keys decides; mini_batch_size means nothing beside it", keys->where));
+    }
+  });
+  show("partition_keys", fmt::format("{}", fmt::join(step_.partition_keys, ", ")), keys->where);
+}
+
 void Build::read_side_inputs() {
   const std::string main = main_input();
   for (const std::string& name : bindings_.input_names()) {
@@ -183,7 +230,9 @@ void Build::read_side_inputs() {
       const BoundInput input = bindings_.input(name);
       if (!input.is_path || (!input.given && input.optional)) return;
       if (!input.given) refuse(fmt::format("has no path; give one with --set {}=PATH", at.key));
-      if (input.type == "mltable") refuse_unsupported(kNoTables);
+      if (input.type == "mltable") {
+        refuse("is an mltable; side inputs are files and folders (S1)");
+      }
       given_["side_inputs." + name].insert(
           given_["side_inputs." + name].begin(),
           {at.key, "side_inputs." + name, scalar_node(input.value), input.where, {}, 0});

@@ -153,7 +153,7 @@ class Reader {
     const Node& value = *entry.value;
     if (name == "outputs") {
       if (expect(key, entry, Node::Kind::kMapping)) document_.outputs = value.entries;
-    } else if (name == "inputs" || name == "arguments") {
+    } else if (name == "inputs" || name == "arguments" || name == "partition_keys") {
       if (key == "inputs" && value.kind == Node::Kind::kMapping) {
         document_.inputs = value.entries;
       } else if (value.kind == Node::Kind::kScalar || value.kind == Node::Kind::kSequence) {

@@ -8,7 +8,8 @@ std::string example_step() {
 
 name: fashion-mnist                # 3 to 32 of a-z, 0-9 and -; default: this file's name
 
-# What runs: an ONNX model, or "plugin: libscore.so" with an entry of your own in C or C++.
+# What runs: an ONNX model. Or a Python script (entry_script: score.py), or an entry of your own in
+# C or C++ (plugin: libscore.so).
 model: models/lenet.onnx
 # scale: 1                         # value = (pixel * scale - mean) / std; default: the model's own
 # channel_order: bgr               # of a model that takes blue, green, red; default: rgb

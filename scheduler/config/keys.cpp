@@ -12,8 +12,6 @@ namespace {
 
 using Kind = KeyInfo::Kind;
 
-constexpr const char* kPartitions =
-    "partitioned mini-batches are not supported yet; mini-batches are cut by mini_batch_size";
 constexpr const char* kRanks =
     "mini-batches without input are not supported yet; give input and mini_batch_size";
 
@@ -32,8 +30,10 @@ std::map<std::string, KeyInfo> make_register() {
   add(Kind::kSpecial, "plugin", {"plugin"});
   add(Kind::kSpecial, "entry_script", {"entry_script", "task.entry_script"});
   add(Kind::kSpecial, "source_directory", {"source_directory", "code", "task.code"});
+  add(Kind::kSpecial, "python", {"python"});
   add(Kind::kSpecial, "arguments", {"arguments", "program_arguments", "task.program_arguments"});
   add(Kind::kSpecial, "inputs", {"inputs", "input", "input_data"});
+  add(Kind::kSpecial, "partition_keys", {"partition_keys"});
   add(Kind::kSpecial, "output", {"output"});
   add(Kind::kSpecial, "outputs", {"outputs"});
   add(Kind::kSpecial, "append_row_to", {"append_row_to", "task.append_row_to"});
@@ -55,7 +55,6 @@ std::map<std::string, KeyInfo> make_register() {
        "properties", "settings", "identity", "services", "environment", "task.environment",
        "resources.instance_type", "resources.shm_size", "resources.docker_args",
        "resources.properties", "limits"});
-  add(Kind::kUnsupported, kPartitions, {"partition_keys", "partition_format"});
   add(Kind::kUnsupported, kRanks, {"rank_mini_batch_count"});
   add(Kind::kUnsupported,
       "a component of its own file is not followed; run that file itself, with --set "

@@ -235,6 +235,11 @@ std::vector<Setting> make_settings() {
   return {
       text("name", {}, &S::name, read_name),
       mini_batch_size(),
+      choice<InputKind>("input_kind", {}, &S::input_kind,
+                        {{"auto", InputKind::kAuto},
+                         {"files", InputKind::kFiles},
+                         {"tabular", InputKind::kTabular}}),
+      text("partition_format", {}, &S::partition_format, some_text),
       whole("error_threshold", {}, "items", &S::error_threshold, -1),
       whole("allowed_failed_count", {"mini_batch_error_threshold"}, "mini-batches",
             &S::allowed_failed_count, -1),
@@ -291,6 +296,7 @@ std::vector<Setting> make_settings() {
       model_option("batch", {}, whole_text(1, std::int64_t{1} << 24)),
       model_option("threads", {}, whole_text(0, 4096)),
       model_option("max_pixels", {}, whole_text(1, std::int64_t{1} << 31)),
+      model_option("columns", {}, some_text),
   };
 }
 

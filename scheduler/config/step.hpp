@@ -25,11 +25,15 @@ enum class LoggingLevel { kWarning, kInfo, kDebug };
 enum class Compat { kOurs, kV1, kV2, kStrict };
 enum class OutputFormat { kText, kCsv, kJsonLines };
 
+/// What the inputs are (D1): found out from their names, or as the step says.
+enum class InputKind { kAuto, kFiles, kTabular };
+
 /// D2, D3: files, bytes or rows a mini-batch.
 struct MiniBatchSize {
   enum class Unit { kItems, kBytes, kRows };
   Unit unit = Unit::kItems;
   std::int64_t value = 10;
+  bool given = true;  ///< False: nobody chose it; tables then have a default of their own (D4).
 
   bool operator==(const MiniBatchSize&) const = default;
 };
@@ -38,8 +42,11 @@ struct MiniBatchSize {
 struct EntrySpec {
   enum class Kind { kModel, kPlugin, kScript };
   Kind kind = Kind::kModel;
-  std::filesystem::path path;              ///< The model, the .so, or the script.
-  std::filesystem::path source_directory;  ///< Of a script or plugin; may be empty.
+  std::filesystem::path path;  ///< The model, the .so, or the script.
+  /// Of a script (then always there) or a plugin (may be empty).
+  std::filesystem::path source_directory;
+  std::filesystem::path python;  ///< The interpreter whose packages a script uses; empty: ours.
+  std::filesystem::path model;   ///< What a script's AZUREML_MODEL_DIR leads to; may be empty.
   /// `arguments` / program_arguments, without the system options that stood among them.
   std::vector<std::string> arguments;
 
@@ -65,10 +72,13 @@ struct Step {
   std::map<std::string, std::filesystem::path> side_inputs;
   std::map<std::string, std::string> environment_variables;
 
+  InputKind input_kind = InputKind::kAuto;
   MiniBatchSize mini_batch_size;
-  std::int64_t error_threshold = -1;       ///< Items; -1: no limit.
-  std::int64_t allowed_failed_count = -1;  ///< Mini-batches; -1: no limit.
-  double allowed_failed_percent = 100;     ///< Percent of mini-batches.
+  std::vector<std::string> partition_keys;  ///< D8; empty: mini_batch_size cuts.
+  std::string partition_format;             ///< D8; "" for none.
+  std::int64_t error_threshold = -1;        ///< Items; -1: no limit.
+  std::int64_t allowed_failed_count = -1;   ///< Mini-batches; -1: no limit.
+  double allowed_failed_percent = 100;      ///< Percent of mini-batches.
   OutputAction output_action = OutputAction::kAppendRow;
   std::string append_row_file_name = "parallel_run_step.txt";
   OutputFormat output_format = OutputFormat::kText;
@@ -102,7 +112,8 @@ struct Step {
   /// Of the built-in entry, only those that were given, checked: scale ("0.5"), mean and std
   /// ("0.5" or "0.485,0.456,0.406"), invert and resize ("true", "false"; resize may also be "WxH"),
   /// layout ("nchw", ...), channels ("1", "3"), channel_order ("rgb", "bgr"), output (a name),
-  /// class_names (an absolute path), batch, threads and max_pixels (numbers).
+  /// class_names (an absolute path), batch, threads and max_pixels (numbers), columns
+  /// ("age,height").
   std::map<std::string, std::string> model_options;
 
   std::vector<SettingOrigin> origins;  ///< One a setting, in the order of the table.

@@ -124,6 +124,7 @@ void read(const json& value, T& number) {
 
 /// The last value of each enumeration that is stored as a number.
 constexpr int last_of(MiniBatchSize::Unit) { return static_cast<int>(MiniBatchSize::Unit::kRows); }
+constexpr int last_of(InputKind) { return static_cast<int>(InputKind::kTabular); }
 constexpr int last_of(EntrySpec::Kind) { return static_cast<int>(EntrySpec::Kind::kScript); }
 constexpr int last_of(OutputAction) { return static_cast<int>(OutputAction::kSummaryOnly); }
 constexpr int last_of(LoggingLevel) { return static_cast<int>(LoggingLevel::kDebug); }
@@ -175,6 +176,8 @@ void visit_fields(AStep& step, const Visit& visit) {
   visit("entry.kind", step.entry.kind);
   visit("entry.path", step.entry.path);
   visit("entry.source_directory", step.entry.source_directory);
+  visit("entry.python", step.entry.python);
+  visit("entry.model", step.entry.model);
   visit("entry.arguments", step.entry.arguments);
   visit("inputs", step.inputs);
   visit("output", step.output);
@@ -182,6 +185,10 @@ void visit_fields(AStep& step, const Visit& visit) {
   visit("environment_variables", step.environment_variables);
   visit("mini_batch_size.unit", step.mini_batch_size.unit);
   visit("mini_batch_size.value", step.mini_batch_size.value);
+  visit("mini_batch_size.given", step.mini_batch_size.given);
+  visit("input_kind", step.input_kind);
+  visit("partition_keys", step.partition_keys);
+  visit("partition_format", step.partition_format);
   visit("error_threshold", step.error_threshold);
   visit("allowed_failed_count", step.allowed_failed_count);
   visit("allowed_failed_percent", step.allowed_failed_percent);

@@ -1,9 +1,10 @@
 // Cutting inputs into mini-batches (section D of docs/semantics.md), as a stream: the first
 // mini-batch is there before the last file is listed, and never are all paths in memory.
 //
-// A mini-batch is a description, never bytes: paths, or a record file and a range in it.
+// A mini-batch is a description, never bytes: paths, a record file and a range in it, or pieces of
+// tables.
 //
-//   Partitioner partitioner(inputs, size);                  // checks that every input exists
+//   Partitioner partitioner(input_spec(step), size);        // checks that every input exists
 //   ListingWriter listing(folder / "listing");              // mini-batch k stays k for ever (D7)
 //   while (auto mini_batch = partitioner.next()) listing.append(*mini_batch);
 //   listing.finish();
@@ -11,17 +12,21 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/step.hpp"
+#include "dataset/table_format.hpp"
 
 namespace prs::dataset {
 
-/// One mini-batch. Either files (an item is a file) or records of one file (an item is a record).
+/// One mini-batch: files (an item is a file), records of one file (an item is a record), or pieces
+/// of tables (an item is a row; table.hpp reads them).
 struct MiniBatch {
   std::int64_t id = 0;     ///< 0, 1, 2, ... within the job.
   std::int64_t input = 0;  ///< Index of the input it comes from; a mini-batch never mixes them.
@@ -29,10 +34,16 @@ struct MiniBatch {
   std::filesystem::path record_file;  ///< Set for records; `files` is empty then.
   std::int64_t first_record = 0;
   std::int64_t record_count = 0;
+  /// Set for tables. One piece, or with partition keys the pieces that have the same values.
+  std::vector<TablePiece> pieces;
+  TableFormat table;          ///< How to read `pieces`.
+  PartitionValues partition;  ///< With partition keys (D8): of files and of tables.
 
   bool is_records() const { return !record_file.empty(); }
+  bool is_table() const { return !pieces.empty(); }
   std::int64_t items() const;
-  /// "path" of file i, or "file.idx#17": what logs and rows call the item.
+  /// "path" of file i, "file.idx#17", or "file.csv#17" (rows count from 0, without the header):
+  /// what logs and rows call the item.
   std::string item_name(std::int64_t i) const;
 };
 
@@ -42,21 +53,47 @@ struct MiniBatch {
 std::string serialize(const MiniBatch& mini_batch);
 MiniBatch parse(std::string_view bytes);
 
+/// What the mini-batches are cut from.
+struct InputSpec {
+  /// Implicit: image files and record files need no more than names.
+  InputSpec(std::vector<std::string> names = {}) : inputs(std::move(names)) {}
+  InputSpec(std::initializer_list<std::string> names) : inputs(names) {}
+
+  /// Files, folders (recursive), globs, @lists, IDX(.gz) and NPY files, tables (.csv .tsv .jsonl
+  /// .ndjson, these also .gz, .parquet), MLTable files or folders with one.
+  std::vector<std::string> inputs;
+  config::InputKind kind = config::InputKind::kAuto;
+  bool all_files = false;   ///< Folders give every file that is not hidden, not image files only.
+  bool cut_records = true;  ///< IDX and NPY files are their records; else files like any other.
+  std::vector<std::string> partition_keys;
+  std::string partition_format;
+};
+
+/// That of a step: a script or a plugin gets every file of a folder, a script no records.
+InputSpec input_spec(const config::Step& step);
+
+/// Whether the inputs say by name or kind that they are tables. Looks at no data.
+bool names_tables(const InputSpec& spec);
+
 class Partitioner {
  public:
-  /// Inputs as expand_image_arguments takes them: files, folders (recursive; image files only),
-  /// globs, @lists, IDX(.gz) and NPY files. All of one kind (D1): image files, or record files.
-  /// Bytes and rows as unit hold for record files only; at least one record is taken. An input
-  /// without items (an empty folder or list) is none the worse (D10). The paths given out are
-  /// absolute. Throws invalid argument or io naming the input.
-  Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size);
+  /// The inputs are of one kind (D1): files, record files, or tables. Which one (`kind` is kAuto):
+  /// an MLTable and files with a table's extension are tables; a folder is one of files.
+  ///
+  /// Bytes and rows as unit hold for records and rows; at least one is taken, and for tables a
+  /// number without a unit is bytes (D3). With partition keys `size` means nothing (D8): each
+  /// combination of values is one mini-batch, in the order in which they first appear.
+  /// An input without items (an empty folder or list, a table without rows) is none the worse
+  /// (D10). The paths given out are absolute. Throws invalid argument or io naming the input.
+  Partitioner(InputSpec inputs, config::MiniBatchSize size);
   ~Partitioner();
   Partitioner(const Partitioner&) = delete;
   Partitioner& operator=(const Partitioner&) = delete;
 
   /// The next mini-batch with the next id, or nothing at the end. Throws io when a folder cannot be
-  /// listed. A file that has vanished meanwhile is given out all the same: whoever reads it fails
-  /// that item alone (D10).
+  /// listed or a table not be read, invalid argument for a path that does not have the
+  /// partition_format. A file (not a table) that has vanished meanwhile is given out all the same:
+  /// whoever reads it fails that item alone (D10).
   std::optional<MiniBatch> next();
   /// Before the first next(), for a listing that was interrupted: these items are not given out
   /// again, whatever has come to stand before them or the order in which a large folder is listed

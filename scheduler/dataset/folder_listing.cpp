@@ -19,6 +19,12 @@ namespace fs = std::filesystem;
   output::fail_io(folder, "list the folder", error.value());
 }
 
+bool passes(const fs::path& path, FileFilter filter) {
+  if (filter == FileFilter::kImages) return is_image_path(path);
+  if (path.filename().native().starts_with('.')) return false;
+  return filter == FileFilter::kAll || table_format_of(path).has_value();
+}
+
 }  // namespace
 
 /// A folder that is being listed: names read ahead, and, in a large one, what follows them.
@@ -29,7 +35,7 @@ class FolderListing::OpenFolder {
     bool is_folder = false;
   };
 
-  explicit OpenFolder(fs::path folder) : path_(std::move(folder)) {
+  OpenFolder(fs::path folder, FileFilter filter) : path_(std::move(folder)), filter_(filter) {
     struct stat status {};
     if (::stat(path_.c_str(), &status) != 0) {
       fail_listing(path_, {errno, std::generic_category()});
@@ -53,7 +59,7 @@ class FolderListing::OpenFolder {
     return device_ == other.device_ && inode_ == other.inode_;
   }
 
-  /// The next image file or folder.
+  /// The next file that the filter lets through, or folder.
   std::optional<Entry> next() {
     if (next_ < read_ahead_.size()) return std::move(read_ahead_[next_++]);
     read_ahead_ = {};
@@ -67,12 +73,15 @@ class FolderListing::OpenFolder {
  private:
   static fs::directory_iterator end() { return {}; }
 
-  /// Takes one entry from `rest_`; nothing when it is neither an image file nor a folder.
+  /// Takes one entry from `rest_`; nothing when it is neither a wanted file nor a folder.
   std::optional<Entry> read_entry() {
     std::error_code error;  // A dangling link is no folder; reading it will say what it is.
     const bool is_folder = rest_->is_directory(error);
     std::optional<Entry> entry;
-    if (is_folder || is_image_path(rest_->path())) {
+    const bool is_wanted_folder =
+        is_folder &&
+        (filter_ == FileFilter::kImages || !rest_->path().filename().native().starts_with('.'));
+    if (is_wanted_folder || (!is_folder && passes(rest_->path(), filter_))) {
       entry = Entry{rest_->path().filename().native(), is_folder};
     }
     rest_.increment(error);
@@ -81,6 +90,7 @@ class FolderListing::OpenFolder {
   }
 
   fs::path path_;
+  FileFilter filter_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
   std::vector<Entry> read_ahead_;
@@ -88,14 +98,16 @@ class FolderListing::OpenFolder {
   fs::directory_iterator rest_;
 };
 
-FolderListing::FolderListing(fs::path folder) { enter(std::move(folder)); }
+FolderListing::FolderListing(fs::path folder, FileFilter filter) : filter_(filter) {
+  enter(std::move(folder));
+}
 
 FolderListing::~FolderListing() = default;
 FolderListing::FolderListing(FolderListing&&) noexcept = default;
 FolderListing& FolderListing::operator=(FolderListing&&) noexcept = default;
 
 void FolderListing::enter(fs::path folder) {
-  auto entered = std::make_unique<OpenFolder>(std::move(folder));
+  auto entered = std::make_unique<OpenFolder>(std::move(folder), filter_);
   const bool in_it = std::any_of(open_.begin(), open_.end(),
                                  [&](const auto& outer) { return outer->is_same(*entered); });
   if (!in_it) open_.push_back(std::move(entered));

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "dataset/identity.hpp"
+#include "dataset/inputs.hpp"
 #include "dataset/sha256.hpp"
 #include "output/file_io.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void add_file(const fs::path& path, bool by_content, Sha256& hash) {
+void hash_file(const fs::path& path, bool by_content, Sha256& hash) {
   struct stat status {};
   std::string state = "missing";
   if (::stat(path.c_str(), &status) == 0) {
@@ -28,27 +29,50 @@ void add_file(const fs::path& path, bool by_content, Sha256& hash) {
   hash.update(fmt::format("file {} {} {}\n", path.native().size(), path.native(), state));
 }
 
+/// How the tables of an input are read; of texts also the size, so that none runs into the next.
+std::string description(const TableFormat& format, bool given) {
+  return fmt::format("table {} {} {} {} {} {} {} {} {}\n", given,
+                     static_cast<int>(format.kind), static_cast<int>(format.delimiter),
+                     format.header, static_cast<int>(format.encoding), format.empty_as_string,
+                     format.include_path_column, format.partition_format.size(),
+                     format.partition_format);
+}
+
 }  // namespace
 
+void InputIdentity::add_file(std::int64_t input, const fs::path& path) {
+  if (input != input_) hash_.update(fmt::format("input {}\n", input));
+  input_ = input;
+  hash_file(path, by_content_, hash_);
+}
+
 void InputIdentity::add(const MiniBatch& mini_batch) {
-  if (mini_batch.input != input_) hash_.update(fmt::format("input {}\n", mini_batch.input));
   if (mini_batch.is_records() &&
       (mini_batch.input != input_ || mini_batch.record_file != record_file_)) {
-    add_file(mini_batch.record_file, by_content_, hash_);
+    add_file(mini_batch.input, mini_batch.record_file);
     record_file_ = mini_batch.record_file;
   }
-  for (const fs::path& file : mini_batch.files) add_file(file, by_content_, hash_);
-  input_ = mini_batch.input;
+  for (const fs::path& file : mini_batch.files) add_file(mini_batch.input, file);
+}
+
+void InputIdentity::add_format(const TableFormat& format, bool given) {
+  hash_.update(description(format, given));
 }
 
 std::string InputIdentity::finish() { return to_hex(hash_.finish()); }
 
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content) {
-  // Any cut will do.
-  constexpr config::MiniBatchSize kSize{config::MiniBatchSize::Unit::kItems, 1000};
+std::string input_identity(const InputSpec& inputs, bool by_content) {
   InputIdentity identity(by_content);
-  Partitioner partitioner(inputs, kSize);
-  while (const std::optional<MiniBatch> mini_batch = partitioner.next()) identity.add(*mini_batch);
+  std::int64_t index = 0;
+  for (const Input& input : resolve_inputs(inputs)) {
+    if (input.is_table) identity.add_format(input.table, input.has_table_format);
+    for (const RecordInput& source : input.records) {
+      if (source.count > 0) identity.add_file(index, source.path);
+    }
+    FileStream files(input);
+    while (const std::optional<fs::path> file = files.next()) identity.add_file(index, *file);
+    ++index;
+  }
   return identity.finish();
 }
 

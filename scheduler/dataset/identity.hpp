@@ -21,7 +21,13 @@ class InputIdentity {
   /// The mini-batches of a step in their order. Looks at the files: to be called before a worker
   /// may read them, so that a later change gives another identity. Throws io for a file that cannot
   /// be looked at or, by content, read.
+  /// Not for tables or what partition keys have grouped, whose files come in pieces and more than
+  /// once: input_identity() does these.
   void add(const MiniBatch& mini_batch);
+  /// One file more of the input with that index.
+  void add_file(std::int64_t input, const std::filesystem::path& path);
+  /// How the tables of the next input are read; `given`: whatever their names are.
+  void add_format(const TableFormat& format, bool given);
   /// Hexadecimal digits. The object is used up by it.
   std::string finish();
 
@@ -32,7 +38,8 @@ class InputIdentity {
   std::filesystem::path record_file_;  ///< with the last record file.
 };
 
-/// The same of all that a Partitioner gives. Throws as it does.
-std::string input_identity(const std::vector<std::string>& inputs, bool by_content);
+/// The same of all files of the inputs; for tables also over how they are read. Throws as a
+/// Partitioner does.
+std::string input_identity(const InputSpec& inputs, bool by_content);
 
 }  // namespace prs::dataset

@@ -11,6 +11,8 @@
 #include <prs/error.hpp>
 #include <prs/image.hpp>
 
+#include "config/text.hpp"
+#include "dataset/mltable.hpp"
 #include "output/file_io.hpp"
 
 namespace prs::dataset {
@@ -90,7 +92,27 @@ Input expand(const std::string& input) {
   return result;
 }
 
-Input resolve(const std::string& input) {
+/// The files and folders of an MLTable.
+Input resolve_mltable(const fs::path& file) {
+  const MlTable table = read_mltable(file);
+  Input result;
+  for (const std::string& name : table.files) {
+    for (fs::path& path : exists(name) ? std::vector{from_root(name)} : expand(name).files) {
+      result.files.push_back(std::move(path));
+    }
+  }
+  for (const fs::path& folder : table.folders) {
+    check_folder(folder);
+    result.folders.push_back(from_root(folder));
+  }
+  result.is_table = true;
+  result.has_table_format = table.format.has_value();
+  if (table.format) result.table = *table.format;
+  result.filter = table.format ? FileFilter::kAll : FileFilter::kTables;
+  return result;
+}
+
+Input resolve(const std::string& input, const InputSpec& spec) {
   if (input.empty()) fail_argument("an empty name among the inputs");
   if (input == "-") {
     fail_argument(
@@ -98,54 +120,143 @@ Input resolve(const std::string& input) {
         "and give @FILE");
   }
   if (input.starts_with('@')) return is_empty_list(input) ? Input{} : expand(input);
+  if (spec.kind != config::InputKind::kFiles) {
+    if (const auto mltable = mltable_of(input)) return resolve_mltable(*mltable);
+  }
+  Input result;
   if (is_folder(input)) {
     check_folder(input);
-    return {.folder = from_root(input), .files = {}, .records = {}};
+    result.folders.push_back(from_root(input));
+    result.is_table = spec.kind == config::InputKind::kTabular;
+    result.filter = result.is_table ? FileFilter::kTables
+                                    : (spec.all_files ? FileFilter::kAll : FileFilter::kImages);
+    return result;
   }
   if (!exists(input)) {
     if (input.find_first_of("*?[") != std::string::npos) return expand(input);
     fail_argument(fmt::format("{}: no such file or folder (relative names start at {})", input,
                               fs::current_path().string()));
   }
-  if (RecordFile::is_record_file(input)) {
-    return {.folder = {}, .files = {}, .records = {record_source(input, RecordFile::open(input))}};
+  if (spec.cut_records && RecordFile::is_record_file(input)) {
+    result.records.push_back(record_source(input, RecordFile::open(input)));
+  } else {
+    result.files.push_back(from_root(input));
   }
-  return {.folder = {}, .files = {from_root(input)}, .records = {}};
+  return result;
+}
+
+/// Decides whether what was found are tables, and checks that all of it is.
+void decide_kind(const std::string& input, const InputSpec& spec, Input& resolved) {
+  using config::InputKind;
+  if (spec.kind == InputKind::kTabular && !resolved.records.empty()) {
+    fail_argument(fmt::format("inputs: {} holds records, but input_kind is tabular", input));
+  }
+  if (!resolved.files.empty() && !resolved.is_table) {
+    resolved.is_table =
+        spec.kind == InputKind::kTabular ||
+        (spec.kind == InputKind::kAuto && table_format_of(resolved.files.front()).has_value());
+  }
+  if (!resolved.is_table) return;
+  if (!spec.partition_format.empty()) resolved.table.partition_format = spec.partition_format;
+  if (resolved.has_table_format) return;
+  for (const fs::path& file : resolved.files) {
+    if (table_format_of(file)) continue;
+    fail_argument(
+        fmt::format("{}: is no table by its extension (.csv, .tsv, .jsonl, .ndjson, these also "
+                    "with .gz, .parquet); name it in an MLTable file with a read_ transformation",
+                    file.string()));
+  }
+}
+
+const char* kind_of(const Input& input) {
+  if (!input.records.empty()) return "records";
+  if (input.is_table) return "tables";
+  return input.files.empty() && input.folders.empty() ? nullptr : "files";
 }
 
 }  // namespace
 
-std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs) {
-  if (inputs.empty()) {
+std::vector<Input> resolve_inputs(const InputSpec& spec) {
+  if (spec.inputs.empty()) {
     fail_argument(
-        "inputs: none given; name files, folders, patterns, @LISTs, or IDX and NPY files");
+        "inputs: none given; name files, folders, patterns, @LISTs, IDX and NPY files, or tables");
   }
   std::vector<Input> resolved;
-  const std::string* files = nullptr;
-  const std::string* records = nullptr;
-  for (const std::string& input : inputs) {
-    resolved.push_back(resolve(input));
-    const Input& last = resolved.back();
-    if (!last.records.empty()) records = &input;
-    if (!last.files.empty() || !last.folder.empty()) files = &input;
-    if (files != nullptr && records != nullptr) {
-      fail_argument(
-          fmt::format("inputs: {} holds image files, {} records; the inputs of a step are "
-                      "of one kind",
-                      *files, *records));
+  const char* first_kind = nullptr;
+  const std::string* first = nullptr;
+  for (const std::string& input : spec.inputs) {
+    resolved.push_back(resolve(input, spec));
+    if (!spec.cut_records) {
+      for (RecordInput& source : std::exchange(resolved.back().records, {})) {
+        resolved.back().files.push_back(std::move(source.path));
+      }
+    }
+    decide_kind(input, spec, resolved.back());
+    const char* const kind = kind_of(resolved.back());
+    if (kind == nullptr) continue;
+    if (first == nullptr) {
+      first = &input;
+      first_kind = kind;
+    }
+    if (std::string_view(kind) != first_kind) {
+      fail_argument(fmt::format("inputs: {} holds {}, {} {}; the inputs of a step are of one kind",
+                                *first, first_kind, input, kind));
     }
   }
   return resolved;
 }
 
-FileStream::FileStream(const Input& input) : input_(&input) {
-  if (!input.folder.empty()) folder_.emplace(input.folder);
+InputSpec input_spec(const config::Step& step) {
+  InputSpec spec(step.inputs);
+  spec.kind = step.input_kind;
+  spec.all_files = step.entry.kind != config::EntrySpec::Kind::kModel;
+  spec.cut_records = step.entry.kind != config::EntrySpec::Kind::kScript;
+  spec.partition_keys = step.partition_keys;
+  spec.partition_format = step.partition_format;
+  return spec;
 }
 
+bool names_tables(const InputSpec& spec) {
+  if (spec.kind != config::InputKind::kAuto) return spec.kind == config::InputKind::kTabular;
+  return std::any_of(spec.inputs.begin(), spec.inputs.end(), [](const std::string& input) {
+    return (table_format_of(input) && !is_folder(input)) || mltable_of(input);
+  });
+}
+
+std::optional<TableFormat> table_format_of(const fs::path& path) {
+  std::string name = config::lower_case(path.filename().native());
+  const bool packed = name.ends_with(".gz");
+  if (packed) name.resize(name.size() - 3);
+  const std::string extension = fs::path(name).extension();
+  TableFormat format;
+  if (extension == ".tsv") {
+    format.delimiter = '\t';
+  } else if (extension == ".jsonl" || extension == ".ndjson") {
+    format.kind = TableFormat::Kind::kJsonLines;
+  } else if (extension == ".parquet" && !packed) {
+    format.kind = TableFormat::Kind::kParquet;
+  } else if (extension != ".csv") {
+    return std::nullopt;
+  }
+  return format;
+}
+
+FileStream::FileStream(const Input& input) : input_(&input) {}
+
 std::optional<fs::path> FileStream::next() {
-  if (folder_) return folder_->next();
-  if (next_ == input_->files.size()) return std::nullopt;
-  return input_->files[next_++];
+  const std::size_t files = input_->files.size();
+  if (next_ < files) return input_->files[next_++];
+  for (;;) {
+    if (folder_) {
+      std::optional<fs::path> file = folder_->next();
+      // A table does not describe itself.
+      if (file && input_->is_table && file->filename() == "MLTable") continue;
+      if (file) return file;
+      folder_.reset();
+    }
+    if (next_ == files + input_->folders.size()) return std::nullopt;
+    folder_.emplace(input_->folders[next_++ - files], input_->filter);
+  }
 }
 
 }  // namespace prs::dataset

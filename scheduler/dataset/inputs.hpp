@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "dataset/dataset.hpp"
+
 namespace prs::dataset {
 
 /// The records of one IDX or NPY file.
@@ -18,18 +20,29 @@ struct RecordInput {
   std::int64_t record_bytes = 0;
 };
 
-/// One input: a folder to list, files, or record files. All paths are absolute.
+/// Which files of a folder are listed. Hidden ones (".name") only count as images.
+enum class FileFilter { kImages, kTables, kAll };
+
+/// One input: files and folders to list, or record files. All paths are absolute.
 struct Input {
-  std::filesystem::path folder;  ///< Empty, or `files` and `records` are.
   std::vector<std::filesystem::path> files;
+  std::vector<std::filesystem::path> folders;  ///< Behind `files`.
+  FileFilter filter = FileFilter::kImages;     ///< Of `folders`.
   std::vector<RecordInput> records;
+  bool is_table = false;
+  TableFormat table;              ///< How tables are read; kind and delimiter hold if:
+  bool has_table_format = false;  ///< Otherwise each file's extension tells.
 };
 
 /// Throws invalid argument or io naming the input: it is missing (D10), unreadable, a pattern that
 /// matches nothing, or of another kind than the others (D1).
-std::vector<Input> resolve_inputs(const std::vector<std::string>& inputs);
+std::vector<Input> resolve_inputs(const InputSpec& spec);
 
-/// The image files (by extension) in a folder and the folders below it, one after the other.
+/// How a table with this name is read, by its extension: .csv, .tsv, .jsonl, .ndjson, each also
+/// with .gz, and .parquet. Nothing for another name.
+std::optional<TableFormat> table_format_of(const std::filesystem::path& path);
+
+/// The files that `filter` lets through in a folder and the folders below it, one after the other.
 /// Follows links, except to a folder that it is in already. Folders of up to kSortedEntries entries
 /// are taken sorted by path, larger ones as the file system lists them (D7): of those no more names
 /// are in memory than that.
@@ -37,7 +50,7 @@ class FolderListing {
  public:
   static constexpr std::size_t kSortedEntries = 100'000;
 
-  explicit FolderListing(std::filesystem::path folder);
+  explicit FolderListing(std::filesystem::path folder, FileFilter filter = FileFilter::kImages);
   ~FolderListing();
   FolderListing(FolderListing&&) noexcept;
   FolderListing& operator=(FolderListing&&) noexcept;
@@ -49,6 +62,7 @@ class FolderListing {
   class OpenFolder;
   void enter(std::filesystem::path folder);
 
+  FileFilter filter_;
   std::vector<std::unique_ptr<OpenFolder>> open_;  ///< From the outermost to the current one.
 };
 
@@ -60,7 +74,7 @@ class FileStream {
 
  private:
   const Input* input_;
-  std::size_t next_ = 0;
+  std::size_t next_ = 0;  ///< Of the files, then of the folders.
   std::optional<FolderListing> folder_;
 };
 

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -9,28 +12,71 @@
 #include <prs/error.hpp>
 
 #include "dataset/dataset.hpp"
+#include "dataset/grouping.hpp"
 #include "dataset/inputs.hpp"
+#include "dataset/partition_format.hpp"
 #include "dataset/sha256.hpp"
+#include "dataset/table_pieces.hpp"
+#include "dataset/value_runs.hpp"
 
 namespace prs::dataset {
 namespace {
 
 using Unit = config::MiniBatchSize::Unit;
 
+/// D4: for tables nobody's choice is 1 MB.
+constexpr config::MiniBatchSize kDefaultTableSize{Unit::kBytes, std::int64_t{1} << 20, false};
+/// Rows are grouped by value in pieces of this size.
+constexpr config::MiniBatchSize kGroupingSize = kDefaultTableSize;
+constexpr config::MiniBatchSize kWholeFile{Unit::kBytes, std::numeric_limits<std::int64_t>::max()};
+
+[[noreturn]] void fail_argument(std::string message) {
+  throw Error(ErrorCode::kInvalidArgument, std::move(message));
+}
+
 void check_size(const config::MiniBatchSize& size, const std::vector<Input>& inputs) {
   if (size.value < 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("mini_batch_size: {}; expected at least 1", size.value));
+    fail_argument(fmt::format("mini_batch_size: {}; expected at least 1", size.value));
   }
   if (size.unit == Unit::kItems) return;
   for (const Input& input : inputs) {
-    if (input.folder.empty() && input.files.empty()) continue;
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("mini_batch_size: {} {}, but {} is image data, which is counted in "
-                    "files; give a number such as 10",
-                    size.value, size.unit == Unit::kBytes ? "bytes" : "rows",
-                    input.folder.empty() ? input.files.front().string() : input.folder.string()));
+    if (input.is_table || (input.folders.empty() && input.files.empty())) continue;
+    fail_argument(fmt::format(
+        "mini_batch_size: {} {}, but {} is image data, which is counted in files; give a number "
+        "such as 10",
+        size.value, size.unit == Unit::kBytes ? "bytes" : "rows",
+        input.folders.empty() ? input.files.front().string() : input.folders.front().string()));
+  }
+}
+
+/// What keys can be said of before any data is read (D8).
+void check_keys(const InputSpec& spec, const std::vector<Input>& inputs) {
+  std::vector<std::string> names;
+  if (!spec.partition_format.empty()) names = PartitionFormat(spec.partition_format).names();
+  const bool tables =
+      std::any_of(inputs.begin(), inputs.end(), [](const Input& input) { return input.is_table; });
+  if (tables) return;
+  if (spec.partition_keys.empty() && names.empty()) return;
+  if (spec.partition_keys.empty()) {
+    fail_argument(
+        "partition_format: means something for files with partition_keys only; give "
+        "them, or leave it out");
+  }
+  if (names.empty()) {
+    fail_argument(
+        "partition_keys: files get their values from their paths; give "
+        "partition_format, such as 'root/{user}/{season}.png'");
+  }
+  for (const Input& input : inputs) {
+    if (!input.records.empty()) {
+      fail_argument(fmt::format("partition_keys: {} holds records, which have no keys",
+                                input.records.front().path.string()));
+    }
+  }
+  for (const std::string& key : spec.partition_keys) {
+    if (std::find(names.begin(), names.end(), key) != names.end()) continue;
+    fail_argument(fmt::format("partition_keys: '{}' is no name of partition_format; it has {}", key,
+                              fmt::join(names, ", ")));
   }
 }
 
@@ -48,6 +94,17 @@ struct ItemKey {
   bool operator==(const ItemKey&) const = default;
 };
 
+/// In place of the number of an item's first record.
+constexpr std::int64_t kFileKey = -1;
+constexpr std::int64_t kGroupKey = -2;
+
+/// The values of a group as one text; no two groups have the same.
+std::string joined(const std::vector<std::string>& values) {
+  std::string text;
+  for (const std::string& value : values) text += fmt::format("{} {} ", value.size(), value);
+  return text;
+}
+
 struct ItemKeyHash {
   std::size_t operator()(const ItemKey& key) const { return key.halves[0]; }
 };
@@ -55,12 +112,16 @@ struct ItemKeyHash {
 }  // namespace
 
 struct Partitioner::State {
+  InputSpec spec;
   std::vector<Input> inputs;
   config::MiniBatchSize size;
-  std::size_t input = 0;             ///< The current one, with:
-  std::optional<FileStream> stream;  ///< where its files come from,
-  std::size_t record_source = 0;     ///< its current record file,
-  std::int64_t next_record = 0;      ///< the next record of that.
+  std::size_t input = 0;              ///< The current one, with:
+  std::optional<FileStream> stream;   ///< where its files come from,
+  std::size_t record_source = 0;      ///< its current record file,
+  std::int64_t next_record = 0;       ///< the next record of that,
+  std::optional<TablePieces> table;   ///< its current table,
+  std::optional<TableFormat> format;  ///< the format of its tables, once one is known,
+  std::unique_ptr<Grouping> groups;   ///< its groups, with partition keys.
   std::int64_t next_id = 0;
   std::int64_t items = 0;
   /// What skip() was told, and how often: a list may name a file twice.
@@ -75,20 +136,128 @@ struct Partitioner::State {
     return true;
   }
 
-  /// Takes the next files or records of the current input; false at its end.
+  /// Takes the next files, records or rows of the current input; false at its end.
   bool fill(MiniBatch& batch) {
-    return inputs[input].records.empty() ? take_files(batch) : take_records(batch);
+    if (!inputs[input].records.empty()) return take_records(batch);
+    if (!stream) stream.emplace(inputs[input]);
+    if (!spec.partition_keys.empty()) return take_group(batch);
+    return inputs[input].is_table ? take_rows(batch) : take_files(batch);
   }
 
   bool take_files(MiniBatch& batch) {
-    if (!stream) stream.emplace(inputs[input]);
     while (static_cast<std::int64_t>(batch.files.size()) < size.value) {
       std::optional<std::filesystem::path> file = stream->next();
       if (!file) break;
-      if (take_skipped(*file, -1)) continue;
+      if (take_skipped(*file, kFileKey)) continue;
       batch.files.push_back(std::move(*file));
     }
     return !batch.files.empty();
+  }
+
+  bool take_rows(MiniBatch& batch) {
+    for (;;) {
+      if (!table) {
+        const std::optional<std::filesystem::path> file = stream->next();
+        if (!file) return false;
+        table.emplace(*file, format_of(*file), size);
+      }
+      if (std::optional<TablePiece> piece = table->next()) {
+        if (take_skipped(piece->file, piece->first_record)) continue;
+        batch.table = *format;
+        batch.pieces.push_back(std::move(*piece));
+        return true;
+      }
+      table.reset();
+    }
+  }
+
+  /// How `file` is read: as all tables of the input are (D1).
+  const TableFormat& format_of(const std::filesystem::path& file) {
+    const Input& from = inputs[input];
+    TableFormat wanted = from.table;
+    if (!from.has_table_format) {
+      const TableFormat by_name = *table_format_of(file);
+      wanted.kind = by_name.kind;
+      wanted.delimiter = by_name.delimiter;
+    }
+    if (!format) format = wanted;
+    if (*format == wanted) return *format;
+    fail_argument(
+        fmt::format("{}: a table of another kind than those before it; the files of an "
+                    "input are of one kind",
+                    file.string()));
+  }
+
+  bool take_group(MiniBatch& batch) {
+    if (!groups) {
+      groups = std::make_unique<Grouping>();
+      while (const std::optional<std::filesystem::path> file = stream->next()) {
+        inputs[input].is_table ? group_rows(*file) : group_file(*file);
+      }
+    }
+    std::optional<Grouping::Group> group;
+    do {
+      group = groups->next();
+      if (!group) return false;
+    } while (take_skipped(joined(group->values), kGroupKey));
+    for (std::size_t i = 0; i < group->values.size(); ++i) {
+      batch.partition.emplace_back(spec.partition_keys[i], std::move(group->values[i]));
+    }
+    if (inputs[input].is_table) {
+      batch.table = *format;
+      batch.pieces = std::move(group->items);
+    } else {
+      for (TablePiece& item : group->items) batch.files.push_back(std::move(item.file));
+    }
+    return true;
+  }
+
+  void group_file(const std::filesystem::path& file) {
+    TablePiece item;
+    item.file = file;
+    groups->add(key_values(spec.partition_format, file).values, item);
+  }
+
+  struct KeyValues {
+    std::vector<std::string> values;     ///< In the order of the keys; "" for those of the data.
+    std::vector<std::size_t> from_data;  ///< Which keys are not in the path.
+  };
+
+  KeyValues key_values(const std::string& partition_format, const std::filesystem::path& file) {
+    KeyValues keys;
+    std::vector<std::string> names;
+    std::vector<std::string> found;
+    if (!partition_format.empty()) {
+      const PartitionFormat path_format(partition_format);
+      names = path_format.names();
+      found = path_format.values(file);
+    }
+    for (std::size_t i = 0; i < spec.partition_keys.size(); ++i) {
+      const auto name = std::find(names.begin(), names.end(), spec.partition_keys[i]);
+      const bool in_path = name != names.end();
+      keys.values.push_back(in_path ? found[static_cast<std::size_t>(name - names.begin())] : "");
+      if (!in_path) keys.from_data.push_back(i);
+    }
+    return keys;
+  }
+
+  void group_rows(const std::filesystem::path& file) {
+    const TableFormat& how = format_of(file);
+    KeyValues keys = key_values(how.partition_format, file);
+    if (keys.from_data.empty()) {
+      TablePieces whole(file, how, kWholeFile);
+      while (const std::optional<TablePiece> piece = whole.next()) groups->add(keys.values, *piece);
+      return;
+    }
+    std::vector<std::string> names;
+    for (const std::size_t i : keys.from_data) names.push_back(spec.partition_keys[i]);
+    for_each_run(file, how, kGroupingSize, names,
+                 [&](const std::vector<std::string>& values, const TablePiece& run) {
+                   for (std::size_t i = 0; i < values.size(); ++i) {
+                     keys.values[keys.from_data[i]] = values[i];
+                   }
+                   groups->add(keys.values, run);
+                 });
   }
 
   bool take_records(MiniBatch& batch) {
@@ -118,6 +287,9 @@ struct Partitioner::State {
 
   void next_input() {
     stream.reset();
+    table.reset();
+    format.reset();
+    groups.reset();
     inputs[input] = {};  // A list may be long.
     record_source = 0;
     next_record = 0;
@@ -125,11 +297,15 @@ struct Partitioner::State {
   }
 };
 
-Partitioner::Partitioner(std::vector<std::string> inputs, config::MiniBatchSize size)
+Partitioner::Partitioner(InputSpec inputs, config::MiniBatchSize size)
     : state_(std::make_unique<State>()) {
   state_->inputs = resolve_inputs(inputs);
-  state_->size = size;
   check_size(size, state_->inputs);
+  check_keys(inputs, state_->inputs);
+  const bool tables = std::any_of(state_->inputs.begin(), state_->inputs.end(),
+                                  [](const Input& input) { return input.is_table; });
+  state_->size = tables && !size.given ? kDefaultTableSize : size;
+  state_->spec = std::move(inputs);
 }
 
 Partitioner::~Partitioner() = default;
@@ -151,9 +327,18 @@ void Partitioner::skip(const MiniBatch& listed) {
   State& state = *state_;
   state.next_id = listed.id + 1;
   state.items += listed.items();
+  if (!listed.partition.empty()) {
+    std::vector<std::string> values;
+    for (const auto& [name, value] : listed.partition) values.push_back(value);
+    ++state.skipped[{listed.input, joined(values), kGroupKey}];
+    return;
+  }
+  for (const TablePiece& piece : listed.pieces) {
+    ++state.skipped[{listed.input, piece.file, piece.first_record}];
+  }
   if (listed.is_records()) ++state.skipped[{listed.input, listed.record_file, listed.first_record}];
   for (const std::filesystem::path& file : listed.files) {
-    ++state.skipped[{listed.input, file, -1}];
+    ++state.skipped[{listed.input, file, kFileKey}];
   }
 }
 

@@ -22,28 +22,30 @@ void check_file(const std::filesystem::path& path) {
                           std::filesystem::exists(status) ? "not a regular file" : "no such file"));
 }
 
-[[noreturn]] void refuse_script(const config::Step& step) {
-  throw Error(ErrorCode::kUnsupported,
-              fmt::format("entry {}: this version runs no Python scripts; give an ONNX model, or a "
-                          "shared library with the interface of <prs/entry_plugin.h>",
-                          step.entry.path.string()));
-}
-
 }  // namespace
 
 std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& context) {
-  if (step.entry.kind == Kind::kScript) refuse_script(step);
   check_file(step.entry.path);
-  return step.entry.kind == Kind::kPlugin ? load_plugin(step, context) : load_model(step);
+  switch (step.entry.kind) {
+    case Kind::kScript:
+      return load_script(step, context);
+    case Kind::kPlugin:
+      return load_plugin(step, context);
+    case Kind::kModel:
+      break;
+  }
+  return load_model(step);
 }
 
 void check_entry(const config::Step& step) {
-  if (step.entry.kind == Kind::kScript) refuse_script(step);
   check_file(step.entry.path);
-  if (step.entry.kind == Kind::kPlugin) {
-    check_plugin(step);
-  } else {
-    check_model(step);
+  switch (step.entry.kind) {
+    case Kind::kScript:
+      return check_script(step);
+    case Kind::kPlugin:
+      return check_plugin(step);
+    case Kind::kModel:
+      return check_model(step);
   }
 }
 

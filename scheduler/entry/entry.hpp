@@ -1,12 +1,15 @@
 // What a worker runs (section E of docs/semantics.md): init() once, run() for each mini-batch,
 // shutdown() at an orderly end. Three kinds: an ONNX model (model_entry.cpp), a native plugin
-// (plugin_entry.cpp, <prs/entry_plugin.h>), and later Python scripts.
+// (plugin_entry.cpp, <prs/entry_plugin.h>), and a Python script (script.hpp).
 #pragma once
 
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include <prs/error.hpp>
 
 #include "config/step.hpp"
 #include "dataset/dataset.hpp"
@@ -17,9 +20,26 @@ namespace prs::entry {
 struct Context {
   std::filesystem::path output_folder;
   std::filesystem::path log_folder;  ///< logs/user/entry_script_log/<node_id>
-  std::string agent_name;            ///< "process000"
+  std::filesystem::path logs;        ///< The root of the log tree.
+  /// Of the run: what a script runs in when its own folder cannot be written to.
+  std::filesystem::path work_folder;
+  std::string agent_name;  ///< "process000"
   std::string run_id;
   int node_id = 0;
+  int process_count = 1;  ///< Workers of the node.
+  int stack_signal = 0;   ///< The signal at which a worker writes its stack to stderr.
+};
+
+/// A failure of the user's own code, told in its words.
+class Failure : public Error {
+ public:
+  /// `message`: one line with the place in the code; `trace`: all there is to know, or "".
+  Failure(ErrorCode code, std::string message, std::string trace)
+      : Error(code, std::move(message)), trace_(std::move(trace)) {}
+  const std::string& trace() const noexcept { return trace_; }
+
+ private:
+  std::string trace_;
 };
 
 /// What run() gave back: rows in order, ready for the output file (each ends with '\n').
@@ -36,6 +56,8 @@ class Entry {
  public:
   virtual ~Entry() = default;
   virtual void init() = 0;
+  /// What must be read before run() of the same mini-batch; its time is not run()'s (W4).
+  virtual void load(const dataset::MiniBatch&) {}
   virtual Rows run(const dataset::MiniBatch& mini_batch) = 0;
   virtual void shutdown() = 0;
   /// One line for the log, after init: the model, the device it really uses, ...
@@ -48,7 +70,8 @@ std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& conte
 
 /// Checks before any worker starts that the entry can be loaded, without running any of it: a model
 /// is read and prepared on the CPU with the step's model_options, a plugin's symbols are looked up
-/// in its file. Throws as load_entry and, for a model, its init().
+/// in its file, a script is parsed by its interpreter. Throws as load_entry and, for a model, its
+/// init().
 void check_entry(const config::Step& step);
 
 }  // namespace prs::entry

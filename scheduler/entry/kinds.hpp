@@ -13,4 +13,7 @@ void check_model(const config::Step& step);
 std::unique_ptr<Entry> load_plugin(const config::Step& step, const Context& context);
 void check_plugin(const config::Step& step);
 
+std::unique_ptr<Entry> load_script(const config::Step& step, const Context& context);
+void check_script(const config::Step& step);
+
 }  // namespace prs::entry

@@ -1,5 +1,5 @@
-// The built-in entry: an ONNX model that classifies images, one row an image. An image that cannot
-// be read fails alone (D10): it yields no row and is told with its reason.
+// The built-in entry: an ONNX model that classifies images or rows of tables, one row each. An
+// image that cannot be read fails alone (D10): it yields no row and is told with its reason.
 
 #include <fmt/format.h>
 
@@ -22,6 +22,7 @@
 #include "entry/row_collector.hpp"
 #include "entry/row_writer.hpp"
 #include "entry/scorer.hpp"
+#include "entry/table_features.hpp"
 
 namespace prs::entry {
 namespace {
@@ -41,13 +42,16 @@ class ModelRunner {
         writer_(scorer_, step.output_format, step.top_k, false),
         rows_(step),
         classes_(static_cast<std::size_t>(scorer_.engine.classes())),
+        columns_(options.columns),
         batch_size_(reader_.batch_size(options.engine.max_batch)) {}
   ModelRunner(const ModelRunner&) = delete;  // writer_ points to scorer_.
   ModelRunner& operator=(const ModelRunner&) = delete;
 
   Rows run(const dataset::MiniBatch& mini_batch) {
     rows_.take();  // Of a mini-batch that failed.
-    if (mini_batch.is_records()) {
+    if (mini_batch.is_table()) {
+      run_table(mini_batch);
+    } else if (mini_batch.is_records()) {
       run_records(mini_batch);
     } else {
       run_decoded(mini_batch, nullptr);
@@ -72,6 +76,28 @@ class ModelRunner {
 
   /// `reason` begins with the item's name, as all messages about images do.
   void fail(std::string reason) { rows_.rows().item_errors.push_back(std::move(reason)); }
+
+  void run_table(const dataset::MiniBatch& mini_batch) {
+    const dataset::Table table = tables_.read(mini_batch);
+    const std::int64_t features = reader_.image_bytes();
+    const auto columns = feature_columns(table, columns_, features);
+    features_.resize(static_cast<std::size_t>(std::min(batch_size_, table.rows) * features));
+    std::size_t piece = 0;
+    std::int64_t in_piece = 0;
+    for (std::int64_t first = 0; first < table.rows; first += batch_size_) {
+      const std::int64_t count = std::min(batch_size_, table.rows - first);
+      copy_features(columns, first, count, features_.data());
+      score({DType::kFloat32, reader_.batch_shape(count), features_.data()});
+      for (std::int64_t i = 0; i < count; ++i) {
+        if (in_piece == mini_batch.pieces[piece].record_count) {
+          ++piece;
+          in_piece = 0;
+        }
+        const dataset::TablePiece& of = mini_batch.pieces[piece];
+        add_row({of.file, of.first_record + in_piece++}, i);
+      }
+    }
+  }
 
   void run_records(const dataset::MiniBatch& mini_batch) {
     const std::string problem = open_records(mini_batch);
@@ -170,12 +196,15 @@ class ModelRunner {
   const RowWriter writer_;
   RowCollector rows_;
   const std::size_t classes_;
+  const std::vector<std::string> columns_;  ///< Of a table; empty: all numbers.
   const std::int64_t batch_size_;
   std::filesystem::path records_path_;
   std::optional<RecordSource> records_;  ///< The file of the last record mini-batch.
   std::vector<std::uint8_t> pixels_;     // [batch_size_, image_bytes]
   std::vector<std::int64_t> decoded_;    ///< Which items `pixels_` holds.
-  std::vector<float> scores_;            // [batch, classes_]
+  dataset::TableReader tables_;
+  std::vector<float> features_;  // [batch_size_, reader_.image_bytes()]
+  std::vector<float> scores_;    // [batch, classes_]
   std::string row_;
 };
 

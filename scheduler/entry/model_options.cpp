@@ -12,6 +12,8 @@
 
 #include <prs/error.hpp>
 
+#include "dataset/dataset.hpp"
+
 namespace prs::entry {
 namespace {
 
@@ -38,6 +40,21 @@ std::int64_t parse_integer(const std::string& text, std::int64_t min, std::int64
   return value;
 }
 
+/// "age, height": blanks around names mean nothing.
+std::vector<std::string> parse_names(std::string_view text) {
+  std::vector<std::string> names;
+  for (;;) {
+    const std::size_t comma = text.find(',');
+    std::string_view name = text.substr(0, comma);
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    if (name.empty()) fail_argument("an empty name; expected names such as age,height");
+    names.emplace_back(name);
+    if (comma == std::string_view::npos) return names;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 using Setter = std::function<void(const std::string& text, ScorerOptions& options)>;
 
 const std::map<std::string, Setter>& setters() {
@@ -60,6 +77,8 @@ const std::map<std::string, Setter>& setters() {
        }},
       {"class_names",
        [](const std::string& text, ScorerOptions& options) { options.class_names = text; }},
+      {"columns", [](const std::string& text,
+                     ScorerOptions& options) { options.columns = parse_names(text); }},
       {"invert",
        [](const std::string& text, ScorerOptions& options) {
          options.engine.preprocess.invert = parse_bool(text);
@@ -141,6 +160,7 @@ ScorerOptions scorer_options(const config::Step& step) {
   options.model = step.entry.path;
   options.engine.device = step.device;
   options.engine.threads = 1;
+  options.tables = dataset::names_tables(dataset::input_spec(step));
   for (const auto& [key, value] : step.model_options) {
     const auto setter = setters().find(key);
     if (setter == setters().end()) {

@@ -13,6 +13,7 @@
 #include <prs/entry_plugin.h>
 #include <prs/error.hpp>
 
+#include "dataset/table.hpp"
 #include "entry/elf_symbols.hpp"
 #include "entry/kinds.hpp"
 #include "entry/row_collector.hpp"
@@ -24,6 +25,30 @@ constexpr const char* kSymbol = "prs_entry_plugin";
 constexpr const char* kDeclaration = "int prs_entry_plugin(prs_entry_plugin_table* table)";
 /// Of the names that a library without the symbol does export.
 constexpr std::size_t kMaxNames = 10;
+
+prs_column c_column(const dataset::Column& column) {
+  using Type = dataset::Column::Type;
+  const auto type = [&column] {
+    switch (column.type) {
+      case Type::kInt64:
+        return PRS_COLUMN_INT64;
+      case Type::kFloat64:
+        return PRS_COLUMN_FLOAT64;
+      case Type::kBool:
+        return PRS_COLUMN_BOOL;
+      case Type::kTimestamp:
+        return PRS_COLUMN_TIMESTAMP;
+      case Type::kString:
+        break;
+    }
+    return PRS_COLUMN_STRING;
+  };
+  const auto data = [](const auto& values) { return values.empty() ? nullptr : values.data(); };
+  return {column.name.c_str(),   type(),
+          data(column.integers), data(column.floats),
+          data(column.bools),    data(column.offsets),
+          column.bytes.data(),   data(column.valid)};
+}
 
 class PluginEntry : public Entry {
  public:
@@ -62,10 +87,35 @@ class PluginEntry : public Entry {
     rows_.take();  // Of a mini-batch that failed.
     files_.clear();
     for (const std::filesystem::path& file : mini_batch.files) files_.push_back(file.c_str());
-    const prs_mini_batch batch{
-        mini_batch.id,           static_cast<std::int64_t>(files_.size()),
-        files_.data(),           mini_batch.is_records() ? mini_batch.record_file.c_str() : nullptr,
-        mini_batch.first_record, mini_batch.record_count};
+    prs_mini_batch batch{};
+    batch.index = mini_batch.id;
+    batch.file_count = static_cast<std::int64_t>(files_.size());
+    batch.files = files_.data();
+    std::vector<const char*> names;
+    std::vector<const char*> values;
+    for (const auto& [name, value] : mini_batch.partition) {
+      names.push_back(name.c_str());
+      values.push_back(value.c_str());
+    }
+    batch.partition_count = static_cast<std::int32_t>(names.size());
+    batch.partition_names = names.data();
+    batch.partition_values = values.data();
+    dataset::Table table;
+    std::vector<prs_column> columns;
+    if (mini_batch.is_table()) {
+      table = tables_.read(mini_batch);
+      for (const dataset::Column& column : table.columns) columns.push_back(c_column(column));
+      batch.record_file = mini_batch.pieces.front().file.c_str();
+      batch.first_record = mini_batch.pieces.front().first_record;
+      batch.record_count = table.rows;
+      batch.row_count = table.rows;
+      batch.column_count = static_cast<std::int32_t>(columns.size());
+      batch.columns = columns.data();
+    } else if (mini_batch.is_records()) {
+      batch.record_file = mini_batch.record_file.c_str();
+      batch.first_record = mini_batch.first_record;
+      batch.record_count = mini_batch.record_count;
+    }
     call("run", [&] { return table_.run(table_.state, &host_, &batch); });
     return rows_.take();
   }
@@ -159,6 +209,7 @@ class PluginEntry : public Entry {
   const prs_host host_;
   prs_entry_plugin_table table_{};
   std::vector<const char*> files_;
+  dataset::TableReader tables_;
   bool running_ = false;
   std::string message_;
   std::exception_ptr exception_;  ///< What a call of the host threw.

@@ -6,6 +6,9 @@
 #include <fstream>
 #include <utility>
 
+#include <prs/error.hpp>
+#include <prs/model.hpp>
+
 namespace prs::entry {
 namespace {
 
@@ -36,6 +39,25 @@ std::string preprocess_formula(const Preprocess& preprocess) {
                      preprocess.scale, list(preprocess.mean), list(preprocess.std));
 }
 
+/// For a model of [N, F]: a row of F values is an image of one line.
+void take_rows(const ScorerOptions& options, EngineOptions& engine) {
+  PreprocessOverrides& shape = engine.preprocess;
+  if (!options.tables || shape.height || shape.width || shape.channels) return;
+  const Model model = Model::load(options.model, engine.limits);
+  if (model.inputs().size() != 1 || model.inputs()[0].extents.size() != 2) return;
+  std::int64_t features = model.inputs()[0].extents[1];
+  if (features < 1) features = static_cast<std::int64_t>(options.columns.size());
+  if (features < 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the model takes any number of columns; name them with "
+                            "model_options.columns",
+                            options.model.string()));
+  }
+  shape.height = 1;
+  shape.width = features;
+  shape.channels = 1;
+}
+
 }  // namespace
 
 std::string Scorer::class_name(std::int64_t index) const {
@@ -45,6 +67,7 @@ std::string Scorer::class_name(std::int64_t index) const {
 
 EngineOptions engine_options(const ScorerOptions& options) {
   EngineOptions engine = options.engine;
+  take_rows(options, engine);
   if (!options.class_names.empty()) engine.labels.emplace();
   return engine;
 }

@@ -14,7 +14,9 @@ struct ScorerOptions {
   std::filesystem::path model;
   std::filesystem::path class_names;  ///< One name a line; empty: the model's own.
   std::int64_t max_pixels = DecodeOptions{}.max_pixels;
-  bool resize = false;  ///< Scale images to the model's size.
+  bool resize = false;               ///< Scale images to the model's size.
+  bool tables = false;               ///< A model of [N, F] takes F columns, not an image.
+  std::vector<std::string> columns;  ///< Which ones, in the model's order; empty: all numbers.
   EngineOptions engine;
 };
 

@@ -192,14 +192,14 @@ void LogTree::system_error(int node, std::string_view process, std::string_view 
 }
 
 void LogTree::user_error(int node, std::string_view process, std::string_view stage,
-                         std::string_view text) {
+                         std::string_view text, std::string_view summary) {
+  if (summary.empty()) summary = telling_line(text);
   State& s = *state_;
   const std::string stamp = s.now();
   s.files.append_now(s.paths.user_error(node, process), error_block(stamp, stage, text));
-  s.files.append_now(
-      s.paths.user_error_summary(),
-      log_line(stamp, fmt::format("{}/{} {}: {} (whole: user/error/{}/{}.txt)", node, process,
-                                  stage, telling_line(text), node, process)));
+  s.files.append_now(s.paths.user_error_summary(),
+                     log_line(stamp, fmt::format("{}/{} {}: {} (whole: user/error/{}/{}.txt)", node,
+                                                 process, stage, summary, node, process)));
 }
 
 void LogTree::process_started(const ProcessReport& report) {

@@ -29,6 +29,8 @@ class Paths {
   std::filesystem::path worker_stdout(int node, std::string_view process) const;
   std::filesystem::path worker_stderr(int node, std::string_view process) const;
   std::filesystem::path worker_profile(int node, std::string_view process) const;
+  std::filesystem::path metrics_folder() const;  ///< user/metrics
+  std::filesystem::path metrics(int node, std::string_view process) const;
   std::filesystem::path entry_log_folder(int node) const;  ///< user/entry_script_log/N
   std::filesystem::path entry_log(int node, std::string_view process) const;
   std::filesystem::path user_stdout(int node, std::string_view process) const;
@@ -127,9 +129,10 @@ class LogTree {
   void overview(std::string_view line);  ///< job_progress_overview, rotated daily (UTC).
   void system_error(int node, std::string_view process, std::string_view text);
   /// user/error/<node>/<process>.txt, whole, and one line in user/error.txt. `stage`: "load",
-  /// "init", "run of mini-batch 17", ...
-  void user_error(int node, std::string_view process, std::string_view stage,
-                  std::string_view text);
+  /// "init", "run of mini-batch 17", ... `summary`: that line, when `text` has a better one than
+  /// its first (a Python trace: its last).
+  void user_error(int node, std::string_view process, std::string_view stage, std::string_view text,
+                  std::string_view summary = {});
   void process_started(const ProcessReport& report);
   void try_ended(const TryReport& report);  ///< processed_mini-batches.csv and the process's log.
   void process_ended(const ProcessReport& report);

@@ -76,6 +76,8 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   hello.set_logs_folder(folder_.logs().string());
   hello.set_run_id(options_.run_id);
   hello.set_agent_name(process);
+  hello.set_process_count(workers_wanted());
+  hello.set_work_folder(folder_.work().string());
   hello.set_segment_path((folder_.segments() / kept.segment).string());
   send(kept, message);
 }

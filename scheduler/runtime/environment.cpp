@@ -10,10 +10,20 @@
 namespace prs::runtime {
 namespace {
 
+namespace fs = std::filesystem;
+
 std::optional<std::string> variable(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr) return std::nullopt;
   return value;
+}
+
+/// The folder of the step's model; "" without one.
+fs::path model_folder(const config::Step& step) {
+  const bool is_entry = step.entry.kind == config::EntrySpec::Kind::kModel;
+  const fs::path& model = is_entry ? step.entry.path : step.entry.model;
+  std::error_code error;
+  return fs::is_directory(model, error) ? model : model.parent_path();
 }
 
 }  // namespace
@@ -52,8 +62,8 @@ std::vector<std::string> worker_environment(const config::Step& step, const std:
   for (const auto& [name, value] : step.environment_variables) variables[name] = value;
   variables["AZUREML_BI_OUTPUT_PATH"] = step.output.string();
   variables["AZUREML_RUN_ID"] = run_id;
-  if (step.entry.kind == config::EntrySpec::Kind::kModel) {
-    variables["AZUREML_MODEL_DIR"] = step.entry.path.parent_path().string();
+  if (const fs::path folder = model_folder(step); !folder.empty()) {
+    variables["AZUREML_MODEL_DIR"] = folder.string();
   }
   variables["AZ_BATCHAI_GPU_COUNT_FOUND"] = std::to_string(gpus.visible.entries.size());
   if (gpus.device_order) variables["CUDA_DEVICE_ORDER"] = *gpus.device_order;

@@ -12,6 +12,15 @@
 #include "runtime/worker.hpp"
 
 namespace prs::runtime {
+namespace {
+
+/// A header for people.
+std::string header_text(std::string header) {
+  while (header.ends_with('\n')) header.pop_back();
+  return header.empty() ? "none" : '"' + header + '"';
+}
+
+}  // namespace
 
 bool Orchestrator::read_messages(WorkerHandle& worker) {
   if (worker.socket_ended) return false;
@@ -40,8 +49,11 @@ void Orchestrator::handle_message(WorkerHandle& worker, const wire::FromWorker& 
   } else if (message.has_init_failed()) {
     const std::string& stage = message.init_failed().stage();
     const std::string& text = message.init_failed().message();
-    logs_.user_error(0, worker.report.process, stage, text);
-    reporter_.remember_failure(stage + " failed in " + worker.report.process, text, "");
+    const std::string& trace = message.init_failed().trace();
+    log_user_error(worker, stage, text, trace);
+    reporter_.remember_failure(
+        stage + " failed in " + worker.report.process, text,
+        trace.empty() ? "" : logs_.paths().user_error(0, worker.report.process).string());
     feed(job::WorkerInitFailed{worker.id, text});
   } else if (message.has_run_started()) {
     const wire::RunStarted& started = message.run_started();
@@ -54,6 +66,16 @@ void Orchestrator::handle_message(WorkerHandle& worker, const wire::FromWorker& 
 }
 
 void Orchestrator::on_return(WorkerHandle& worker, const wire::RunReturned& returned) {
+  if (!returned.segment().empty() && !header_fits(returned.header())) {
+    wire::RunFailed failed;
+    failed.set_mini_batch(returned.mini_batch());
+    failed.set_attempt(returned.attempt());
+    failed.set_message(
+        fmt::format("the columns of its rows are not those of the rows before: {} instead of {}",
+                    header_text(returned.header()), header_text(*header_)));
+    *failed.mutable_times() = returned.times();
+    return on_failure(worker, failed);
+  }
   for (const std::string& error : returned.item_errors()) {
     logs_.user_error(0, worker.report.process,
                      fmt::format("an item of mini-batch {}", returned.mini_batch()), error);
@@ -68,6 +90,18 @@ void Orchestrator::on_return(WorkerHandle& worker, const wire::RunReturned& retu
   speaker_ = nullptr;
 }
 
+void Orchestrator::log_user_error(const WorkerHandle& worker, const std::string& stage,
+                                  const std::string& message, const std::string& trace) {
+  if (trace.empty()) return logs_.user_error(0, worker.report.process, stage, message);
+  logs_.user_error(0, worker.report.process, stage, trace, message);
+}
+
+/// The rows' header stands once at the top: rows with another one cannot follow.
+bool Orchestrator::header_fits(const std::string& header) {
+  if (!header_) header_ = header;
+  return header == *header_;
+}
+
 void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& failed) {
   if (failed.system_error()) {
     logs_.system_error(0, worker.report.process, failed.message());
@@ -75,8 +109,8 @@ void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& faile
     return;
   }
   // Without memory the worker ends by itself: its exit is the event (W3).
-  logs_.user_error(0, worker.report.process,
-                   fmt::format("run of mini-batch {}", failed.mini_batch()), failed.message());
+  log_user_error(worker, fmt::format("run of mini-batch {}", failed.mini_batch()), failed.message(),
+                 failed.trace());
   if (failed.out_of_memory()) return;
   times_ = &failed.times();
   speaker_ = &worker;

@@ -82,9 +82,11 @@ void Orchestrator::begin() {
     partitioner_ = make_partitioner();
     for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->skip(listing_.read(id));
   }
-  if (options_.identify_inputs && step_.reuse_by_content) {
+  const dataset::InputSpec inputs = dataset::input_spec(step_);
+  const bool by_files = dataset::names_tables(inputs) || !inputs.partition_keys.empty();
+  if (options_.identify_inputs && (step_.reuse_by_content || by_files)) {
     // Reading all of a large file would keep the loop from everything else.
-    input_identity_ = dataset::input_identity(step_.inputs, true);
+    input_identity_ = dataset::input_identity(inputs, step_.reuse_by_content);
   } else if (options_.identify_inputs) {
     identity_.emplace(false);
   }

@@ -60,7 +60,8 @@ class Orchestrator {
 
   job::Time now() const { return std::chrono::duration_cast<job::Time>(Clock::now() - start_); }
   std::unique_ptr<dataset::Partitioner> make_partitioner() const {
-    return std::make_unique<dataset::Partitioner>(step_.inputs, step_.mini_batch_size);
+    return std::make_unique<dataset::Partitioner>(dataset::input_spec(step_),
+                                                  step_.mini_batch_size);
   }
   store::Journal open_journal();
   store::JobRecord begin_record();
@@ -85,6 +86,9 @@ class Orchestrator {
   void handle_message(WorkerHandle& worker, const wire::FromWorker& message);
   void on_return(WorkerHandle& worker, const wire::RunReturned& returned);
   void on_failure(WorkerHandle& worker, const wire::RunFailed& failed);
+  void log_user_error(const WorkerHandle& worker, const std::string& stage,
+                      const std::string& message, const std::string& trace);
+  bool header_fits(const std::string& header);
   void on_exit(WorkerHandle& worker);
   /// Until flush_unsent(): what goes to a worker at one time is one write.
   void send(WorkerHandle& worker, const wire::ToWorker& message);
@@ -141,6 +145,7 @@ class Orchestrator {
   Reporter reporter_;
   std::optional<monitor::ResourceMonitor> monitor_;
   std::optional<output::Assembly> assembly_;
+  std::optional<std::string> header_;  ///< Of the first rows; a resumed job takes the next ones'.
   std::map<job::WorkerId, WorkerHandle> workers_;
   std::vector<job::WorkerId> unsent_;  ///< Those with messages to be written.
   std::deque<job::Event> events_;

@@ -36,7 +36,7 @@ void plan_workers(const config::Step& step, Plan& plan) {
 Plan plan_step(const config::Step& step) {
   entry::check_entry(step);
   Plan plan;
-  dataset::Partitioner partitioner(step.inputs, step.mini_batch_size);
+  dataset::Partitioner partitioner(dataset::input_spec(step), step.mini_batch_size);
   while (const std::optional<dataset::MiniBatch> mini_batch = partitioner.next()) {
     const std::int64_t items = mini_batch->items();
     plan.smallest = plan.mini_batches == 0 ? items : std::min(plan.smallest, items);

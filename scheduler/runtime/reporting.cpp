@@ -206,7 +206,14 @@ void write_status(const std::filesystem::path& path, const monitor::JobStatus& s
 
 std::string describe_json(const dataset::MiniBatch& mini_batch) {
   nlohmann::ordered_json json;
-  if (mini_batch.is_records()) {
+  for (const auto& [name, value] : mini_batch.partition) json["partition"][name] = value;
+  if (mini_batch.is_table()) {
+    for (const dataset::TablePiece& piece : mini_batch.pieces) {
+      json["pieces"].push_back({{"file", piece.file.string()},
+                                {"first", piece.first_record},
+                                {"count", piece.record_count}});
+    }
+  } else if (mini_batch.is_records()) {
     json["file"] = mini_batch.record_file.string();
     json["first"] = mini_batch.first_record;
     json["count"] = mini_batch.record_count;

@@ -1,6 +1,7 @@
 #include "runtime/worker.hpp"
 
 #include <execinfo.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -59,12 +60,25 @@ void install_stack_dump() {
 std::string exception_text() {
   try {
     throw;
+  } catch (const entry::Failure& failure) {
+    return failure.message();
   } catch (const Error& error) {
     return fmt::format("{}: {}", error_code_name(error.code()), error.message());
   } catch (const std::exception& error) {
     return error.what();
   } catch (...) {
     return "an exception of unknown type";
+  }
+}
+
+/// The trace of the user's code that the current exception brings, or "".
+std::string exception_trace() {
+  try {
+    throw;
+  } catch (const entry::Failure& failure) {
+    return failure.trace();
+  } catch (...) {
+    return "";
   }
 }
 
@@ -155,9 +169,13 @@ class Worker {
       const logs::Paths paths{hello.logs_folder()};
       entry_ = entry::load_entry(step_, {.output_folder = hello.output_folder(),
                                          .log_folder = paths.entry_log_folder(hello.node_id()),
+                                         .logs = paths.root(),
+                                         .work_folder = hello.work_folder(),
                                          .agent_name = hello.agent_name(),
                                          .run_id = hello.run_id(),
-                                         .node_id = hello.node_id()});
+                                         .node_id = hello.node_id(),
+                                         .process_count = hello.process_count(),
+                                         .stack_signal = kStackSignal});
       segment_.emplace(hello.segment_path());
       wire::FromWorker loaded;
       loaded.mutable_loaded()->set_protocol_version(kProtocolVersion);
@@ -170,6 +188,7 @@ class Worker {
       wire::FromWorker failed;
       failed.mutable_init_failed()->set_stage(stage);
       failed.mutable_init_failed()->set_message(exception_text());
+      failed.mutable_init_failed()->set_trace(exception_trace());
       send(failed);
       return false;
     }
@@ -204,6 +223,7 @@ class Worker {
     bool writing = false;
     try {
       const dataset::MiniBatch mini_batch = dataset::parse(request.description());
+      entry_->load(mini_batch);
       wire::FromWorker started;
       started.mutable_run_started()->set_mini_batch(request.mini_batch());
       started.mutable_run_started()->set_attempt(request.attempt());
@@ -223,8 +243,7 @@ class Worker {
         returned.set_size_bytes(range.size_bytes);
         returned.set_crc32c(range.crc32c);
       }
-      if (!header_sent_) returned.set_header(rows.header);
-      header_sent_ = true;
+      returned.set_header(rows.header);
       for (std::string& error : rows.item_errors) returned.add_item_errors(std::move(error));
       set_times(*returned.mutable_times());
     } catch (const AgentGone&) {
@@ -236,6 +255,7 @@ class Worker {
       failed.set_mini_batch(request.mini_batch());
       failed.set_attempt(request.attempt());
       failed.set_message(exception_text());
+      failed.set_trace(exception_trace());
       failed.set_out_of_memory(out_of_memory);
       failed.set_system_error(writing && !out_of_memory);
       set_times(*failed.mutable_times());
@@ -255,7 +275,6 @@ class Worker {
   FrameReader reader_;
   FrameWriter writer_;
   std::string payload_;
-  bool header_sent_ = false;
 };
 
 }  // namespace
@@ -264,6 +283,9 @@ int run_worker() {
   // The worker ends with its agent, also when that is killed in the middle of a run().
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   install_stack_dump();
+  // What the entry starts is no worker: it must not hold the socket open.
+  ::fcntl(kWorkerSocket, F_SETFD, FD_CLOEXEC);
+  ::fcntl(kWorkerClaims, F_SETFD, FD_CLOEXEC);
   try {
     return Worker().run();
   } catch (const AgentGone&) {

@@ -70,6 +70,18 @@ Files model_files() {
   return files;
 }
 
+/// The first two bytes are sizes: of pieces, and of what the scanner is fed.
+Files tables() {
+  const auto bytes = [](const std::string& text) {
+    const auto* data = reinterpret_cast<const std::byte*>(text.data());
+    return prs::test::Bytes(data, data + text.size());
+  };
+  return {{"quotes", bytes("\x08\x05"
+                           "a,b\n\"x,\n\"\"y\"\"\",2\n\"\",\"z\"q\n")},
+          {"blanks", bytes("\x01\x40"
+                           "a\r\n\r\n  \t\r1\n,,\n\"a\"\"\"\n")}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -80,6 +92,7 @@ int main(int argc, char** argv) {
   const std::filesystem::path folder = argv[1];
   const bool written = write_files(folder / "image_fuzz", prs::test::sample_images()) &&
                        write_files(folder / "record_file_fuzz", prs::test::sample_record_files()) &&
+                       write_files(folder / "table_fuzz", tables()) &&
                        write_files(folder / "onnx_fuzz", model_files()) &&
                        write_files(folder / "step_fuzz", step_files());
   if (!written) std::cerr << folder << ": cannot write the corpus\n";

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define PRS_ENTRY_ABI_VERSION 1
+#define PRS_ENTRY_ABI_VERSION 2
 
 /* What the worker offers to a call. */
 typedef struct prs_host {
@@ -42,8 +42,30 @@ typedef struct prs_entry_context {
   const char* const* arguments;
 } prs_entry_context;
 
+enum prs_column_type {
+  PRS_COLUMN_INT64 = 0,
+  PRS_COLUMN_FLOAT64 = 1, /* missing: NaN */
+  PRS_COLUMN_BOOL = 2,    /* a byte each, 0 or 1 */
+  PRS_COLUMN_STRING = 3,
+  PRS_COLUMN_TIMESTAMP = 4 /* int64: nanoseconds since 1970-01-01 UTC */
+};
+
+/* One column of a table; only the array of its type is set, each has row_count values. */
+typedef struct prs_column {
+  const char* name;
+  int32_t type; /* enum prs_column_type */
+  const int64_t* integers;
+  const double* floats;
+  const uint8_t* bools;
+  const int64_t* string_offsets; /* row_count + 1: string i is bytes [offsets[i], offsets[i+1]) */
+  const char* string_bytes;      /* UTF-8, without NULs between the strings */
+  const uint8_t* valid;          /* 1 where there is a value, 0 where missing; NULL: all are */
+} prs_column;
+
 /* Files: file_count paths. Records: record_file with records [first_record, first_record +
- * record_count); file_count is 0 then. */
+ * record_count); file_count is 0 then. A table: row_count rows in column_count columns, of the file
+ * record_file from row first_record on (with partition keys: those of the first row; the rows may
+ * be of several files). With partition keys each key's name and value, of files and tables. */
 typedef struct prs_mini_batch {
   int64_t index;
   int64_t file_count;
@@ -51,6 +73,12 @@ typedef struct prs_mini_batch {
   const char* record_file;
   int64_t first_record;
   int64_t record_count;
+  int64_t row_count;
+  int32_t column_count; /* 0: no table */
+  const prs_column* columns;
+  int32_t partition_count;
+  const char* const* partition_names;
+  const char* const* partition_values;
 } prs_mini_batch;
 
 typedef struct prs_entry_plugin_table {

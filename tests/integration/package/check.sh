@@ -58,7 +58,21 @@ check_headers() {
 
 check_program() {
   (cd / && "$prefix/bin/prs-gpu" --version)
+  if [[ -e $prefix/lib/prs-gpu/libprs_python.so ]]; then
+    check_script
+  fi
   (cd / && "$prefix/bin/prs-gpu" inspect "$prefix/share/prs-gpu/models/lenet.onnx" >/dev/null)
+}
+
+# A Python script runs from the moved tree, with our own modules.
+check_script() {
+  mkdir -p "$work/items"
+  echo x >"$work/items/1.txt"
+  printf '%s\n' 'from azureml.core import Run' 'def run(mini_batch): return [Run.get_context().id]' \
+    >"$work/score.py"
+  (cd / && PRS_HOME=$work/home "$prefix/bin/prs-gpu" run --entry-script "$work/score.py" \
+    --input "$work/items" --output "$work/out" --name packaged --overwrite --quiet)
+  grep -q '^packaged-' "$work/out/parallel_run_step.txt" || fail "the script's row is not there"
 }
 
 check_plugin() {

@@ -55,6 +55,28 @@ TEST_F(Run, D1_RecordsOfAnIdxFileAreItems) {
   }
 }
 
+TEST_F(Run, D3_RowsOfATableAreItems) {
+  // 28 x 28 columns of the model's own input, none of them an image.
+  std::string header = "name";
+  std::string dark = "dark";
+  for (int i = 0; i < 28 * 28; ++i) {
+    header += fmt::format(",p{}", i);
+    dark += ",0";
+  }
+  std::string text = header + "\n";
+  for (int row = 0; row < 25; ++row) text += dark + "\n";
+  write_text(file("pixels.csv"), text);
+  const ProcessResult result =
+      score({"--input", file("pixels.csv"), "--ordered", "--mini-batch-size", "rows:10"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(statuses()["RUN_DONE"], 3);
+  const std::vector<std::string> lines = lines_of(read_text(out("parallel_run_step.txt")));
+  ASSERT_EQ(lines.size(), 25U);
+  for (int i = 0; i < 25; ++i) {
+    EXPECT_EQ(lines[static_cast<std::size_t>(i)].rfind(fmt::format("pixels.csv#{}: ", i), 0), 0U);
+  }
+}
+
 TEST_F(Run, D10_ACorruptImageFailsAloneAndIsNamed) {
   const std::string folder = photos("photos", 20);
   write_text(folder + "/7.png", "no image");

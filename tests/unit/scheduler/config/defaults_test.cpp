@@ -11,7 +11,7 @@ namespace {
 TEST_F(StepTest, C_DefaultsAreThoseOfTheTable) {
   const Step step = minimal().build();
   EXPECT_EQ(step.name, "step");
-  EXPECT_EQ(step.mini_batch_size, (MiniBatchSize{MiniBatchSize::Unit::kItems, 10}));  // D4
+  EXPECT_EQ(step.mini_batch_size, (MiniBatchSize{MiniBatchSize::Unit::kItems, 10, false}));  // D4
   EXPECT_EQ(step.error_threshold, -1);
   EXPECT_EQ(step.allowed_failed_count, -1);
   EXPECT_EQ(step.allowed_failed_percent, 100);

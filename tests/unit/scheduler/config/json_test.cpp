@@ -15,6 +15,8 @@ Step strange_step() {
   step.entry.kind = EntrySpec::Kind::kScript;
   step.entry.path = "/a b/\xff\xfe.so";
   step.entry.source_directory = "/src";
+  step.entry.python = "/venv/bin/python";
+  step.entry.model = "/models/m";
   step.entry.arguments = {"--x", "", "\"quote\"\n"};
   step.inputs = {"/in", "@/list", "\x80"};
   step.output = "/out";
@@ -53,6 +55,10 @@ Step strange_step() {
   step.worker_memory_limit_bytes = 99;
   step.top_k = std::numeric_limits<std::int64_t>::max();
   step.model_options = {{"scale", "0.5"}};
+  step.mini_batch_size.given = false;
+  step.input_kind = InputKind::kTabular;
+  step.partition_keys = {"user"};
+  step.partition_format = "{user}/a.csv";
   step.origins = {{"k", "v", "u", "o"}, {"\xff", "", "", ""}};
   step.notes = {"one", "two"};
   return step;

@@ -193,10 +193,18 @@ TEST_F(StepTest, C_SeveralNodesAndParquetAreNotThereYet) {
   expect_set_refused("output_format", "parquet", "allowed now", ErrorCode::kUnsupported);
 }
 
-TEST_F(StepTest, D8_D9_PartitionsAndRanksAreNotThereYet) {
-  expect_refused("partition_keys: [user, genres]\n", ":4: partition_keys: partitioned mini-batches",
-                 ErrorCode::kUnsupported);
-  expect_set_refused("partition_keys", "user", "partitioned", ErrorCode::kUnsupported);
+TEST_F(StepTest, D8_PartitionKeysTakeThePlaceOfAMiniBatchSize) {
+  const Step step =
+      read_flat("partition_keys: [user, genres]\npartition_format: '{user}/{genres}.png'\n");
+  EXPECT_EQ(step.partition_keys, (std::vector<std::string>{"user", "genres"}));
+  EXPECT_EQ(step.partition_format, "{user}/{genres}.png");
+  expect_refused("partition_keys: [user]\nmini_batch_size: 5\n",
+                 ":4: partition_keys: given together with mini_batch_size");
+  expect_refused("partition_keys: [user, user]\n", "'user' stands in the list twice");
+  expect_refused("partition_keys: []\n", "the list is empty");
+}
+
+TEST_F(StepTest, D9_RanksAreNotThereYet) {
   expect_refused("arguments: [--rank_mini_batch_count, 3]\n",
                  ":4: --rank_mini_batch_count: mini-batches without input",
                  ErrorCode::kUnsupported);

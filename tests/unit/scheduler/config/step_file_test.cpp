@@ -54,10 +54,13 @@ TEST_F(StepTest, D1_InputsAreANonEmptyList) {
   expect("inputs: [a]\ninput: b\n", "give one of them");
 }
 
-TEST_F(StepTest, D1_TabularInputsAreNotThereYet) {
-  test::expect_error(ErrorCode::kUnsupported, "tabular data is not supported yet", [&] {
-    read("model: model.onnx\noutput: o\ninputs: [{path: images, type: mltable}]\n");
-  });
+TEST_F(StepTest, D1_TheTypeOfAnInputTellsItsKind) {
+  const std::string head = "model: model.onnx\noutput: o\n";
+  EXPECT_EQ(read(head + "inputs: [{path: images, type: mltable}]\n").input_kind,
+            InputKind::kTabular);
+  EXPECT_EQ(read(head + "inputs: images\n").input_kind, InputKind::kAuto);
+  EXPECT_EQ(read(head + "inputs: [{path: images, type: mltable}]\ninput_kind: files\n").input_kind,
+            InputKind::kFiles);
 }
 
 TEST_F(StepTest, C2_InputsOfTheCommandLineReplaceTheFilesTogether) {
@@ -99,10 +102,9 @@ TEST_F(StepTest, E1_TheEntryIsOneOfModelAndPlugin) {
   expect("plugin: plugin.so\nmodel: model.onnx\n", "give one of them");
   expect("model: nowhere.onnx\n", "nowhere.onnx' is no file");
   expect("model: images\n", "images' is no file");
-  expect("entry_script: score.rb\n", "allowed: a native plugin (.so) or an ONNX model (.onnx)");
-  expect("entry_script: score.py\nsource_directory: src\n",
-         ":3: entry_script: Python entry scripts are not supported yet; now: an ONNX model",
-         ErrorCode::kUnsupported);
+  expect("entry_script: score.rb\n", "allowed: a Python script (.py), a native plugin (.so)");
+  expect("entry_script: nowhere.py\nsource_directory: src\n", "nowhere.py' is no file");
+  expect("model: model.onnx\npython: model.onnx\n", "python: means something for a Python script");
 }
 
 TEST_F(StepTest, C_EntryScriptIsAFileInsideTheSourceFolder) {
@@ -116,6 +118,22 @@ TEST_F(StepTest, C_EntryScriptIsAFileInsideTheSourceFolder) {
                      [&] { read(rest + "entry_script: ../plugin.so\n"); });
   write("src/..so", "");
   EXPECT_EQ(read(rest + "entry_script: ..so\n").entry.path, folder() / "src/..so");
+}
+
+TEST_F(StepTest, C_AScriptsFolderIsItsSourceFolderUnlessOneIsGiven) {
+  write("src/a/score.py", "");
+  write("venv/bin/python", "");
+  const std::string rest = "inputs: [images]\noutput: out\n";
+  const Step alone = read(rest + "entry_script: src/a/score.py\n");
+  EXPECT_EQ(alone.entry.kind, EntrySpec::Kind::kScript);
+  EXPECT_EQ(alone.entry.source_directory, folder() / "src/a");
+  EXPECT_TRUE(alone.entry.python.empty());
+  const Step given = read(rest +
+                          "source_directory: src\nentry_script: a/score.py\nmodel: src\n"
+                          "python: venv/bin/python\n");
+  EXPECT_EQ(given.entry.source_directory, folder() / "src");
+  EXPECT_EQ(given.entry.python, folder() / "venv/bin/python");
+  EXPECT_EQ(given.entry.model, folder() / "src");
 }
 
 TEST_F(StepTest, C2_AModelOfTheCommandLineReplacesTheFilesScript) {

@@ -145,18 +145,25 @@ TEST_F(StepTest, V2_AnOutputFolderOrNoPath) {
                      [&] { read(head + "outputs: {p: {path: res}}\n"); });
 }
 
-TEST_F(StepTest, V2_PythonAndTablesAreNotThereYet) {
-  test::expect_error(ErrorCode::kUnsupported, "Python entry scripts are not supported yet", [&] {
-    read(job("task: {code: ./script, entry_script: iris.py, model: model.onnx}\n"));
+TEST_F(StepTest, V2_APythonTaskHasItsModelBesideIt) {
+  write("script/iris.py", "def run(mini_batch): return mini_batch\n");
+  const Step step = read(job("task: {code: ./script, entry_script: iris.py, model: model.onnx}\n"));
+  EXPECT_EQ(step.entry.kind, EntrySpec::Kind::kScript);
+  EXPECT_EQ(step.entry.path, folder() / "script/iris.py");
+  EXPECT_EQ(step.entry.source_directory, folder() / "script");
+  EXPECT_EQ(step.entry.model, folder() / "model.onnx");
+  test::expect_error(ErrorCode::kInvalidArgument, "nowhere.onnx' does not exist", [&] {
+    read(job("task: {code: ./script, entry_script: iris.py, model: nowhere.onnx}\n"));
   });
-  test::expect_error(ErrorCode::kUnsupported, "tabular data is not supported yet", [&] {
-    read(
-        "type: parallel\ninputs: {t: {type: mltable, path: ./t}}\ninput_data: ${{inputs.t}}\n"
-        "output: o\ntask: {model: model.onnx}\n");
-  });
-  // Something invalid beside it decides the code.
-  test::expect_error(ErrorCode::kInvalidArgument, "Python entry scripts",
-                     [&] { read(job("task: {entry_script: iris.py}\nlogging_level: LOUD\n")); });
+}
+
+TEST_F(StepTest, V2_AnMltableIsATable_AndPartitionKeysWinOverASize) {
+  const Step step = read(
+      "type: parallel\ninputs: {t: {type: mltable, path: ./t}}\ninput_data: ${{inputs.t}}\n"
+      "output: o\ntask: {model: model.onnx}\nmini_batch_size: 1KB\npartition_keys: [a]\n");
+  EXPECT_EQ(step.input_kind, InputKind::kTabular);
+  EXPECT_EQ(step.partition_keys, std::vector<std::string>{"a"});
+  EXPECT_NE(step.notes.back().find("partition_keys decides"), std::string::npos);
 }
 
 TEST_F(StepTest, V2_InputDataIsNeededAmongSeveralInputs) {

@@ -56,7 +56,7 @@ TEST(MiniBatch, ComesBackFromItsDescription) {
 
 TEST(MiniBatch, ADescriptionIsCompact) {
   EXPECT_EQ(serialize(files({"/photos/1.png"})).size(),
-            4 + 1 + std::string("/photos/1.png").size());
+            5 + 1 + std::string("/photos/1.png").size());
 }
 
 TEST(MiniBatch, AShortenedDescriptionIsRefused) {
@@ -93,9 +93,10 @@ TEST(MiniBatch, AFalseDescriptionTakesNoMemory) {
   using namespace std::string_literals;
   const std::string huge = "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x7F"s;  // 2^63 - 1
   for (const std::string& bytes :
-       {"\0\0\0"s + huge, "\0\0\0"s + huge + "\1a", "\0\0\0\1"s + huge + "a",
-        "\0\0\1"s + huge + "a", "\0\0\2"s, "\0\0\0\1\0"s, "\0\0\1\0\0\1"s, "\0\0\0\1\1\0"s,
-        "\x80\0\0\0\0"s, huge + "\x80\1", "\0\0\1\1a"s + huge + "\1"}) {
+       {"\0\0"s + huge, "\0\0\0\0"s + huge, "\0\0\0\0"s + huge + "\1a", "\0\0\0\0\1"s + huge + "a",
+        "\0\0\0\1"s + huge + "a", "\0\0\0\3"s, "\0\0\0\0\1\0"s, "\0\0\0\1\0\0\1"s,
+        "\0\0\0\0\1\1\0"s, "\x80\0\0\0\0\0"s, huge + "\x80\1", "\0\0\0\1\1a"s + huge + "\1",
+        "\0\0\0\2\0,\1\0\0\0\0"s + huge, "\0\0\0\2\0,\1\0\0\0\0\0"s}) {
     expect_error(ErrorCode::kInvalidArgument,
                  "a mini-batch description is damaged: ", [&] { parse(bytes); });
   }

@@ -201,7 +201,7 @@ TEST_F(Partition, AnUnreadableFolderIsAnError) {
 TEST_F(Partition, D1_ImageFilesAndRecordFilesAreNotMixed) {
   const std::string photo = write("p/1.png");
   const std::string records = test::write_records(at("p.idx"), 2);
-  expect_error(ErrorCode::kInvalidArgument, at("p") + " holds image files, " + records + " records",
+  expect_error(ErrorCode::kInvalidArgument, at("p") + " holds files, " + records + " records",
                {at("p"), records});
   expect_error(ErrorCode::kInvalidArgument, "of one kind", {records, photo});
   const std::string list = write("list", photo + "\n" + records + "\n");

@@ -8,6 +8,7 @@
 
 #include "support.hpp"
 #include "support/onnx_builder.hpp"
+#include "support/op_test.hpp"
 
 namespace prs::entry {
 namespace {
@@ -97,6 +98,37 @@ TEST_F(Model, RecordsAreNamedByFileAndNumber) {
       EXPECT_EQ(lines[i], fmt::format("digits.idx#{}: {}", i + 3, expected[i + 3]));
     }
   }
+}
+
+/// One mini-batch of all rows of a file with that text.
+dataset::MiniBatch table(const fs::path& file, std::string_view text) {
+  test::write_file(file, text);
+  dataset::Partitioner partitioner({file.string()}, {config::MiniBatchSize::Unit::kRows, 1000});
+  return partitioner.next().value();
+}
+
+TEST_F(Model, RowsOfATableAreScoredByTheirColumns) {
+  // y = [a - b, b - a]: the class is the larger column's.
+  test::ModelBuilder model(8, 17);
+  model.input("x", DType::kFloat32, {"N", 2});
+  model.initializer("w", test::tensor<float>({2, 2}, {1, -1, -1, 1}));
+  model.node("MatMul", {"x", "w"}, {"y"});
+  model.output("y", DType::kFloat32, {"N", 2});
+  step_.entry.path = model.write(at("compare.onnx"));
+  const fs::path file = at("rows.csv");
+  step_.inputs = {file.string()};
+  const auto batch = table(file, "name,a,b\nx,1,2\ny,3.5,2\nz,0,1\n");
+  check_entry(step_);
+  EXPECT_EQ(started()->run(batch).text, "rows.csv#0: 1\nrows.csv#1: 0\nrows.csv#2: 1\n");
+  step_.model_options = {{"columns", "b, a"}, {"batch", "2"}};
+  EXPECT_EQ(started()->run(batch).text, "rows.csv#0: 0\nrows.csv#1: 1\nrows.csv#2: 0\n");
+  const auto expect_failed = [&](const std::string& columns, const std::string& message) {
+    step_.model_options = {{"columns", columns}};
+    test::expect_error(ErrorCode::kInvalidArgument, message, [&] { started()->run(batch); });
+  };
+  expect_failed("a,c", "there is no column 'c'; the columns are name (string), a (float64), b");
+  expect_failed("a,name", "column 'name' holds no numbers");
+  expect_failed("a", "the model takes 2 values a row, 1 columns are chosen");
 }
 
 TEST_F(Model, BatchesChangeNothing) {

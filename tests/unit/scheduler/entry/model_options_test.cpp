@@ -79,7 +79,7 @@ TEST(ModelOptions, C1_ErrorsNameKeyValueAndRange) {
   refused("max_pixels", "9z", "is no whole number");
   refused("mena", "0",
           "model_options: unknown key 'mena'; known are batch, channel_order, channels, "
-          "class_names, invert, "
+          "class_names, columns, invert, "
           "layout, max_pixels, mean, output, resize, scale, std, threads");
 }
 

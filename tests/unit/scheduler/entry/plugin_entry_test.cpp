@@ -19,7 +19,7 @@ TEST_F(Plugin, TheExampleGivesARowForEachFile) {
   test::write_file(at("a.bin"), "12345");
   test::write_file(at("p/b.bin"), "");
   const auto entry = started();
-  EXPECT_NE(entry->describe().find("file_sizes.so, ABI version 1"), std::string::npos);
+  EXPECT_NE(entry->describe().find("file_sizes.so, ABI version 2"), std::string::npos);
   const Rows rows = entry->run(test::files({at("a.bin"), at("gone.bin"), at("p/b.bin")}));
   EXPECT_EQ(rows.text, "a.bin 5\nb.bin 0\n");
   EXPECT_EQ(rows.count, 2);
@@ -31,6 +31,17 @@ TEST_F(Plugin, TheExampleGivesARowForEachFile) {
                      [&] { entry->run(test::records(at("d.idx"), 0, 3)); });
   entry->shutdown();
   EXPECT_EQ(test::read_file(at("file_sizes-process003.txt")), "3 files\n");
+}
+
+TEST_F(Plugin, TheExampleForTablesGetsColumns) {
+  use("row_sums");
+  const auto entry = started();
+  dataset::Partitioner partitioner({PRS_EXAMPLES "/plugin/measurements.csv"},
+                                   {config::MiniBatchSize::Unit::kRows, 3});
+  EXPECT_EQ(entry->run(partitioner.next().value()).text, "0: 42\n1: 21.5\n2: 27.25\n");
+  EXPECT_EQ(entry->run(partitioner.next().value()).text, "3: 46\n");
+  test::expect_error(ErrorCode::kInvalidArgument, "the inputs are no tables",
+                     [&] { entry->run(test::files({"/x.png"})); });
 }
 
 TEST_F(Plugin, E11_GetsArgumentsAndSurroundings) {
@@ -110,7 +121,7 @@ TEST_F(Plugin, E1_WithoutTheSymbolIsRefusedWithTheNamesItDoesDefine) {
 TEST_F(Plugin, OfAnotherAbiVersionIsRefused) {
   use("abi");
   test::expect_error(ErrorCode::kInvalidArgument,
-                     "abi.so: built for ABI version 7, this prs-gpu has version 1; build it again",
+                     "abi.so: built for ABI version 7, this prs-gpu has version 2; build it again",
                      [&] { load(); });
 }
 

@@ -61,7 +61,13 @@ class EntryTest : public testing::Test {
  protected:
   std::filesystem::path at(const std::string& name) const { return dir_.path() / name; }
   entry::Context context() const {
-    return {dir_.path(), dir_.path() / "logs", "process003", "run-7", 2};
+    return {.output_folder = dir_.path(),
+            .log_folder = dir_.path() / "logs",
+            .logs = {},
+            .work_folder = {},
+            .agent_name = "process003",
+            .run_id = "run-7",
+            .node_id = 2};
   }
   void use(config::EntrySpec::Kind kind, const std::filesystem::path& path,
            std::vector<std::string> arguments = {}) {
