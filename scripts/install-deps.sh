@@ -70,16 +70,16 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 log=$work/log
-install() {
+apt_install() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1
 }
-update() { "${as_root[@]}" apt-get update -qq >"$log" 2>&1; }
+apt_update() { "${as_root[@]}" apt-get update -qq >"$log" 2>&1; }
 # The lists of a new machine are missing, those of an old one name packages that are gone: they are
 # read anew only when the first try fails.
 if [[ ${#missing[@]} -gt 0 ]]; then
   echo "Installing: ${missing[*]}"
-  if ! install && ! { update && install; }; then
+  if ! apt_install && ! { apt_update && apt_install; }; then
     tail -n 20 "$log" >&2
     echo "install-deps.sh: apt-get failed" >&2
     exit 1
