@@ -9,6 +9,7 @@
 
 #include "dataset/column_builder.hpp"
 #include "dataset/duckdb.hpp"
+#include "dataset/identity.hpp"
 #include "dataset/record_scanner.hpp"
 #include "support.hpp"
 #include "support/expect_error.hpp"
