@@ -31,9 +31,9 @@ void hash_file(const fs::path& path, bool by_content, Sha256& hash) {
 
 /// How the tables of an input are read; of texts also the size, so that none runs into the next.
 std::string description(const TableFormat& format, bool given) {
-  return fmt::format("table {} {} {} {} {} {} {} {} {}\n", given,
-                     static_cast<int>(format.kind), static_cast<int>(format.delimiter),
-                     format.header, static_cast<int>(format.encoding), format.empty_as_string,
+  return fmt::format("table {} {} {} {} {} {} {} {} {}\n", given, static_cast<int>(format.kind),
+                     static_cast<int>(format.delimiter), format.header,
+                     static_cast<int>(format.encoding), format.empty_as_string,
                      format.include_path_column, format.partition_format.size(),
                      format.partition_format);
 }

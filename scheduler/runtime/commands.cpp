@@ -93,10 +93,10 @@ void Orchestrator::carry_out(const job::SendMiniBatch& command) {
   message.mutable_run()->set_description(sent.description);
   send(worker, message);
   if (logs_.writes(logs::Level::kDebug)) {
-    logs_.master(fmt::format("mini-batch {} try {}: {} items sent to {}", sent.mini_batch,
-                             sent.attempt, dataset::parse(sent.description).items(),
-                             worker.report.process),
-                 logs::Level::kDebug);
+    logs_.master(
+        fmt::format("mini-batch {} try {}: {} items sent to {}", sent.mini_batch, sent.attempt,
+                    dataset::parse(sent.description).items(), worker.report.process),
+        logs::Level::kDebug);
   }
   if (worker.sent.empty()) worker.front_since = Clock::now();
   worker.sent.push_back(std::move(sent));

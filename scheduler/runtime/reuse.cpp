@@ -94,7 +94,7 @@ std::optional<std::string> reuse_result(const config::Step& step, const std::str
   } catch (const Error&) {
     return std::nullopt;
   }
-  const std::string inputs = 
+  const std::string inputs =
       dataset::input_identity(dataset::input_spec(step), step.reuse_by_content);
   try {
     earlier = store::History().find_completed(step_identity(settings, inputs));
