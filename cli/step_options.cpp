@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "dataset/dataset.hpp"
 #include "errors.hpp"
 
 namespace prs::cli {
@@ -160,7 +161,9 @@ config::Step build_step(const StepOptions& options) {
     const auto [key, value] = split_assignment(assignment);
     builder.set(key, value, "--set");
   }
-  return builder.build();
+  config::Step step = builder.build();
+  dataset::settle_mini_batch_size(step);
+  return step;
 }
 
 void override_limits(config::Step& step, const std::vector<std::string>& assignments) {

@@ -126,6 +126,7 @@ std::string show_mini_batch_size(const MiniBatchSize& size) {
     case MiniBatchSize::Unit::kBytes:
       break;
   }
+  if (size.value % 1024 != 0) return std::to_string(size.value);
   const std::int64_t kib = size.value >> 10;
   if (kib % (1 << 20) == 0) return fmt::format("{}gb", kib >> 20);
   if (kib % (1 << 10) == 0) return fmt::format("{}mb", kib >> 10);

@@ -75,6 +75,10 @@ InputSpec input_spec(const config::Step& step);
 /// Whether the inputs say by name or kind that they are tables. Looks at no data.
 bool names_tables(const InputSpec& spec);
 
+/// Gives the mini_batch_size of a step with tables its meaning there, in the settings' table too: a
+/// number without a unit is bytes (D3), and 1 MB when nobody chose it (D4).
+void settle_mini_batch_size(config::Step& step);
+
 class Partitioner {
  public:
   /// The inputs are of one kind (D1): files, record files, or tables. Which one (`kind` is kAuto):

@@ -12,6 +12,7 @@
 #include <prs/image.hpp>
 
 #include "config/text.hpp"
+#include "config/values.hpp"
 #include "dataset/mltable.hpp"
 #include "output/file_io.hpp"
 
@@ -221,6 +222,18 @@ bool names_tables(const InputSpec& spec) {
   return std::any_of(spec.inputs.begin(), spec.inputs.end(), [](const std::string& input) {
     return (table_format_of(input) && !is_folder(input)) || mltable_of(input);
   });
+}
+
+void settle_mini_batch_size(config::Step& step) {
+  config::MiniBatchSize& size = step.mini_batch_size;
+  if (size.unit != config::MiniBatchSize::Unit::kItems || !names_tables(input_spec(step))) return;
+  size.unit = config::MiniBatchSize::Unit::kBytes;
+  if (!size.given) size.value = kDefaultTableBytes;
+  for (config::SettingOrigin& origin : step.origins) {
+    if (origin.key != "mini_batch_size") continue;
+    origin.value = config::show_mini_batch_size(size);
+    origin.unit = "bytes";
+  }
 }
 
 std::optional<TableFormat> table_format_of(const fs::path& path) {

@@ -38,6 +38,9 @@ struct Input {
 /// matches nothing, or of another kind than the others (D1).
 std::vector<Input> resolve_inputs(const InputSpec& spec);
 
+/// D4: of a mini-batch of rows when nobody chose a size.
+inline constexpr std::int64_t kDefaultTableBytes = std::int64_t{1} << 20;
+
 /// How a table with this name is read, by its extension: .csv, .tsv, .jsonl, .ndjson, each also
 /// with .gz, and .parquet. Nothing for another name.
 std::optional<TableFormat> table_format_of(const std::filesystem::path& path);

@@ -25,7 +25,7 @@ namespace {
 using Unit = config::MiniBatchSize::Unit;
 
 /// D4: for tables nobody's choice is 1 MB.
-constexpr config::MiniBatchSize kDefaultTableSize{Unit::kBytes, std::int64_t{1} << 20, false};
+constexpr config::MiniBatchSize kDefaultTableSize{Unit::kBytes, kDefaultTableBytes, false};
 /// Rows are grouped by value in pieces of this size.
 constexpr config::MiniBatchSize kGroupingSize = kDefaultTableSize;
 constexpr config::MiniBatchSize kWholeFile{Unit::kBytes, std::numeric_limits<std::int64_t>::max()};

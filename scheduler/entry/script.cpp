@@ -147,7 +147,9 @@ const char* level_text(config::LoggingLevel level) {
 
 std::string size_text(const config::MiniBatchSize& size) {
   using Unit = config::MiniBatchSize::Unit;
-  if (size.unit == Unit::kBytes) return fmt::format("{}KB", size.value / 1024);
+  if (size.unit == Unit::kBytes && size.value % 1024 == 0) {
+    return fmt::format("{}KB", size.value / 1024);
+  }
   return fmt::format("{}{}", size.unit == Unit::kRows ? "rows:" : "", size.value);
 }
 

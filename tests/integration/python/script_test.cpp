@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <ostream>
 
 namespace prs::test {
 
@@ -94,6 +95,8 @@ struct Returned {
   std::vector<std::string> options;
   const char* rows;
 };
+
+void PrintTo(const Returned& returned, std::ostream* out) { *out << returned.name; }
 
 class ScriptReturns : public ScriptTest, public ::testing::WithParamInterface<Returned> {};
 

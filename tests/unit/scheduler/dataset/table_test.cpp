@@ -154,6 +154,28 @@ TEST_F(Tables, JsonLinesHaveTypesOfTheirOwn) {
   expect_error("t.jsonl#0: no JSON object", "[1]\n", "t.jsonl");
 }
 
+TEST(TableSize, D3_D4_AStepTellsWhatItsSizeMeans) {
+  config::Step step;
+  step.inputs = {"rows.csv"};
+  step.origins = {{"mini_batch_size", "10", "items", "default"}};
+  step.mini_batch_size.given = false;
+  settle_mini_batch_size(step);
+  EXPECT_EQ(step.mini_batch_size.unit, config::MiniBatchSize::Unit::kBytes);
+  EXPECT_EQ(step.mini_batch_size.value, 1 << 20);
+  EXPECT_EQ(step.origins[0].value, "1mb");
+  EXPECT_EQ(step.origins[0].unit, "bytes");
+
+  step.mini_batch_size = {config::MiniBatchSize::Unit::kItems, 1500};
+  settle_mini_batch_size(step);
+  EXPECT_EQ(step.mini_batch_size.value, 1500);
+  EXPECT_EQ(step.origins[0].value, "1500");
+
+  step.inputs = {"photos"};
+  step.mini_batch_size = {config::MiniBatchSize::Unit::kItems, 20};
+  settle_mini_batch_size(step);
+  EXPECT_EQ(step.mini_batch_size.unit, config::MiniBatchSize::Unit::kItems);
+}
+
 TEST_F(Tables, D3_D5_PiecesEndWithRecordsAndNeverSpanFiles) {
   std::string text = "id,note\n";
   for (int i = 0; i < 1000; ++i) text += fmt::format("{},\"line\n{}\"\n", i, i);
