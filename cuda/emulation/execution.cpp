@@ -246,55 +246,52 @@ class Multiprocessor {
     return progressed;
   }
 
-  /// Lets the threads pass the barrier that all of them wait at; false when all are done.
+  /// Lets the threads pass the barrier that all of them wait at; false when all are done. Anything
+  /// else is a divergence.
   bool release() {
-    std::size_t waiting = count_;
-    std::size_t other = count_;
-    for (std::size_t i = 0; i < count_; ++i) {
-      const Thread& thread = *threads_[i];
-      const bool at_barrier = thread.state == State::kAtBarrier;
-      const bool joins =
-          at_barrier && (waiting == count_ || (thread.where.line == threads_[waiting]->where.line &&
-                                               thread.where.file == threads_[waiting]->where.file));
-      if (joins && waiting == count_) waiting = i;
-      if (!joins) other = i;
-    }
-    if (other == count_) {
-      next_interval();
-      for (std::size_t i = 0; i < count_; ++i) threads_[i]->state = State::kReady;
-      return true;
-    }
-    if (waiting < count_ || threads_[other]->state != State::kDone) report_divergence(other);
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (threads_[i]->state != State::kDone) report_divergence(i);
-    }
-    return false;
+    const Thread& first = *threads_[0];
+    bool together = true;
+    for (std::size_t i = 0; i < count_; ++i)
+      together = together && stands_with(*threads_[i], first);
+    if (!together || first.state == State::kAtCollective) report_divergence();
+    if (first.state == State::kDone) return false;
+    next_interval();
+    for (std::size_t i = 0; i < count_; ++i) threads_[i]->state = State::kReady;
+    return true;
   }
 
-  /// Nobody can go on: tells of a thread that waits, and of one that does not come.
-  [[noreturn]] void report_divergence(std::size_t other) {
-    std::size_t waits = other;
+  static bool stands_with(const Thread& a, const Thread& b) {
+    return a.state == b.state && (a.state == State::kDone ||
+                                  (a.where.line == b.where.line && a.where.file == b.where.file));
+  }
+
+  /// Nobody can go on: tells of a thread that waits, and of one that it waits for in vain.
+  [[noreturn]] void report_divergence() {
     for (std::size_t i = 0; i < count_; ++i) {
-      if (i != other && threads_[i]->state != State::kDone) waits = i;
+      const Thread& waiting = *threads_[i];
+      const std::size_t warp = i / kWarpSize * kWarpSize;
+      for (std::size_t j = 0; j < count_; ++j) {
+        const bool awaited = waiting.state == State::kAtBarrier ||
+                             (waiting.state == State::kAtCollective && j >= warp &&
+                              j < warp + kWarpSize && (waiting.mask >> (j - warp) & 1u) != 0);
+        if (awaited && !stands_with(*threads_[j], waiting)) fail_divergent(i, *threads_[j]);
+      }
     }
-    current_ = waits;
-    const Thread& thread = *threads_[other];
-    std::string does;
-    switch (thread.state) {
-      case State::kDone:
-        does = "has returned";
-        break;
-      case State::kAtBarrier:
-        does = "waits at the barrier of " + text(thread.where);
-        break;
-      default:
-        does = "waits in " + std::string(thread.what) + " at " + text(thread.where);
+    fail("the block is stuck [this is a bug]");
+  }
+
+  [[noreturn]] void fail_divergent(std::size_t waiting, const Thread& other) {
+    current_ = waiting;
+    std::string does = "has returned";
+    if (other.state == State::kAtBarrier) does = "waits at the barrier of " + text(other.where);
+    if (other.state == State::kAtCollective) {
+      does = "waits in " + std::string(other.what) + " at " + text(other.where);
     }
-    const bool barrier = threads_[waits]->state == State::kAtBarrier;
-    fail((barrier ? "divergent barrier: it waits for the block"
-                  : "divergent " + std::string(threads_[waits]->what) +
-                        ": it waits for lanes of its warp") +
-         ", but thread " + text(thread.indices.thread) + " " + does);
+    const bool barrier = current().state == State::kAtBarrier;
+    fail((barrier
+              ? std::string("divergent barrier: it waits for the block")
+              : "divergent " + std::string(current().what) + ": it waits for lanes of its warp") +
+         ", but thread " + text(other.indices.thread) + " " + does);
   }
 
   void require_agreement(const Thread& self, const Thread& other, std::size_t index) {
