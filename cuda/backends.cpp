@@ -4,7 +4,6 @@
 #include "backend.hpp"
 #include "backend/cuda_backend.hpp"
 #include "check.hpp"
-#include "probe.hpp"
 
 namespace prs {
 namespace {
@@ -47,8 +46,11 @@ int device_index(std::string_view device) {
 std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device == "cpu") return cpu::make_backend();
   if (device == "auto") {
-    if (cuda::probe_devices().devices.empty()) return cpu::make_backend();
-    return std::make_unique<AutoBackend>(cuda::make_backend(cuda::open_device(0)));
+    try {
+      return std::make_unique<AutoBackend>(cuda::make_backend(cuda::open_device(0)));
+    } catch (const Error&) {
+      return cpu::make_backend();  // Why there is no GPU, gpu_status() tells.
+    }
   }
   const int index = device_index(device);
   if (index < 0) fail_argument("device '{}'; expected auto, cpu, cuda or cuda:N", device);

@@ -38,8 +38,8 @@ std::vector<InputBinding> bindings_of(const Graph& graph, const std::vector<Tens
   return bindings;
 }
 
-/// The one output of a kind as the operator's call would be in f32: some samples use other types,
-/// which the GPU refuses; no operator may be refused in all of its samples.
+/// Some samples use element types that the GPU refuses; no operator may be refused in all of its
+/// samples.
 TEST(CudaModels, EveryOperatorRunsInASample) {
   std::set<std::string> operators;
   for (const OpDef& def : op_table()) operators.insert(std::string(def.name));
@@ -55,8 +55,14 @@ TEST(CudaModels, EveryOperatorRunsInASample) {
     std::vector<Tensor> first;
     for (const auto& schedule : test::kSchedules) {
       const auto backend = cuda::make_backend(cuda::emulated::make_runtime(schedule));
+      // Nothing folded, so that every operator runs; unless a shape hangs on what is folded.
       Graph inferred = graph;
-      infer_and_fold(inferred, bindings_of(graph, inputs), 0);
+      try {
+        infer_and_fold(inferred, bindings_of(graph, inputs), 0);
+      } catch (const Error&) {
+        inferred = graph;
+        infer_and_fold(inferred, bindings_of(graph, inputs), kFoldLimit);
+      }
       std::unique_ptr<Executable> executable;
       try {
         executable = backend->compile(inferred, {});
@@ -121,7 +127,7 @@ TEST(CudaBackend, AllocatesNothingInTheSteadyState) {
     const auto backend = cuda::make_backend(runtime);
     const auto bytes = test::sample_models();
     const auto sample = std::find_if(bytes.begin(), bytes.end(),
-                                     [](const auto& model) { return model.first == "Conv"; });
+                                     [](const auto& model) { return model.first == "convnet"; });
     ASSERT_NE(sample, bytes.end());
     const Graph graph = onnx::import_bytes(sample->second, sample->first, {}).graph;
     std::mt19937_64 random(1);
