@@ -50,6 +50,32 @@ PRS_DEVICE float apply(const Epilogue& epilogue, float x) {
   return x;
 }
 
+/// Of several values of a thread. The choice stands outside of the loops, which are unrolled:
+/// inside, all functions would be there once a value.
+template <int kCount>
+PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kCount]) {
+  const auto each = [&](Function function) {
+    const Epilogue fixed = {function, epilogue.alpha, epilogue.beta};
+    for (int i = 0; i < kCount; ++i) values[i] = apply(fixed, values[i]);
+  };
+  switch (epilogue.function) {
+    case Function::kNone:
+      return;
+    case Function::kRelu:
+      return each(Function::kRelu);
+    case Function::kLeakyRelu:
+      return each(Function::kLeakyRelu);
+    case Function::kClip:
+      return each(Function::kClip);
+    case Function::kSigmoid:
+      return each(Function::kSigmoid);
+    case Function::kTanh:
+      return each(Function::kTanh);
+    case Function::kNegate:
+      return each(Function::kNegate);
+  }
+}
+
 PRS_DEVICE float infinity() { return bits_float(0x7F800000u); }
 
 /// NaN wins.

@@ -47,11 +47,10 @@ PRS_DEVICE float input_at(const ConvArgs& args, const WindowStart& start, const 
                 : 0.0F;
 }
 
-PRS_DEVICE void store_output(const ConvArgs& args, std::int64_t pixel, std::int64_t filter,
-                             float sum) {
-  if (args.bias != nullptr) sum += args.bias[filter];
+/// Where output `pixel` of a filter lies in y.
+PRS_DEVICE std::int64_t output_at(const ConvArgs& args, std::int64_t pixel, std::int64_t filter) {
   const std::int64_t plane = pixel / args.outputs * args.groups * args.filters + filter;
-  args.y[plane * args.outputs + pixel % args.outputs] = apply(args.epilogue, sum);
+  return plane * args.outputs + pixel % args.outputs;
 }
 
 template <typename X, int kFilters>
@@ -100,12 +99,19 @@ PRS_DEVICE void convolve(const ConvArgs& args, std::int64_t group) {
     }
     sync_threads();
   }
+  std::int64_t at[4];
+  for (int j = 0; j < 4; ++j) {
+    at[j] = output_at(args, pixel0 + column + j, group * args.filters + filter0 + row);
+  }
   for (int i = 0; i < kRows; ++i) {
+    if (filter0 + row + i >= args.filters) return;
+    if (args.bias != nullptr) {
+      const float bias = args.bias[group * args.filters + filter0 + row + i];
+      for (int j = 0; j < 4; ++j) sums[i][j] += bias;
+    }
+    apply_to_all(args.epilogue, sums[i]);
     for (int j = 0; j < 4; ++j) {
-      const std::int64_t filter = filter0 + row + i;
-      const std::int64_t pixel = pixel0 + column + j;
-      if (filter >= args.filters || pixel >= pixels) continue;
-      store_output(args, pixel, group * args.filters + filter, sums[i][j]);
+      if (pixel0 + column + j < pixels) args.y[at[j] + i * args.outputs] = sums[i][j];
     }
   }
 }
@@ -131,7 +137,8 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) conv_direct(ConvArgs args) {
     for (std::int64_t k = 0; k < args.k; ++k) {
       sum = fmaf(weights[k], input_at<X>(args, start, args.taps[k]), sum);
     }
-    store_output(args, image * args.outputs + position, filter, sum);
+    if (args.bias != nullptr) sum += args.bias[filter];
+    args.y[i] = apply(args.epilogue, sum);
   }
 }
 

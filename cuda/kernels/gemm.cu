@@ -77,15 +77,18 @@ PRS_DEVICE void multiply(const GemmArgs& args, std::int64_t entry) {
   }
   float* y = args.y + entry * args.m * args.n;
   for (int i = 0; i < 4; ++i) {
+    const std::int64_t at_m = m0 + row + i;
+    if (at_m >= args.m) return;
     for (int j = 0; j < 4; ++j) {
-      const std::int64_t at_m = m0 + row + i;
+      sums[i][j] *= args.alpha;
       const std::int64_t at_n = n0 + column + j;
-      if (at_m >= args.m || at_n >= args.n) continue;
-      float value = args.alpha * sums[i][j];
-      if (args.bias != nullptr) {
-        value += args.beta * args.bias[at_m * args.bias_row + at_n * args.bias_column];
-      }
-      y[at_m * args.n + at_n] = apply(args.epilogue, value);
+      if (args.bias == nullptr || at_n >= args.n) continue;
+      sums[i][j] += args.beta * args.bias[at_m * args.bias_row + at_n * args.bias_column];
+    }
+    apply_to_all(args.epilogue, sums[i]);
+    for (int j = 0; j < 4; ++j) {
+      const std::int64_t at_n = n0 + column + j;
+      if (at_n < args.n) y[at_m * args.n + at_n] = sums[i][j];
     }
   }
 }
