@@ -40,9 +40,9 @@ class Fiber {
   Body body_ = nullptr;
   void* argument_ = nullptr;
   // What AddressSanitizer wants to know of the stacks.
-  void* own_fake_stack_ = nullptr;
-  const void* caller_stack_ = nullptr;
-  std::size_t caller_stack_bytes_ = 0;
+  [[maybe_unused]] void* own_fake_stack_ = nullptr;
+  [[maybe_unused]] const void* caller_stack_ = nullptr;
+  [[maybe_unused]] std::size_t caller_stack_bytes_ = 0;
 #ifndef __x86_64__
   void* contexts_ = nullptr;  ///< Two ucontext_t: own, caller's.
 #endif
