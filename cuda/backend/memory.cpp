@@ -16,10 +16,21 @@ void MemoryPool::free(void* memory) noexcept {
   kind_ == Kind::kDevice ? runtime_->free(memory) : runtime_->free_host(memory);
 }
 
-void* MemoryPool::take(std::int64_t bytes) {
+namespace {
+
+/// Sizes between two powers of two come in steps of an eighth, so that little is wasted and blocks
+/// still fit other requests.
+std::int64_t block_size(std::int64_t bytes) {
   constexpr std::uint64_t kSmallest = 512;
-  const auto size = static_cast<std::int64_t>(
-      std::bit_ceil(std::max(static_cast<std::uint64_t>(bytes), kSmallest)));
+  const auto wanted = static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 1));
+  const std::uint64_t step = std::max(kSmallest, std::bit_ceil(wanted) / 8);
+  return static_cast<std::int64_t>((wanted + step - 1) / step * step);
+}
+
+}  // namespace
+
+void* MemoryPool::take(std::int64_t bytes) {
+  const std::int64_t size = block_size(bytes);
   const std::lock_guard lock(mutex_);
   const auto found = unused_.lower_bound(size);
   // A block of twice the size is still put to use; a larger one is kept for larger requests.

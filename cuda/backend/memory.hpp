@@ -2,16 +2,18 @@
 // driver for nothing.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "runtime.hpp"
 
 namespace prs::cuda {
 
-/// Thread-safe. Blocks hold a power of two of bytes (at least 512) and serve any request that fits.
+/// Thread-safe. A block serves any request that fills at least half of it.
 class MemoryPool {
  public:
   enum class Kind { kDevice, kPinned };
