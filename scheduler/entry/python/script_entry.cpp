@@ -120,7 +120,10 @@ class ScriptEntry : public Entry {
     start_interpreter(python.string());
     call([&] {
       // Last: what the user has installed comes before our stand-ins.
-      py::module_::import("sys").attr("path").attr("append")(text(setup.modules.string()));
+      const py::object path = py::module_::import("sys").attr("path");
+      for (const fs::path& folder : {setup.packages, setup.modules}) {
+        path.attr("append")(text(folder.string()));
+      }
       const py::module_ module = py::module_::import("prs_gpu_host");
       host_ = module.attr("Host")(settings(setup, python));
       host_.attr("load")();
