@@ -224,15 +224,15 @@ int run(const RunCommand& command) {
     return kExitDone;
   }
   const config::Step step = build_step(command.step);
-  if (command.debug || command.debugpy_port != 0) {
-    const dataset::MiniBatch mini_batch = runtime::first_mini_batch(step);
-    run_alone(step, mini_batch, new_run_id(step.name), command.debugpy_port);
-  }
   if (command.dry_run) {
     const runtime::Plan plan = runtime::plan_step(step);
     fmt::print("{}", command.format == "json" ? runtime::plan_json(step, plan)
                                               : runtime::plan_text(step, plan));
     return kExitDone;
+  }
+  if (command.debug || command.debugpy_port != 0) {
+    const dataset::MiniBatch mini_batch = runtime::first_mini_batch(step);
+    run_alone(step, mini_batch, new_run_id(step.name), command.debugpy_port);
   }
   if (!step.resume_from.empty()) return resume_from(step, command.quiet);
   std::string settings;
