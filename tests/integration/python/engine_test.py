@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -188,6 +189,17 @@ class EngineTest(unittest.TestCase):
             thread.join()
         for result in results:
             np.testing.assert_array_equal(result, expected)
+
+    def test_another_python_is_told(self):
+        shutil.copytree(Path(prs.__file__).parent, self.folder / "prs",
+                        ignore=shutil.ignore_patterns("__pycache__", "_engine.*"))
+        foreign = self.folder / "prs/_engine.cpython-39-x86_64-linux-gnu.so"
+        foreign.touch()
+        result = subprocess.run([sys.executable, "-B", "-c", "import prs"], cwd=self.folder,
+                                capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("ImportError: prs was built for another Python", result.stderr)
+        self.assertIn(str(foreign), result.stderr)
 
     def test_the_stub_describes_what_there_is(self):
         stub = ast.parse((Path(prs.__file__).parent / "__init__.pyi").read_text())

@@ -6,7 +6,20 @@
     scores, errors = engine.run_files(paths)     # decoded by prs-gpu's own readers
 """
 
-from prs._engine import Engine, __version__
+try:
+    from prs._engine import Engine, __version__
+except ModuleNotFoundError as error:
+    if error.name != "prs._engine":
+        raise
+    import glob
+    import os
+    import sys
+
+    built = glob.glob(os.path.join(os.path.dirname(__file__), "_engine.*"))
+    raise ImportError(
+        f"prs was built for another Python than {sys.executable} ({sys.version.split()[0]}): "
+        f"{', '.join(built) or 'no _engine is there'}; start the interpreter that it was built "
+        "with, or build prs-gpu for yours") from error
 from prs._errors import Error, FileScores, InvalidArgument, OutOfMemory
 
 __all__ = ["Engine", "Error", "FileScores", "InvalidArgument", "OutOfMemory", "__version__"]
