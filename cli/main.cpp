@@ -127,6 +127,7 @@ int parse_and_run(int argc, char** argv) {
   add_export_images(app, chosen);
   add_run(app, chosen);
   add_resume(app, chosen);
+  add_replay(app, chosen);
   add_status(app, chosen);
   add_runs(app, chosen);
   add_logs(app, chosen);

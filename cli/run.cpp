@@ -13,6 +13,7 @@
 #include "commands.hpp"
 #include "errors.hpp"
 #include "job_display.hpp"
+#include "runtime/foreground.hpp"
 #include "runtime/job_folder.hpp"
 #include "runtime/orchestrator.hpp"
 #include "runtime/plan.hpp"
@@ -34,6 +35,7 @@ Examples:
   prs-gpu run step.yml --set error_threshold=10 --workers 4
   prs-gpu run step.yml --dry-run            mini-batches, workers, GPUs, settings
   prs-gpu run --example > step.yml          a step file with every key explained
+  prs-gpu run step.yml --debug              one mini-batch at this terminal: pdb works
   prs-gpu resume out                        after a failure, Ctrl-C or a crash
 
 Exit codes: 0 completed, 3 completed with failures within the limits, 4 a limit was
@@ -65,6 +67,8 @@ struct RunCommand {
   bool dry_run = false;
   bool example = false;
   bool quiet = false;
+  bool debug = false;
+  int debugpy_port = 0;
   std::string format = "text";
 };
 
@@ -77,6 +81,8 @@ std::string new_run_id(const std::string& name) {
   std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &utc);
   return fmt::format("{}-{}-{:04x}", name, text, std::random_device()() & 0xFFFFU);
 }
+
+std::filesystem::path this_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
 
 store::RunRecord history_record(const config::Step& step, const std::string& run_id) {
   store::RunRecord record;
@@ -110,7 +116,7 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
   options.resume = resume;
   options.identify_inputs = !settings.empty();
   options.run_id = run_id;
-  options.program = std::filesystem::read_symlink("/proc/self/exe");
+  options.program = this_program();
   options.on_progress = [&](const monitor::JobStatus& status) {
     if (status.status == "running" || status.status == "stopping") display.show(status);
     record.mini_batches = status.mini_batches;
@@ -132,13 +138,13 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
   return outcome.exit_code;
 }
 
-store::JobRecord read_job(const std::filesystem::path& output) {
+store::JobRecord read_job(const std::filesystem::path& output, const std::string& verb) {
   const runtime::JobFolder folder(output);
   if (folder.has_job()) {
     const store::Journal journal(folder.store(), true);
     if (std::optional<store::JobRecord> record = journal.job()) return *record;
   }
-  fail(ErrorCode::kInvalidArgument, "{} holds no job to resume", output.string());
+  fail(ErrorCode::kInvalidArgument, "{} holds no job to {}", output.string(), verb);
 }
 
 /// Continues the job whose record this is. `adapt` changes what may be changed of its step.
@@ -159,7 +165,7 @@ int continue_job(const std::filesystem::path& output, const store::JobRecord& re
 
 int resume(const std::filesystem::path& output, const std::vector<std::string>& assignments,
            bool quiet) {
-  return continue_job(output, read_job(output), quiet,
+  return continue_job(output, read_job(output, "resume"), quiet,
                       [&](config::Step& step) { override_limits(step, assignments); });
 }
 
@@ -167,7 +173,7 @@ int resume(const std::filesystem::path& output, const std::vector<std::string>& 
 /// output folder; for any other the message says where it lies.
 int resume_from(const config::Step& step, bool quiet) {
   if (runtime::JobFolder(step.output).has_job()) {
-    const store::JobRecord record = read_job(step.output);
+    const store::JobRecord record = read_job(step.output, "resume");
     if (record.run_id == step.resume_from) {
       return continue_job(step.output, record, quiet,
                           [&](config::Step& earlier) { continue_with(step, earlier); });
@@ -185,6 +191,33 @@ int resume_from(const config::Step& step, bool quiet) {
       run->run_id, run->output, step.output.string(), run->output);
 }
 
+/// Becomes a worker with one mini-batch.
+[[noreturn]] void run_alone(const config::Step& step, const dataset::MiniBatch& mini_batch,
+                            const std::string& run_id, int debugpy_port) {
+  if (debugpy_port != 0 && step.entry.kind != config::EntrySpec::Kind::kScript) {
+    fail_usage("--debugpy: only a Python script (entry_script) can wait for its debugger");
+  }
+  for (const std::string& note : step.notes) fmt::print(stderr, "prs-gpu: note: {}\n", note);
+  fmt::print(stderr, "prs-gpu: mini-batch {} in the foreground: {} items, from {}\n", mini_batch.id,
+             mini_batch.items(), mini_batch.item_name(0));
+  runtime::run_in_foreground(step, mini_batch, {run_id, this_program(), debugpy_port});
+}
+
+struct ReplayCommand {
+  std::filesystem::path output;
+  std::int64_t mini_batch = 0;
+  int debugpy_port = 0;
+};
+
+int replay(const ReplayCommand& command) {
+  const store::JobRecord record = read_job(command.output, "replay");
+  config::Step step = config::step_from_json(record.step_json);
+  // The folder may have been moved since.
+  step.output = std::filesystem::absolute(command.output);
+  run_alone(step, runtime::recorded_mini_batch(step.output, command.mini_batch), record.run_id,
+            command.debugpy_port);
+}
+
 int run(const RunCommand& command) {
   if (command.example) {
     fmt::print("{}", config::example_step());
@@ -196,6 +229,10 @@ int run(const RunCommand& command) {
     fmt::print("{}", command.format == "json" ? runtime::plan_json(step, plan)
                                               : runtime::plan_text(step, plan));
     return kExitDone;
+  }
+  if (command.debug || command.debugpy_port != 0) {
+    const dataset::MiniBatch mini_batch = runtime::first_mini_batch(step);
+    run_alone(step, mini_batch, new_run_id(step.name), command.debugpy_port);
   }
   if (!step.resume_from.empty()) return resume_from(step, command.quiet);
   std::string settings;
@@ -209,6 +246,14 @@ int run(const RunCommand& command) {
   return run_to_the_end(step, new_run_id(step.name), false, settings, command.quiet);
 }
 
+void add_debugpy(CLI::App& command, int& port) {
+  command
+      .add_option("--debugpy", port,
+                  "in the foreground, a script waits for a debugger at 127.0.0.1:PORT (debugpy)")
+      ->type_name("PORT")
+      ->check(CLI::Range(1, 65535));
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, Command& chosen) {
@@ -220,6 +265,9 @@ void add_run(CLI::App& app, Command& chosen) {
       ->check(CLI::IsMember({"text", "json"}));
   command->add_flag("--example", options->example, "print a step file that explains itself");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
+  command->add_flag("--debug", options->debug,
+                    "one worker in the foreground, the first mini-batch, no timeout");
+  add_debugpy(*command, options->debugpy_port);
   command->footer(kRunExamples);
   command->callback([options, &chosen] {
     chosen = [options] { return with_job_exit_codes([&] { return run(*options); }); };
@@ -256,10 +304,38 @@ void add_resume(CLI::App& app, Command& chosen) {
   });
 }
 
+void add_replay(CLI::App& app, Command& chosen) {
+  CLI::App* command =
+      app.add_subcommand("replay", "Run one mini-batch of a job again, in the foreground");
+  auto options = std::make_shared<ReplayCommand>();
+  command->add_option("OUTPUT", options->output, "output folder of the job")->required();
+  command->add_option("--mini-batch", options->mini_batch, "its number, as the logs have it")
+      ->type_name("N")
+      ->required();
+  add_debugpy(*command, options->debugpy_port);
+  command->footer(
+      "\nThe inputs are those that the job recorded, the settings those it ran with; there is no\n"
+      "timeout, and stdin is yours, so that breakpoint() works. Rows go to standard output;\n"
+      "what the entry writes into its output folder goes to OUTPUT/debug. The job itself is not\n"
+      "changed. Exit codes: 0 run() returned, 1 it failed, 2 there is no such mini-batch.\n"
+      "\nExamples:\n"
+      "  prs-gpu replay out --mini-batch 17\n"
+      "  prs-gpu replay out --mini-batch 17 --debugpy 5678\n");
+  command->callback([options, &chosen] {
+    chosen = [options] { return with_job_exit_codes([&] { return replay(*options); }); };
+  });
+}
+
 void add_worker(CLI::App& app, Command& chosen) {
   CLI::App* command = app.add_subcommand("worker", "");
-  command->group("");  // Started by `run` alone.
-  command->callback([&chosen] { chosen = [] { return runtime::run_worker(); }; });
+  command->group("");  // Started by `run` and `replay` alone.
+  auto foreground = std::make_shared<bool>(false);
+  command->add_flag("--foreground", *foreground);
+  command->callback([foreground, &chosen] {
+    chosen = [foreground] {
+      return *foreground ? runtime::run_foreground_worker() : runtime::run_worker();
+    };
+  });
 }
 
 }  // namespace prs::cli

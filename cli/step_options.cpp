@@ -1,6 +1,7 @@
 #include "step_options.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "config/parameters.hpp"
 #include "dataset/dataset.hpp"
 #include "errors.hpp"
 
@@ -129,6 +131,11 @@ void add_step_options(CLI::App& command, StepOptions& options) {
       ->type_name("PATH");
   command.add_option("--set", options.assignments, "any setting: --set run_max_try=5")
       ->type_name("KEY=VALUE");
+  command
+      .add_option("--parameters", options.parameters,
+                  "settings of this run in a YAML or JSON file: mini_batch_size: 20")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
   for (const Flag& flag : kFlags) {
     command
         .add_option_function<std::string>(
@@ -153,6 +160,14 @@ void add_step_options(CLI::App& command, StepOptions& options) {
 config::Step build_step(const StepOptions& options) {
   config::StepBuilder builder;
   if (!options.file.empty()) builder.read_file(options.file);
+  std::vector<config::Parameter> parameters = config::parameters_of_environment(environ);
+  if (!options.parameters.empty()) {
+    for (config::Parameter& one : config::read_parameters(options.parameters)) {
+      // --input replaces the inputs, as it replaces those of the step file.
+      if (one.key != "inputs" || options.inputs.empty()) parameters.push_back(std::move(one));
+    }
+  }
+  for (const config::Parameter& one : parameters) builder.set(one.key, one.value, one.origin);
   for (const std::string& input : options.inputs) builder.add_input(input, "--input");
   for (const GivenSetting& setting : options.given) {
     builder.set(setting.key, setting.value, setting.origin);

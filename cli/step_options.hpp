@@ -21,16 +21,19 @@ struct GivenSetting {
 };
 
 struct StepOptions {
-  std::filesystem::path file;  ///< STEP.yml; may be empty.
+  std::filesystem::path file;        ///< STEP.yml; may be empty.
+  std::filesystem::path parameters;  ///< --parameters; may be empty.
   std::vector<std::string> inputs;
   std::vector<std::string> assignments;  ///< --set key=value
   std::vector<GivenSetting> given;
 };
 
-/// STEP.yml, --model, --input, --output, --set and the flags of the settings people change most.
+/// STEP.yml, --parameters, --model, --input, --output, --set and the flags of the settings people
+/// change most.
 void add_step_options(CLI::App& command, StepOptions& options);
 
-/// The checked step. Throws UsageError for a --set without "=", prs::Error for the rest.
+/// The checked step: the file, then PRS_PARAM_... of the environment, the parameters file, the
+/// command line. Throws UsageError for a --set without "=", prs::Error for the rest.
 config::Step build_step(const StepOptions& options);
 
 /// KEY=VALUE for a job that is resumed: limits, tries, timeouts, the number of workers and what is

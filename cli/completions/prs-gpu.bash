@@ -3,7 +3,7 @@ _prs_gpu() {
   local cur prev command="" word
   cur=${COMP_WORDS[COMP_CWORD]}
   prev=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="score evaluate inspect verify export-images run resume status runs logs metrics completion"
+  local commands="score evaluate inspect verify export-images run resume replay status runs logs metrics completion"
   local global="--help --version --log-level"
   local model="--model --device --threads --batch --model-output"
   local preprocessing="--scale --mean --std --invert --no-invert --layout --channel-order --channels --resize"
@@ -29,7 +29,7 @@ _prs_gpu() {
       [[ $command == metrics ]] && values="text json csv prometheus"
       [[ $command == score ]] && values="text csv jsonl"
       ;;
-    --threads | --batch | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name)
+    --threads | --batch | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name | --mini-batch | --debugpy)
       return
       ;;
     --data | --suite | --source-directory)
@@ -55,9 +55,10 @@ _prs_gpu() {
       options+=" --gpuless-workers --device --timeout --max-try --error-threshold --allowed-failed-count"
       options+=" --allowed-failed-percent --output-action --append-row-file-name --output-format --top-k --compat"
       options+=" --overwrite --ordered --strict-return-length --fail-on-empty --reuse-by-content --dry-run --format"
-      options+=" --example --quiet"
+      options+=" --example --quiet --parameters --debug --debugpy"
       ;;
     resume) options+=" --set --quiet" ;;
+    replay) options+=" --mini-batch --debugpy" ;;
     status) options+=" --format" ;;
     runs) options+=" --limit --format" ;;
     metrics) options+=" --format" ;;

@@ -189,13 +189,20 @@ std::string Bindings::expand(const std::string& text, bool of_job) const {
   std::string result;
   std::size_t position = 0;
   for (;;) {
-    const std::size_t begin = text.find("${{", position);
+    const std::size_t v2 = text.find("${{", position);
+    // Any other ${...} is the entry's own affair.
+    const std::size_t begin = std::min(v2, text.find("${side_inputs.", position));
     if (begin == std::string::npos) return result + text.substr(position);
-    const std::size_t end = text.find("}}", begin);
-    if (end == std::string::npos) refuse(in_quotes(text) + " has ${{ without }}");
+    const std::size_t braces = begin == v2 ? 2 : 1;
+    const std::size_t from = begin + 1 + braces;
+    const std::size_t end = text.find(std::string(braces, '}'), from);
+    if (end == std::string::npos) {
+      refuse(fmt::format("{} has ${} without {}", in_quotes(text), std::string(braces, '{'),
+                         std::string(braces, '}')));
+    }
     result += text.substr(position, begin - position);
-    result += evaluate(trim(std::string_view(text).substr(begin + 3, end - begin - 3)), of_job);
-    position = end + 2;
+    result += evaluate(trim(std::string_view(text).substr(from, end - from)), of_job);
+    position = end + braces;
   }
 }
 

@@ -1,5 +1,5 @@
 // v2's expressions: ${{inputs.x}}, ${{parent.inputs.x}}, ${{outputs.x}}, ${{parent.outputs.x}}, and
-// ${{side_inputs.x}} of our own.
+// ${{side_inputs.x}} of our own, in v1's steps also ${side_inputs.x}.
 #pragma once
 
 #include <filesystem>

@@ -135,8 +135,13 @@ class ListingWriter {
   std::string read_serialized(std::int64_t id) const;
 
  private:
+  friend MiniBatch read_listed(const std::filesystem::path& path, std::int64_t id);
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Mini-batch `id` of the listing at `path`, which is not changed: a job may be writing it. Throws
+/// io; invalid argument when it holds no such mini-batch, or is no listing.
+MiniBatch read_listed(const std::filesystem::path& path, std::int64_t id);
 
 }  // namespace prs::dataset

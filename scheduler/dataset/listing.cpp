@@ -70,15 +70,18 @@ struct ListingWriter::State {
     end = static_cast<std::int64_t>(kMagic.size());
   }
 
-  /// Finds the whole records of a file of this size and cuts what follows them.
-  void recover(std::int64_t size_bytes) {
+  /// Finds the whole records of a file of this size. With `cut` what follows them is cut off.
+  void recover(std::int64_t size_bytes, bool cut) {
     std::array<char, kMagic.size()> magic{};
     const auto held = std::min<std::int64_t>(size_bytes, static_cast<std::int64_t>(magic.size()));
     output::read_at(file, path, 0, magic.data(), held);
     if (!kMagic.starts_with({magic.data(), static_cast<std::size_t>(held)})) {
       fail(ErrorCode::kInvalidArgument, "not a listing of mini-batches");
     }
-    if (held < static_cast<std::int64_t>(kMagic.size())) return begin();
+    if (held < static_cast<std::int64_t>(kMagic.size())) {
+      if (cut) begin();
+      return;
+    }
     end = held;
     std::string bytes;
     while (!finished && read_record(size_bytes, bytes)) {
@@ -87,7 +90,7 @@ struct ListingWriter::State {
       offsets.push_back(end);
       end += kHeaderBytes + static_cast<std::int64_t>(bytes.size());
     }
-    if (!finished && end < size_bytes) output::truncate(file, path, end);
+    if (cut && !finished && end < size_bytes) output::truncate(file, path, end);
   }
 
   /// Reads the record at `end` into `bytes`, or sees that the listing is complete. False when no
@@ -114,6 +117,20 @@ struct ListingWriter::State {
 
   std::int64_t size() const { return static_cast<std::int64_t>(offsets.size()); }
 
+  /// The serialized mini-batch `id`, which is in [0, size()).
+  std::string read(std::int64_t id) const {
+    const std::int64_t begin = offsets[static_cast<std::size_t>(id)];
+    const std::int64_t next = id + 1 < size() ? offsets[static_cast<std::size_t>(id + 1)] : end;
+    std::string record(static_cast<std::size_t>(next - begin), '\0');
+    output::read_at(file, path, begin, record.data(), next - begin);
+    const std::uint32_t crc = load_u32(record.data() + 4);
+    record.erase(0, kHeaderBytes);
+    if (output::crc32c(record) != crc) {
+      fail(ErrorCode::kIo, fmt::format("mini-batch {} is damaged on the disk", id));
+    }
+    return record;
+  }
+
   MiniBatch check(std::string_view bytes, std::int64_t id) const {
     MiniBatch batch = parse(bytes);
     if (batch.id != id) {
@@ -131,7 +148,7 @@ ListingWriter::ListingWriter(const fs::path& path, bool resume)
   state_->file = output::open_file(path, O_RDWR | O_CREAT);
   const std::int64_t size_bytes = output::file_size(state_->file, path);
   if (resume && size_bytes > 0) {
-    state_->recover(size_bytes);
+    state_->recover(size_bytes, true);
   } else {
     state_->begin();
   }
@@ -182,17 +199,20 @@ std::string ListingWriter::read_serialized(std::int64_t id) const {
   if (id < 0 || id >= size()) {
     state.fail(ErrorCode::kInternal, fmt::format("mini-batch {} of {} asked for", id, size()));
   }
-  const std::int64_t begin = state.offsets[static_cast<std::size_t>(id)];
-  const std::int64_t end =
-      id + 1 < size() ? state.offsets[static_cast<std::size_t>(id + 1)] : state.end;
-  std::string record(static_cast<std::size_t>(end - begin), '\0');
-  output::read_at(state.file, state.path, begin, record.data(), end - begin);
-  const std::uint32_t crc = load_u32(record.data() + 4);
-  record.erase(0, kHeaderBytes);
-  if (output::crc32c(record) != crc) {
-    state.fail(ErrorCode::kIo, fmt::format("mini-batch {} is damaged on the disk", id));
+  return state.read(id);
+}
+
+MiniBatch read_listed(const fs::path& path, std::int64_t id) {
+  ListingWriter::State state;
+  state.path = path;
+  state.file = output::open_file(path, O_RDONLY);
+  state.recover(output::file_size(state.file, path), false);
+  if (id < 0 || id >= state.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("mini-batch {} is not among the {} that the job has listed{}", id,
+                            state.size(), state.size() == 0 ? "" : ", counted from 0"));
   }
-  return record;
+  return state.check(state.read(id), id);
 }
 
 }  // namespace prs::dataset

@@ -28,6 +28,9 @@ struct Context {
   int node_id = 0;
   int process_count = 1;  ///< Workers of the node.
   int stack_signal = 0;   ///< The signal at which a worker writes its stack to stderr.
+  /// The entry has the terminal: streams are not redirected, Ctrl-C is the script's.
+  bool foreground = false;
+  int debugpy_port = 0;  ///< A script waits there for a debugger (debugpy); 0: no.
 };
 
 /// A failure of the user's own code, told in its words.

@@ -35,6 +35,7 @@ fs::path installed(const char* relative) {
 }
 
 fs::path module_path() { return installed(PRS_LIBDIR "/prs-gpu/libprs_python.so"); }
+fs::path packages_folder() { return installed(PRS_LIBDIR "/prs-gpu/python"); }
 fs::path modules_folder() { return installed(PRS_DATADIR "/prs-gpu/python"); }
 
 void check_module(const config::Step& step) {
@@ -214,8 +215,8 @@ std::unique_ptr<Entry> load_script(const config::Step& step, const Context& cont
   const fs::path folder = ::access(step.entry.source_directory.c_str(), W_OK) == 0
                               ? step.entry.source_directory
                               : context.work_folder;
-  return std::unique_ptr<Entry>(
-      script({step, context, modules_folder(), folder, script_arguments(step, context)}));
+  return std::unique_ptr<Entry>(script({step, context, modules_folder(), packages_folder(), folder,
+                                        script_arguments(step, context)}));
 }
 
 }  // namespace prs::entry

@@ -18,8 +18,9 @@ namespace prs::entry {
 struct ScriptSetup {
   const config::Step& step;
   const Context& context;
-  std::filesystem::path modules;  ///< The folder of our own Python modules.
-  std::filesystem::path folder;   ///< What the script runs in.
+  std::filesystem::path modules;   ///< The folder of our own Python modules.
+  std::filesystem::path packages;  ///< The folder of the package prs.
+  std::filesystem::path folder;    ///< What the script runs in.
   std::vector<std::string> arguments;
 };
 

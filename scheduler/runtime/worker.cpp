@@ -10,13 +10,16 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <ctime>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <new>
 #include <optional>
 #include <prs/error.hpp>
 #include <string>
+#include <system_error>
 
 #include "config/step.hpp"
 #include "dataset/dataset.hpp"
@@ -104,6 +107,36 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+void limit_memory(const config::Step& step) {
+  if (step.worker_memory_limit_bytes <= 0) return;
+  const auto bytes = static_cast<rlim_t>(step.worker_memory_limit_bytes);
+  const rlimit limit{bytes, bytes};
+  ::setrlimit(RLIMIT_AS, &limit);
+}
+
+/// S1: what has vanished since the step was checked, or does not exist on this node.
+void check_side_inputs(const config::Step& step) {
+  for (const auto& [name, path] : step.side_inputs) {
+    std::error_code error;
+    if (std::filesystem::exists(path, error)) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("side_inputs.{}: {} does not exist on this node", name, path.string()));
+  }
+}
+
+entry::Context context_of(const wire::Hello& hello) {
+  const logs::Paths paths{hello.logs_folder()};
+  return {.output_folder = hello.output_folder(),
+          .log_folder = paths.entry_log_folder(hello.node_id()),
+          .logs = paths.root(),
+          .work_folder = hello.work_folder(),
+          .agent_name = hello.agent_name(),
+          .run_id = hello.run_id(),
+          .node_id = hello.node_id(),
+          .process_count = hello.process_count(),
+          .stack_signal = kStackSignal};
+}
+
 class Worker {
  public:
   int run() {
@@ -165,17 +198,9 @@ class Worker {
     std::string stage = "loading";
     try {
       step_ = config::step_from_json(hello.step_json());
-      limit_memory();
-      const logs::Paths paths{hello.logs_folder()};
-      entry_ = entry::load_entry(step_, {.output_folder = hello.output_folder(),
-                                         .log_folder = paths.entry_log_folder(hello.node_id()),
-                                         .logs = paths.root(),
-                                         .work_folder = hello.work_folder(),
-                                         .agent_name = hello.agent_name(),
-                                         .run_id = hello.run_id(),
-                                         .node_id = hello.node_id(),
-                                         .process_count = hello.process_count(),
-                                         .stack_signal = kStackSignal});
+      limit_memory(step_);
+      check_side_inputs(step_);
+      entry_ = entry::load_entry(step_, context_of(hello));
       segment_.emplace(hello.segment_path());
       wire::FromWorker loaded;
       loaded.mutable_loaded()->set_protocol_version(kProtocolVersion);
@@ -196,13 +221,6 @@ class Worker {
     ready.mutable_ready()->set_description(entry_->describe());
     send(ready);
     return true;
-  }
-
-  void limit_memory() const {
-    if (step_.worker_memory_limit_bytes <= 0) return;
-    const auto bytes = static_cast<rlim_t>(step_.worker_memory_limit_bytes);
-    const rlimit limit{bytes, bytes};
-    ::setrlimit(RLIMIT_AS, &limit);
   }
 
   /// False when memory ran out: the process must be replaced (W3).
@@ -277,7 +295,52 @@ class Worker {
   std::string payload_;
 };
 
+/// The life of a worker in the foreground. Gives its exit code.
+int run_one(const wire::Foreground& request) {
+  const config::Step step = config::step_from_json(request.hello().step_json());
+  const dataset::MiniBatch mini_batch = dataset::parse(request.description());
+  limit_memory(step);
+  check_side_inputs(step);
+  entry::Context context = context_of(request.hello());
+  context.foreground = true;
+  context.debugpy_port = request.debugpy_port();
+  const std::unique_ptr<entry::Entry> entry = entry::load_entry(step, context);
+  entry->init();
+  fmt::print(stderr, "prs-gpu: {}\n", entry->describe());
+  entry->load(mini_batch);
+  const Clock::time_point start = Clock::now();
+  const entry::Rows rows = entry->run(mini_batch);
+  const double run_s = seconds_since(start);
+  fmt::print("{}{}", rows.header, rows.text);
+  std::fflush(stdout);
+  entry->shutdown();
+  for (const std::string& error : rows.item_errors) fmt::print(stderr, "failed: {}\n", error);
+  fmt::print(stderr, "prs-gpu: mini-batch {}: {} rows for {} items, run() took {:.6f} s{}\n",
+             mini_batch.id, rows.count, mini_batch.items(), run_s,
+             step.output_action == config::OutputAction::kSummaryOnly
+                 ? "; summary_only: rows are counted, not kept"
+                 : "");
+  return 0;
+}
+
 }  // namespace
+
+int run_foreground_worker() {
+  install_stack_dump();
+  try {
+    wire::Foreground request;
+    const bool read = request.ParseFromFileDescriptor(kWorkerSocket);
+    ::close(kWorkerSocket);
+    if (!read) {
+      throw Error(ErrorCode::kInternal, "worker --foreground is started by run --debug and replay");
+    }
+    return run_one(request);
+  } catch (...) {
+    const std::string trace = exception_trace();
+    fmt::print(stderr, "{}prs-gpu: error: {}\n", trace, exception_text());
+    return kForegroundFailed;
+  }
+}
 
 int run_worker() {
   // The worker ends with its agent, also when that is killed in the middle of a run().

@@ -12,6 +12,13 @@ inline constexpr int kWorkerInitFailed = 81;
 inline constexpr int kWorkerOutOfMemory = 82;
 inline constexpr int kWorkerLostAgent = 83;
 
+/// Of a worker in the foreground whose entry failed.
+inline constexpr int kForegroundFailed = 1;
+
+/// The life of a worker that run_in_foreground() has started: one mini-batch, its rows on stdout.
+/// Returns the exit code. Does not throw.
+int run_foreground_worker();
+
 /// The life of a worker process. Returns its exit code. Does not throw.
 int run_worker();
 

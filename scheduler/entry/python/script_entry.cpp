@@ -120,7 +120,10 @@ class ScriptEntry : public Entry {
     start_interpreter(python.string());
     call([&] {
       // Last: what the user has installed comes before our stand-ins.
-      py::module_::import("sys").attr("path").attr("append")(text(setup.modules.string()));
+      const py::object path = py::module_::import("sys").attr("path");
+      for (const fs::path& folder : {setup.packages, setup.modules}) {
+        path.attr("append")(text(folder.string()));
+      }
       const py::module_ module = py::module_::import("prs_gpu_host");
       host_ = module.attr("Host")(settings(setup, python));
       host_.attr("load")();
@@ -210,7 +213,8 @@ class ScriptEntry : public Entry {
         "safe_output"_a = step.append_row_safe_output,
         "dataframe_header"_a = step.append_row_dataframe_header,
         "profiling_module"_a = step.profiling_module, "inputs"_a = texts(step.inputs),
-        "side_inputs"_a = side_inputs, "stack_signal"_a = context.stack_signal);
+        "side_inputs"_a = side_inputs, "stack_signal"_a = context.stack_signal,
+        "foreground"_a = context.foreground, "debugpy_port"_a = context.debugpy_port);
   }
 
   /// Calls `body`; what Python raises in it is a Failure with the script's own words.

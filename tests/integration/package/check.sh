@@ -73,6 +73,9 @@ check_script() {
   (cd / && PRS_HOME=$work/home "$prefix/bin/prs-gpu" run --entry-script "$work/score.py" \
     --input "$work/items" --output "$work/out" --name packaged --overwrite --quiet)
   grep -q '^packaged-' "$work/out/parallel_run_step.txt" || fail "the script's row is not there"
+  (cd / && PYTHONPATH=$prefix/lib/prs-gpu/python /usr/bin/python3 -B -c \
+    'import prs, sys; assert prs.Engine(sys.argv[1]).classes == 10' \
+    "$prefix/share/prs-gpu/models/lenet.onnx") || fail "import prs does not work from there"
 }
 
 check_plugin() {

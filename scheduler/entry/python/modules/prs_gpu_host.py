@@ -105,14 +105,18 @@ class Host:
 
     def load(self):
         """Prepares the process and runs the script's module-level code."""
-        # Importing signal has installed KeyboardInterrupt; a worker is ended like any program.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        self._redirect_streams()
+        self._dump_stacks()
+        if not self.settings.foreground:
+            # Importing signal has installed KeyboardInterrupt; a worker is ended like any program.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            self._redirect_streams()
         self._set_up_logging()
         self._set_up_path()
         if self.settings.profiling_module:
             self._profiler = importlib.import_module(self.settings.profiling_module).Profile()
         sys.argv = list(self.settings.argv)
+        if self.settings.debugpy_port:
+            self._wait_for_debugger()
         self._module = self._call(self._import_script)
         run = getattr(self._module, "run", None)
         if not callable(run):
@@ -205,11 +209,13 @@ class Host:
 
     # Parts of load().
 
+    def _dump_stacks(self):
+        faulthandler.enable(file=sys.__stderr__.fileno())
+        faulthandler.register(self.settings.stack_signal, file=sys.__stderr__.fileno(), chain=True)
+
     def _redirect_streams(self):
         # The process's own descriptors 1 and 2 stay what they are: native code and child processes
         # write there, and so does faulthandler.
-        faulthandler.enable(file=sys.__stderr__.fileno())
-        faulthandler.register(self.settings.stack_signal, file=sys.__stderr__.fileno(), chain=True)
         sys.stdout = _open_stream(self.settings.user_stdout)
         sys.stderr = _open_stream(self.settings.user_stderr)
 
@@ -227,6 +233,19 @@ class Host:
         if folder != self.settings.source_directory:
             sys.path.insert(0, folder)
         sys.path.insert(0, self.settings.source_directory)
+
+    def _wait_for_debugger(self):
+        try:
+            import debugpy
+        except ImportError as error:
+            raise RuntimeError(
+                f"--debugpy needs the package debugpy, which {sys.executable} does not have: "
+                f"{sys.executable} -m pip install debugpy, or Debian's python3-debugpy") from error
+        # Its adapter is a program of its own, for the interpreter that we stand in for.
+        debugpy.configure(python=sys.executable)
+        host, port = debugpy.listen(("127.0.0.1", self.settings.debugpy_port))
+        print(f"prs-gpu: waiting for a debugger at {host}:{port}", file=sys.stderr, flush=True)
+        debugpy.wait_for_client()
 
     def _import_script(self):
         relative = os.path.relpath(self.settings.script, self.settings.source_directory)

@@ -155,6 +155,8 @@ TEST_F(StepTest, ReferencesInArgumentsAreResolvedBehindTheSplit) {
                  ErrorCode::kUnsupported);
   expect_refused("arguments: [-a, '${{inputs.c}}']\n", "inputs.c is not declared; declared: none");
   expect_refused("arguments: [-a, '${{inputs.c}']\n", "has ${{ without }}");
+  expect_refused("arguments: [-a, '${side_inputs.c']\n", "has ${ without }");
+  expect_refused("arguments: [-a, '${side_inputs.c}']\n", "side_inputs.c is not declared");
   expect_refused("arguments: [-a, '${{nonsense}}']\n", "${{nonsense}} means nothing here");
 }
 

@@ -90,6 +90,25 @@ TEST_F(Listing, D7_ATornTailIsCutWhereverItTore) {
   }
 }
 
+TEST_F(Listing, D7_ReadingOneMiniBatchChangesNothing) {
+  const std::vector<std::uintmax_t> sizes = write(4, true);
+  const std::string whole = test::read_file(path_);
+  for (std::size_t size = 0; size <= whole.size(); ++size) {
+    test::write_file(path_, whole.substr(0, size));
+    const auto fits = std::upper_bound(sizes.begin(), sizes.end(), size) - sizes.begin();
+    const std::int64_t held = std::max<std::int64_t>(0, fits - 1);
+    for (std::int64_t id = 0; id < std::min<std::int64_t>(held, 4); ++id) {
+      EXPECT_EQ(serialize(read_listed(path_, id)), serialize(batch(id))) << size;
+    }
+    for (const std::int64_t id : {std::int64_t{-1}, std::int64_t{4}}) {
+      expect_error(ErrorCode::kInvalidArgument,
+                   "mini-batch " + std::to_string(id) + " is not among",
+                   [&] { read_listed(path_, id); });
+    }
+    EXPECT_EQ(test::read_file(path_), whole.substr(0, size));
+  }
+}
+
 TEST_F(Listing, D7_ADamagedTailIsCut) {
   const std::vector<std::uintmax_t> sizes = write(4, true);
   const std::string whole = test::read_file(path_);
