@@ -304,4 +304,11 @@ std::int64_t Assembly::partial_length(const fs::path& final_path) {
   return length_of(with_suffix(final_path, ".partial"));
 }
 
+std::string Assembly::partial_head(const fs::path& final_path, std::int64_t size_bytes) {
+  const fs::path partial = with_suffix(final_path, ".partial");
+  std::string head(static_cast<std::size_t>(size_bytes), '\0');
+  read_at(open_file(partial, O_RDONLY), partial, 0, head.data(), size_bytes);
+  return head;
+}
+
 }  // namespace prs::output

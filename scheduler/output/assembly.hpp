@@ -66,6 +66,8 @@ class Assembly {
   /// The length of the .partial of `final_path`, -1 when there is none. After a power failure it
   /// may be less than the journal says: see Journal::forget_beyond().
   static std::int64_t partial_length(const std::filesystem::path& final_path);
+  /// The first bytes of that .partial: its header, when the first rows begin there. Throws io.
+  static std::string partial_head(const std::filesystem::path& final_path, std::int64_t size_bytes);
 
  private:
   struct State;
