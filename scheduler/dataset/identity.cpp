@@ -14,8 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void hash_file(const fs::path& path, bool by_content, const std::stop_token& stop,
-               Sha256& hash) {
+void hash_file(const fs::path& path, bool by_content, const std::stop_token& stop, Sha256& hash) {
   struct stat status {};
   std::string state = "missing";
   if (::stat(path.c_str(), &status) == 0) {
@@ -63,8 +62,7 @@ void InputIdentity::add_format(const TableFormat& format, bool given) {
 
 std::string InputIdentity::finish() { return to_hex(hash_.finish()); }
 
-std::string input_identity(const InputSpec& inputs, bool by_content,
-                           const std::stop_token& stop) {
+std::string input_identity(const InputSpec& inputs, bool by_content, const std::stop_token& stop) {
   InputIdentity identity(by_content, stop);
   if (inputs.rank_count >= 0) return identity.finish();
   std::int64_t index = 0;

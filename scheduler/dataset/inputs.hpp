@@ -51,8 +51,7 @@ std::optional<TableFormat> table_format_of(const std::filesystem::path& path);
 /// more names are in memory than that.
 class FolderListing {
  public:
-  FolderListing(const std::filesystem::path& folder, FileFilter filter,
-                std::size_t sorted_entries);
+  FolderListing(const std::filesystem::path& folder, FileFilter filter, std::size_t sorted_entries);
   ~FolderListing();
   FolderListing(FolderListing&&) noexcept;
   FolderListing& operator=(FolderListing&&) noexcept;

@@ -195,16 +195,17 @@ void Orchestrator::take_listed() {
   Lister::Listed listed;
   try {
     listed = lister_->take();
+    for (const dataset::MiniBatch& mini_batch : listed.mini_batches) {
+      listing_.append(mini_batch);
+      feed(job::MiniBatchCreated{mini_batch.items()});
+    }
+    if (!listed.complete) return;
+    listing_.finish();
   } catch (const Error& error) {
+    // A resume goes on with what stands in the list.
     end_listing();
     return feed(job::SystemFailed{"listing the inputs: " + error.message()});
   }
-  for (const dataset::MiniBatch& mini_batch : listed.mini_batches) {
-    listing_.append(mini_batch);
-    feed(job::MiniBatchCreated{mini_batch.items()});
-  }
-  if (!listed.complete) return;
-  listing_.finish();
   input_identity_ = listed.input_identity;
   end_listing();
   logs_.overview(fmt::format("scheduling done: {} mini-batches, {} items, {:.3f} seconds",
