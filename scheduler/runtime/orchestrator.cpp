@@ -44,7 +44,7 @@ store::JobRecord Orchestrator::begin_record() {
     ++record.restarts;
     // A power failure may have kept the journal and lost the end of the output.
     if (append_row()) {
-      journal_.forget_beyond(output::Assembly::partial_length(folder_.result(step_)));
+      journal_.forget_beyond(output::Assembly::kept_length(folder_.result(step_)));
     }
   } else {
     record.created_us = unix_us();
