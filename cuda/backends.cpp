@@ -1,18 +1,65 @@
 // Where the engine gets its backends: the one place that knows both core and cuda.
+#include <charconv>
+
 #include "backend.hpp"
+#include "backend/cuda_backend.hpp"
 #include "check.hpp"
 
 namespace prs {
+namespace {
+
+/// The GPU, and the CPU for graphs that the GPU has no kernels for.
+class AutoBackend : public Backend {
+ public:
+  explicit AutoBackend(std::unique_ptr<Backend> gpu) : gpu_(std::move(gpu)) {}
+
+  std::string name() const override { return gpu_->name(); }
+
+  /// Where a graph ended up is told by the device of its steps.
+  std::unique_ptr<Executable> compile(const Graph& graph,
+                                      const ModelLimits& limits) const override {
+    try {
+      return gpu_->compile(graph, limits);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnsupported) throw;
+      return cpu_->compile(graph, limits);
+    }
+  }
+
+ private:
+  std::unique_ptr<Backend> gpu_;
+  std::unique_ptr<Backend> cpu_ = cpu::make_backend();
+};
+
+/// The N of "cuda:N", 0 for "cuda"; -1 for anything else.
+int device_index(std::string_view device) {
+  if (device == "cuda") return 0;
+  if (!device.starts_with("cuda:")) return -1;
+  const std::string_view digits = device.substr(5);
+  int index = -1;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+  return error == std::errc{} && end == digits.data() + digits.size() ? index : -1;
+}
+
+}  // namespace
 
 std::unique_ptr<Backend> make_backend(std::string_view device) {
-  if (device == "auto" || device == "cpu") return cpu::make_backend();
-  const bool numbered = device.starts_with("cuda:") && device.size() > 5 &&
-                        device.find_first_not_of("0123456789", 5) == std::string_view::npos;
-  if (device == "cuda" || numbered) {
-    fail(ErrorCode::kUnavailable,
-         "device '{}': this version has no CUDA kernels yet; use --device cpu", device);
+  if (device == "cpu") return cpu::make_backend();
+  if (device == "auto") {
+    try {
+      return std::make_unique<AutoBackend>(cuda::make_backend(cuda::open_device(0)));
+    } catch (const Error&) {
+      return cpu::make_backend();  // Why there is no GPU, gpu_status() tells.
+    }
   }
-  fail_argument("device '{}'; expected auto, cpu, cuda or cuda:N", device);
+  const int index = device_index(device);
+  if (index < 0) fail_argument("device '{}'; expected auto, cpu, cuda or cuda:N", device);
+  try {
+    return cuda::make_backend(cuda::open_device(index));
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                fmt::format("device '{}': {}; use --device cpu", device, error.message()));
+  }
 }
 
 }  // namespace prs

@@ -6,7 +6,7 @@
 # Installs the Debian packages that are missing (asks nothing). Runs, each in build/<preset>:
 #   asan      unit, simulation and integration tests under AddressSanitizer and UBSan
 #   tsan      the tests of what runs in several threads, under ThreadSanitizer
-#   fuzz      each fuzzer for PRS_FUZZ_SECONDS (30)
+#   fuzz      each fuzzer for PRS_FUZZ_SECONDS (15)
 #   release   everything: unit, conformance, simulation, integration, lint
 # Fails when one of them fails. PRS_PRESETS="release asan" runs some only, in that order.
 set -euo pipefail
@@ -17,7 +17,7 @@ case ${1:-} in
   *) echo "test.sh: unknown argument $1; see --help" >&2; exit 2 ;;
 esac
 read -ra presets <<<"${PRS_PRESETS:-asan tsan fuzz release}"
-fuzz_seconds=${PRS_FUZZ_SECONDS:-30}
+fuzz_seconds=${PRS_FUZZ_SECONDS:-15}
 # What runs in several threads: the thread pool, engines that threads share, the resource monitor.
 threaded='^unit\.(ThreadPool|Engine|ResourceMonitor)'
 

@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <cstring>
 #include <utility>
-#include <variant>
 
 #include "check.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
 #include "cpu/pack_cache.hpp"
 #include "graph/memory_plan.hpp"
+#include "graph/step.hpp"
 
 namespace prs::cpu {
 namespace {
@@ -132,31 +132,6 @@ class CpuExecutable : public Executable {
   std::int64_t scratch_bytes_ = 0;
 };
 
-std::string step_label(const Node& node) {
-  std::string label(op_def(node.kind).name);
-  const Activation* activation = nullptr;
-  if (const auto* conv = std::get_if<ConvParams>(&node.params)) activation = &conv->activation;
-  if (const auto* gemm = std::get_if<GemmParams>(&node.params)) activation = &gemm->activation;
-  if (const auto* binary = std::get_if<BinaryParams>(&node.params))
-    activation = &binary->activation;
-  if (activation == nullptr) return label;
-  switch (activation->kind) {
-    case Activation::Kind::kNone:
-      return label;
-    case Activation::Kind::kRelu:
-      return label + "+Relu";
-    case Activation::Kind::kLeakyRelu:
-      return label + "+LeakyRelu";
-    case Activation::Kind::kClip:
-      return label + "+Clip";
-    case Activation::Kind::kSigmoid:
-      return label + "+Sigmoid";
-    case Activation::Kind::kTanh:
-      return label + "+Tanh";
-  }
-  return label;
-}
-
 /// A run of bytes that one or several values name; views share their input's.
 struct Storage {
   std::int64_t size_bytes = 0;
@@ -216,22 +191,6 @@ class Compiler {
       Place place{Place::Kind::kConstant, 0, value.constant->data()};
       set_storage(static_cast<ValueId>(i), new_storage({value.constant->bytes(), 0, 0, place}));
       executable_->constants_.push_back(value.constant);
-    }
-  }
-
-  /// Whether output 0 is input 0's bytes under another shape. Such a node takes no step.
-  static bool is_view(const Node& node) {
-    switch (node.kind) {
-      case OpKind::kReshape:
-      case OpKind::kFlatten:
-      case OpKind::kSqueeze:
-      case OpKind::kUnsqueeze:
-      case OpKind::kIdentity:
-        return true;
-      case OpKind::kDropout:
-        return node.outputs.size() == 1;
-      default:
-        return false;
     }
   }
 

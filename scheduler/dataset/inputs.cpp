@@ -14,16 +14,13 @@
 #include "config/text.hpp"
 #include "config/values.hpp"
 #include "dataset/mltable.hpp"
+#include "dataset/refusal.hpp"
 #include "output/file_io.hpp"
 
 namespace prs::dataset {
 namespace {
 
 namespace fs = std::filesystem;
-
-[[noreturn]] void fail_argument(std::string message) {
-  throw Error(ErrorCode::kInvalidArgument, std::move(message));
-}
 
 bool exists(const fs::path& path) {
   std::error_code error;

@@ -7,14 +7,10 @@
 
 #include <prs/error.hpp>
 
+#include "dataset/refusal.hpp"
+
 namespace prs::dataset {
-namespace {
-
-[[noreturn]] void fail_argument(std::string message) {
-  throw Error(ErrorCode::kInvalidArgument, std::move(message));
-}
-
-}  // namespace
+namespace {}  // namespace
 
 PartitionFormat::PartitionFormat(const std::string& format) : format_(format) {
   const auto fail = [&format](std::string_view what) {

@@ -15,6 +15,7 @@
 #include "dataset/grouping.hpp"
 #include "dataset/inputs.hpp"
 #include "dataset/partition_format.hpp"
+#include "dataset/refusal.hpp"
 #include "dataset/sha256.hpp"
 #include "dataset/table_pieces.hpp"
 #include "dataset/value_runs.hpp"
@@ -29,10 +30,6 @@ constexpr config::MiniBatchSize kDefaultTableSize{Unit::kBytes, kDefaultTableByt
 /// Rows are grouped by value in pieces of this size.
 constexpr config::MiniBatchSize kGroupingSize = kDefaultTableSize;
 constexpr config::MiniBatchSize kWholeFile{Unit::kBytes, std::numeric_limits<std::int64_t>::max()};
-
-[[noreturn]] void fail_argument(std::string message) {
-  throw Error(ErrorCode::kInvalidArgument, std::move(message));
-}
 
 void check_size(const config::MiniBatchSize& size, const std::vector<Input>& inputs) {
   if (size.value < 1) {

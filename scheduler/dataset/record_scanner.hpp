@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 namespace prs::dataset {
@@ -23,6 +24,8 @@ class RecordScanner {
   /// Looks at the next bytes up to the end of a record by which at least `records` records or at
   /// least `bytes` bytes (one is enough, both at least 1) have been seen since the last stop.
   /// Returns how many it took; stopped() tells whether that record end was reached.
+  /// kNoLimit for either: the other decides.
+  static constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
   std::size_t scan(std::string_view next, std::int64_t records, std::int64_t bytes);
   bool stopped() const { return stopped_; }
   /// Tells that the file has ended: what is no blank is a record also without a line's end.

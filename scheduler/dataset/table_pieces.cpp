@@ -1,7 +1,6 @@
 #include "dataset/table_pieces.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -15,7 +14,6 @@ namespace {
 
 using Unit = config::MiniBatchSize::Unit;
 
-constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 /// Stays in the second-level cache between reading and scanning.
 constexpr std::size_t kBufferBytes = std::size_t{256} << 10;
 
@@ -27,7 +25,8 @@ class TextPieces {
         scanner_(format.delimiter, format.kind == TableFormat::Kind::kDelimited),
         buffer_(kBufferBytes),
         position_(source_.begin()) {
-    if (format.header && format.kind == TableFormat::Kind::kDelimited) take(1, kNoLimit);
+    if (format.header && format.kind == TableFormat::Kind::kDelimited)
+      take(1, RecordScanner::kNoLimit);
   }
 
   /// Up to `records` records or the one that reaches `bytes`; none at the end.
@@ -126,9 +125,9 @@ std::optional<TablePiece> TablePieces::next() {
   if (!state.text) {
     piece = state.counts_rows() ? state.take_rows() : state.take_groups();
   } else if (state.counts_rows()) {
-    piece = state.text->take(state.size.value, kNoLimit);
+    piece = state.text->take(state.size.value, RecordScanner::kNoLimit);
   } else {
-    piece = state.text->take(kNoLimit, state.size.value);
+    piece = state.text->take(RecordScanner::kNoLimit, state.size.value);
   }
   if (piece.record_count == 0) return std::nullopt;
   piece.file = state.file;

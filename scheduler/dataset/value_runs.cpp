@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -17,8 +16,6 @@
 
 namespace prs::dataset {
 namespace {
-
-constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 
 /// Where `name` is; nothing when no row of this part has it, which only JSON lines allow.
 std::optional<std::size_t> place_of(const Table& table, const std::string& name,
@@ -44,7 +41,7 @@ std::vector<std::int64_t> row_sizes(ByteSource& source, const TableFormat& forma
   RecordScanner scanner(format.delimiter, format.kind == TableFormat::Kind::kDelimited);
   std::vector<std::int64_t> sizes;
   for (std::string_view rest = bytes; !rest.empty();) {
-    const std::size_t taken = scanner.scan(rest, 1, kNoLimit);
+    const std::size_t taken = scanner.scan(rest, 1, RecordScanner::kNoLimit);
     rest.remove_prefix(taken);
     if (!scanner.stopped()) scanner.finish();
     if (scanner.records() > 0) {

@@ -1,0 +1,381 @@
+// The CUDA backend: compiles a graph into a list of kernel plans over one arena in device memory.
+//
+// A context owns a stream; contexts of several threads compute side by side. Weights are uploaded
+// once and shared by the executables of all batch sizes.
+#include "backend/cuda_backend.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "backend/plan.hpp"
+#include "check.hpp"
+#include "graph/memory_plan.hpp"
+#include "graph/step.hpp"
+
+namespace prs::cuda {
+namespace {
+
+Plan make_plan(const Call& call) {
+  switch (call.kind) {
+#define PRS_OP(kind, family, ...) \
+  case OpKind::k##kind:           \
+    return plan_##family(call);
+#include "ops/ops.inc"
+#undef PRS_OP
+  }
+  fail(ErrorCode::kInternal, "an operator without a row in the table");
+}
+
+/// What the executables of a backend share. The graphs' constants on the device: one copy each, as
+/// long as anything uses it.
+struct Device {
+  explicit Device(std::shared_ptr<Runtime> owned_runtime)
+      : runtime(std::move(owned_runtime)),
+        memory(std::make_shared<MemoryPool>(runtime, MemoryPool::Kind::kDevice)),
+        pinned(std::make_shared<MemoryPool>(runtime, MemoryPool::Kind::kPinned)),
+        constants(runtime, memory, pinned) {}
+
+  std::shared_ptr<const void> upload(const std::shared_ptr<const Tensor>& tensor) {
+    const std::lock_guard lock(mutex);
+    Uploaded& entry = uploaded[tensor.get()];
+    // The address may have belonged to another tensor before.
+    std::shared_ptr<const void> copy = entry.tensor.lock() == tensor ? entry.copy.lock() : nullptr;
+    if (copy == nullptr) {
+      copy = constants.upload(tensor->data(), tensor->bytes());
+      entry = {tensor, copy};
+      std::erase_if(uploaded, [](const auto& item) { return item.second.copy.expired(); });
+    }
+    return copy;
+  }
+
+  struct Uploaded {
+    std::weak_ptr<const Tensor> tensor;
+    std::weak_ptr<const void> copy;
+  };
+
+  std::shared_ptr<Runtime> runtime;
+  std::shared_ptr<MemoryPool> memory;
+  std::shared_ptr<MemoryPool> pinned;
+  Constants constants;
+  std::mutex mutex;
+  std::map<const Tensor*, Uploaded> uploaded;
+};
+
+/// Where the bytes of a value lie on the device.
+struct Place {
+  const void* constant = nullptr;  ///< Set, or:
+  std::int64_t offset = -1;        ///< In the arena; -1: the operand is absent.
+};
+
+struct Step {
+  Plan plan;
+  std::string node;             ///< For messages.
+  std::size_t first_input = 0;  ///< Into the flat table of operand places.
+  std::size_t first_output = 0;
+};
+
+struct Port {
+  Place place;
+  std::int64_t size_bytes = 0;
+  std::int64_t staging = 0;  ///< Offset in page-locked memory.
+};
+
+class CudaContext : public ExecutionContext {
+ public:
+  CudaContext(std::shared_ptr<Device> owner, std::int64_t arena_bytes, std::int64_t staging_bytes)
+      : device(std::move(owner)),
+        stream(device->runtime->new_stream()),
+        arena(device->memory, arena_bytes),
+        staging(device->pinned, staging_bytes) {}
+
+  ~CudaContext() override {
+    // A run that failed may have left work behind, which must not find its memory given away. What
+    // it ends with was told already, or belongs to nobody.
+    try {
+      device->runtime->synchronize(*stream);
+    } catch (const std::exception&) {
+    }
+  }
+
+  const std::shared_ptr<Device> device;
+  const std::unique_ptr<Stream> stream;
+  const Buffer arena;
+  const Buffer staging;
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+};
+
+class CudaExecutable : public Executable {
+ public:
+  explicit CudaExecutable(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+
+  std::unique_ptr<ExecutionContext> new_context() const override {
+    auto context = std::make_unique<CudaContext>(device_, arena_bytes_, staging_bytes_);
+    for (const Place& place : input_places_) context->inputs.push_back(address(place, *context));
+    for (const Place& place : output_places_) {
+      context->outputs.push_back(const_cast<void*>(address(place, *context)));
+    }
+    return context;
+  }
+
+  void run(ExecutionContext& base, std::span<const void* const> inputs,
+           std::span<void* const> outputs) const override {
+    auto& context = static_cast<CudaContext&>(base);
+    Runtime& runtime = *device_->runtime;
+    std::byte* staging = context.staging.data();
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const Port& port = inputs_[i];
+      if (port.size_bytes == 0) continue;
+      std::memcpy(staging + port.staging, inputs[i], static_cast<std::size_t>(port.size_bytes));
+      runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
+                             staging + port.staging, port.size_bytes);
+    }
+    auto* complaint = reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
+    auto* told = reinterpret_cast<Complaint*>(staging);
+    if (may_complain_) {
+      *told = {};
+      runtime.copy_to_device(*context.stream, complaint, told, sizeof(Complaint));
+    }
+    const Launcher launch(runtime, *context.stream);
+    for (const Step& step : steps_) {
+      step.plan.run({context.inputs.data() + step.first_input,
+                     context.outputs.data() + step.first_output, complaint, launch});
+    }
+    for (const Port& port : outputs_) {
+      if (port.size_bytes == 0) continue;
+      runtime.copy_to_host(*context.stream, staging + port.staging, address(port.place, context),
+                           port.size_bytes);
+    }
+    if (may_complain_) runtime.copy_to_host(*context.stream, told, complaint, sizeof(Complaint));
+    runtime.synchronize(*context.stream);
+    if (may_complain_ && told->step != 0) {
+      const Step& step = steps_[told->step - 1];
+      fail_argument("{}: {}", step.node, step.plan.complaint(told->value));
+    }
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      if (outputs_[i].size_bytes == 0) continue;
+      std::memcpy(outputs[i], staging + outputs_[i].staging,
+                  static_cast<std::size_t>(outputs_[i].size_bytes));
+    }
+  }
+
+  std::int64_t arena_bytes() const override { return arena_bytes_; }
+  std::span<const StepInfo> steps() const override { return infos_; }
+
+ private:
+  friend class Compiler;
+
+  static const void* address(const Place& place, const CudaContext& context) {
+    return place.offset < 0 ? place.constant : context.arena.data() + place.offset;
+  }
+
+  std::shared_ptr<Device> device_;
+  std::vector<Step> steps_;
+  std::vector<StepInfo> infos_;
+  std::vector<Place> input_places_;
+  std::vector<Place> output_places_;
+  std::vector<Port> inputs_;
+  std::vector<Port> outputs_;
+  std::vector<std::shared_ptr<const void>> constants_;
+  Place complaint_;
+  bool may_complain_ = false;
+  std::int64_t arena_bytes_ = 0;
+  std::int64_t staging_bytes_ = 0;
+};
+
+class Compiler {
+ public:
+  Compiler(const Graph& graph, const ModelLimits& limits, std::shared_ptr<Device> device)
+      : graph_(graph),
+        limits_(limits),
+        device_(device),
+        storage_(graph.values.size(), kNone),
+        executable_(std::make_unique<CudaExecutable>(std::move(device))) {}
+
+  std::unique_ptr<Executable> run() {
+    find_last_readers();
+    for (const GraphPort& port : graph_.inputs) new_storage(port.value, 0);
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) plan_node(static_cast<int>(i));
+    place_storages();
+    link();
+    return std::move(executable_);
+  }
+
+ private:
+  static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+  static constexpr int kForever = std::numeric_limits<int>::max();
+
+  struct Planned {
+    Plan plan;
+    const Node* node;
+  };
+
+  std::int64_t bytes_of(ValueId id) const {
+    const Value& value = graph_.value(id);
+    return buffer_bytes(value.dtype, *value.shape);
+  }
+  static std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
+
+  /// The value whose bytes `id` shows: itself, or what a chain of views begins with.
+  ValueId source_of(ValueId id) const { return source_[index(id)]; }
+
+  /// The last node that reads each value's bytes, under whatever name.
+  void find_last_readers() {
+    source_.resize(graph_.values.size());
+    for (std::size_t i = 0; i < source_.size(); ++i) source_[i] = static_cast<ValueId>(i);
+    last_.assign(graph_.values.size(), -1);
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      if (is_view(node)) {
+        source_[index(node.outputs[0])] = source_of(node.inputs[0]);
+        continue;
+      }
+      for (const ValueId id : node.inputs) {
+        if (id != kNoValue) last_[index(source_of(id))] = static_cast<int>(i);
+      }
+    }
+    for (const GraphPort& port : graph_.outputs) last_[index(source_of(port.value))] = kForever;
+  }
+
+  void new_storage(ValueId id, int step) {
+    storage_[index(id)] = lifetimes_.size();
+    lifetimes_.push_back({bytes_of(id), step, std::max(last_[index(id)], step)});
+  }
+
+  void plan_node(int i) {
+    const Node& node = graph_.nodes[static_cast<std::size_t>(i)];
+    if (is_view(node)) return;
+    std::vector<InputInfo> inputs;
+    for (const ValueId id : node.inputs) {
+      InputInfo info;
+      if (id != kNoValue) {
+        const Value& value = graph_.value(id);
+        info = {{value.dtype, *value.shape}, value.constant.get()};
+      }
+      inputs.push_back(info);
+    }
+    std::vector<TensorType> outputs;
+    for (const ValueId id : node.outputs) {
+      if (id == kNoValue) {
+        outputs.emplace_back();
+      } else {
+        outputs.push_back({graph_.value(id).dtype, *graph_.value(id).shape});
+      }
+    }
+    try {
+      planned_.push_back({make_plan({node.kind, node.params, inputs, outputs, device_->constants,
+                                     static_cast<int>(planned_.size())}),
+                          &node});
+    } catch (const Error& error) {
+      throw Error(error.code(), describe(graph_, node) + ": " + error.message());
+    }
+    for (const ValueId id : node.outputs) {
+      if (id == kNoValue) continue;
+      if (id == node.outputs[0] && planned_.back().plan.in_place && may_overwrite(node, i)) {
+        const std::size_t storage = storage_[index(source_of(node.inputs[0]))];
+        storage_[index(id)] = storage;
+        lifetimes_[storage].last = std::max(last_[index(id)], i);
+      } else {
+        new_storage(id, i);
+      }
+    }
+    const Value& output = graph_.value(node.outputs[0]);
+    executable_->infos_.push_back(
+        {node.name, step_label(node), planned_.back().plan.kernel, device_->runtime->device(),
+         std::string(dtype_name(output.dtype)) + output.shape->to_string()});
+  }
+
+  /// Whether nobody needs the bytes of input 0 but this node, which reads them once.
+  bool may_overwrite(const Node& node, int i) const {
+    const std::size_t storage = storage_[index(source_of(node.inputs[0]))];
+    if (storage == kNone || lifetimes_[storage].last != i ||
+        lifetimes_[storage].size_bytes != bytes_of(node.outputs[0])) {
+      return false;
+    }
+    return std::none_of(node.inputs.begin() + 1, node.inputs.end(), [&](ValueId id) {
+      return id != kNoValue && storage_[index(source_of(id))] == storage;
+    });
+  }
+
+  void place_storages() {
+    CudaExecutable& target = *executable_;
+    for (const Planned& planned : planned_) {
+      target.may_complain_ = target.may_complain_ || planned.plan.complaint != nullptr;
+    }
+    memory_ = plan_memory(lifetimes_);
+    target.complaint_.offset = memory_.arena_bytes;
+    target.arena_bytes_ = memory_.arena_bytes + (target.may_complain_ ? kArenaAlignment : 0);
+    if (target.arena_bytes_ > limits_.max_arena_bytes) {
+      fail(ErrorCode::kOutOfMemory,
+           "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
+           graph_.source, target.arena_bytes_, limits_.max_arena_bytes);
+    }
+  }
+
+  Place place_of(ValueId id) {
+    if (id == kNoValue) return {};
+    const ValueId source = source_of(id);
+    const std::size_t storage = storage_[index(source)];
+    if (storage != kNone) return {nullptr, memory_.offsets[storage]};
+    executable_->constants_.push_back(device_->upload(graph_.value(source).constant));
+    return {executable_->constants_.back().get(), -1};
+  }
+
+  Port port_of(ValueId id) {
+    CudaExecutable& target = *executable_;
+    const Port port{place_of(id), bytes_of(id), target.staging_bytes_};
+    target.staging_bytes_ +=
+        (port.size_bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+    return port;
+  }
+
+  void link() {
+    CudaExecutable& target = *executable_;
+    target.staging_bytes_ = kArenaAlignment;  // The complaint comes first.
+    for (const GraphPort& port : graph_.inputs) target.inputs_.push_back(port_of(port.value));
+    for (const GraphPort& port : graph_.outputs) target.outputs_.push_back(port_of(port.value));
+    for (Planned& planned : planned_) {
+      target.steps_.push_back({std::move(planned.plan), describe(graph_, *planned.node),
+                               target.input_places_.size(), target.output_places_.size()});
+      for (const ValueId id : planned.node->inputs) target.input_places_.push_back(place_of(id));
+      for (const ValueId id : planned.node->outputs) target.output_places_.push_back(place_of(id));
+    }
+  }
+
+  const Graph& graph_;
+  const ModelLimits& limits_;
+  std::shared_ptr<Device> device_;
+  std::vector<ValueId> source_;
+  std::vector<int> last_;             ///< By source value; -1: nobody reads it.
+  std::vector<std::size_t> storage_;  ///< By source value, into lifetimes_; kNone for constants.
+  std::vector<Lifetime> lifetimes_;
+  std::vector<Planned> planned_;
+  MemoryPlan memory_;
+  std::unique_ptr<CudaExecutable> executable_;
+};
+
+class CudaBackend : public Backend {
+ public:
+  explicit CudaBackend(std::shared_ptr<Runtime> runtime)
+      : device_(std::make_shared<Device>(std::move(runtime))) {}
+
+  std::string name() const override { return device_->runtime->device(); }
+  std::unique_ptr<Executable> compile(const Graph& graph,
+                                      const ModelLimits& limits) const override {
+    return Compiler(graph, limits, device_).run();
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(std::shared_ptr<Runtime> runtime) {
+  return std::make_unique<CudaBackend>(std::move(runtime));
+}
+
+}  // namespace prs::cuda

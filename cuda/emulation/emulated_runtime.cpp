@@ -1,0 +1,153 @@
+#include "emulation/emulated_runtime.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+
+#include "emulation/sanitizer.hpp"
+#include "prs/error.hpp"
+
+namespace prs::cuda::emulated {
+namespace {
+
+constexpr std::int64_t kAlignment = 256;
+/// Written before and behind every allocation, and looked at when it is freed.
+constexpr std::int64_t kGuardBytes = 256;
+constexpr unsigned char kGuard = 0xA5;
+
+class Device : public EmulatedRuntime {
+ public:
+  explicit Device(const Schedule& schedule) : schedule_(schedule) {}
+
+  std::string device() const override { return "cuda:emulated"; }
+  const DeviceLimits& limits() const override { return limits_; }
+
+  void* allocate(std::int64_t bytes) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (used_ + bytes > limit_) {
+        throw Error(ErrorCode::kOutOfMemory, device() + ": allocate: " + std::to_string(bytes) +
+                                                 " bytes, with " + std::to_string(used_) + " of " +
+                                                 std::to_string(limit_) + " in use");
+      }
+      used_ += bytes;
+    }
+    return take(bytes, true);
+  }
+  void* allocate_host(std::int64_t bytes) override { return take(bytes, false); }
+  void free(void* memory) noexcept override { give(memory); }
+  void free_host(void* memory) noexcept override { give(memory); }
+
+  std::unique_ptr<Stream> new_stream() override { return std::make_unique<Stream>(); }
+  void copy_to_device(Stream&, void* to, const void* from, std::int64_t bytes) override {
+    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  }
+  void copy_to_host(Stream&, void* to, const void* from, std::int64_t bytes) override {
+    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  }
+  void launch(Stream&, const Launch& launch) override {
+    const KernelEntry& entry = kernel_table()[launch.kernel];
+    if (entry.args_bytes != launch.args_bytes) {
+      throw Error(ErrorCode::kInternal, std::string("kernel ") + kernel_name(launch.kernel) +
+                                            ": arguments of another type [this is a bug]");
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      ++counts_.launches;
+    }
+    execute({kernel_name(launch.kernel), entry.invoke, entry.function, launch.args, launch.grid,
+             launch.block, launch.dynamic_shared_bytes},
+            schedule_, limits_);
+  }
+  void synchronize(Stream&) override {}
+
+  Counts counts() const override {
+    const std::lock_guard lock(mutex_);
+    return counts_;
+  }
+  void limit_memory(std::int64_t bytes) override {
+    const std::lock_guard lock(mutex_);
+    limit_ = bytes;
+  }
+
+ private:
+  struct Allocation {
+    std::int64_t bytes;
+    bool on_device;
+  };
+
+  void* take(std::int64_t bytes, bool on_device) {
+    const auto size = static_cast<std::size_t>(bytes + 2 * kGuardBytes);
+    auto* block = static_cast<unsigned char*>(::operator new (size, std::align_val_t{kAlignment}));
+    std::memset(block, kGuard, static_cast<std::size_t>(kGuardBytes));
+    std::memset(block + kGuardBytes, 0xFF, static_cast<std::size_t>(bytes));
+    std::memset(block + kGuardBytes + bytes, kGuard, static_cast<std::size_t>(kGuardBytes));
+    poison(block, bytes, true);
+    void* memory = block + kGuardBytes;
+    const std::lock_guard lock(mutex_);
+    ++counts_.allocations;
+    ++counts_.live;
+    allocations_[memory] = {bytes, on_device};
+    return memory;
+  }
+
+  void give(void* memory) noexcept {
+    if (memory == nullptr) return;
+    auto* block = static_cast<unsigned char*>(memory) - kGuardBytes;
+    std::int64_t bytes = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = allocations_.find(memory);
+      if (found == allocations_.end()) end("memory is freed that was not allocated");
+      bytes = found->second.bytes;
+      if (found->second.on_device) used_ -= bytes;
+      --counts_.live;
+      allocations_.erase(found);
+    }
+    poison(block, bytes, false);
+    const auto intact = [](unsigned char byte) { return byte == kGuard; };
+    const unsigned char* end_guard = block + kGuardBytes + bytes;
+    if (!std::all_of(block, block + kGuardBytes, intact) ||
+        !std::all_of(end_guard, end_guard + kGuardBytes, intact)) {
+      end("a kernel wrote outside of its buffers");
+    }
+    ::operator delete (block, std::align_val_t{kAlignment});
+  }
+
+  /// Makes the guards inaccessible, or accessible again.
+  static void poison([[maybe_unused]] unsigned char* block, [[maybe_unused]] std::int64_t bytes,
+                     [[maybe_unused]] bool on) {
+#ifdef PRS_ASAN
+    const auto guard = static_cast<std::size_t>(kGuardBytes);
+    const auto change = on ? &__asan_poison_memory_region : &__asan_unpoison_memory_region;
+    change(block, guard);
+    change(block + kGuardBytes + bytes, guard);
+#endif
+  }
+
+  /// Freeing cannot throw, and going on would hide the mistake.
+  [[noreturn]] static void end(const char* what) {
+    std::fprintf(stderr, "cuda emulation: %s\n", what);
+    std::abort();
+  }
+
+  const Schedule schedule_;
+  const DeviceLimits limits_;
+  mutable std::mutex mutex_;
+  std::map<void*, Allocation> allocations_;
+  Counts counts_;
+  std::int64_t used_ = 0;
+  std::int64_t limit_ = std::int64_t{1} << 40;
+};
+
+}  // namespace
+
+std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule) {
+  return std::make_shared<Device>(schedule);
+}
+
+}  // namespace prs::cuda::emulated

@@ -1,0 +1,29 @@
+// The emulated device as a Runtime: device memory is host memory, streams do their work at once.
+#pragma once
+
+#include <memory>
+
+#include "emulation/execution.hpp"
+#include "runtime.hpp"
+
+namespace prs::cuda::emulated {
+
+/// What a runtime has done; for tests of what must not happen in steady state.
+struct Counts {
+  std::int64_t allocations = 0;  ///< Device and page-locked.
+  std::int64_t live = 0;         ///< Of those, not freed yet.
+  std::int64_t launches = 0;
+};
+
+class EmulatedRuntime : public Runtime {
+ public:
+  virtual Counts counts() const = 0;
+  /// Allocations beyond that total, device memory only, throw out of memory.
+  virtual void limit_memory(std::int64_t bytes) = 0;
+};
+
+/// Device memory starts as NaN patterns; what is written next to an allocation is told when it is
+/// freed (under AddressSanitizer at once).
+std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule = {});
+
+}  // namespace prs::cuda::emulated

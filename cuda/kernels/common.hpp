@@ -1,0 +1,115 @@
+// What several kernel families use: loop nests, activations, sums over a block.
+#pragma once
+
+#include <cmath>
+
+#include "device/launch.hpp"
+#include "kernels/args.hpp"
+
+namespace prs::cuda::PRS_CUDA_WORLD {
+
+/// The offset of operand k at number `index` of a loop nest in row-major order.
+template <int kOperands>
+PRS_DEVICE void offsets_at(const Loops<kOperands>& loops, std::int64_t index,
+                           std::int64_t (&offsets)[kOperands]) {
+  for (int k = 0; k < kOperands; ++k) offsets[k] = 0;
+  for (int level = loops.depth - 1; level >= 0; --level) {
+    const std::int64_t position = index % loops.extents[level];
+    index /= loops.extents[level];
+    for (int k = 0; k < kOperands; ++k) offsets[k] += position * loops.strides[level][k];
+  }
+}
+PRS_DEVICE std::int64_t offset_at(const Loops<1>& loops, std::int64_t index) {
+  std::int64_t offsets[1];
+  offsets_at(loops, index, offsets);
+  return offsets[0];
+}
+
+/// NaN stays NaN in all of them.
+PRS_DEVICE float apply(const Epilogue& epilogue, float x) {
+  switch (epilogue.function) {
+    case Function::kNone:
+      return x;
+    case Function::kRelu:
+      return x < 0 ? 0.0F : x;
+    case Function::kLeakyRelu:
+      return x < 0 ? epilogue.alpha * x : x;
+    case Function::kClip: {
+      const float raised = x < epilogue.alpha ? epilogue.alpha : x;
+      return raised > epilogue.beta ? epilogue.beta : raised;
+    }
+    case Function::kSigmoid: {
+      const float e = expf(-fabsf(x));
+      return (x < 0 ? e : 1.0F) / (1.0F + e);
+    }
+    case Function::kTanh:
+      return tanhf(x);
+    case Function::kNegate:
+      return -x;
+  }
+  return x;
+}
+
+/// Of several values of a thread. The choice stands outside of the loops, which are unrolled:
+/// inside, all functions would be there once a value.
+template <int kCount>
+PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kCount]) {
+  const auto each = [&](Function function) {
+    const Epilogue fixed = {function, epilogue.alpha, epilogue.beta};
+    for (int i = 0; i < kCount; ++i) values[i] = apply(fixed, values[i]);
+  };
+  switch (epilogue.function) {
+    case Function::kNone:
+      return;
+    case Function::kRelu:
+      return each(Function::kRelu);
+    case Function::kLeakyRelu:
+      return each(Function::kLeakyRelu);
+    case Function::kClip:
+      return each(Function::kClip);
+    case Function::kSigmoid:
+      return each(Function::kSigmoid);
+    case Function::kTanh:
+      return each(Function::kTanh);
+    case Function::kNegate:
+      return each(Function::kNegate);
+  }
+}
+
+PRS_DEVICE float infinity() { return bits_float(0x7F800000u); }
+
+/// NaN wins.
+PRS_DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
+PRS_DEVICE float smaller(float a, float b) { return a != a || a < b ? a : b; }
+
+struct Add {
+  template <typename T>
+  PRS_DEVICE T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+struct Larger {
+  PRS_DEVICE double operator()(double a, double b) const { return a != a || a > b ? a : b; }
+};
+struct Smaller {
+  PRS_DEVICE double operator()(double a, double b) const { return a != a || a < b ? a : b; }
+};
+
+/// Combines one value a thread of a block of kThreads, for every thread: a tree of fixed shape, in
+/// each warp and then over the warps. All threads call it; it may be called again at once.
+template <typename Combine>
+PRS_DEVICE double block_combine(double value, Combine combine) {
+  constexpr int kWarps = static_cast<int>(kThreads / kWarpSize);
+  PRS_SHARED(double, partial, kWarps);
+  for (unsigned step = kWarpSize / 2; step > 0; step /= 2) {
+    value = combine(value, shuffle_xor(kFullMask, value, step));
+  }
+  if (lane() == 0) partial.store(static_cast<int>(thread_x() / kWarpSize), value);
+  sync_threads();
+  double result = partial.load(0);
+  for (int warp = 1; warp < kWarps; ++warp) result = combine(result, partial.load(warp));
+  sync_threads();
+  return result;
+}
+
+}  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -1,0 +1,21 @@
+// The table of all kernels of this world.
+#include "kernels/families.hpp"
+
+namespace prs::cuda::PRS_CUDA_WORLD {
+
+const KernelTable& kernel_table() {
+  static const KernelTable table = [] {
+    KernelTable made;
+    add_cast_kernels(made);
+    add_conv_kernels(made);
+    add_elementwise_kernels(made);
+    add_gemm_kernels(made);
+    add_movement_kernels(made);
+    add_pool_kernels(made);
+    add_reduce_kernels(made);
+    return made;
+  }();
+  return table;
+}
+
+}  // namespace prs::cuda::PRS_CUDA_WORLD

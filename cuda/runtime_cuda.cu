@@ -1,0 +1,191 @@
+// The Runtime over the CUDA runtime library. Every call and launch is checked.
+//
+// A thread's current device is set by every call that needs one, as threads come and go. Streams do
+// not wait for the legacy default stream.
+#include <cuda_runtime_api.h>
+
+#include <string>
+
+#include "probe.hpp"
+#include "prs/error.hpp"
+#include "runtime.hpp"
+
+namespace prs::cuda {
+namespace {
+
+std::string text(const Dim3& d) {
+  return "(" + std::to_string(d.x) + "," + std::to_string(d.y) + "," + std::to_string(d.z) + ")";
+}
+
+dim3 native(const Dim3& d) { return {d.x, d.y, d.z}; }
+
+/// The one place that maps CUDA's errors. Sticky ones, after which every call of this process
+/// fails, are device lost.
+ErrorCode code_of(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+      return ErrorCode::kOutOfMemory;
+    case cudaErrorNoDevice:
+    case cudaErrorInvalidDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorInitializationError:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorNoKernelImageForDevice:
+      return ErrorCode::kUnavailable;
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorHardwareStackError:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorUnknown:
+    case cudaErrorCudartUnloading:
+      return ErrorCode::kDeviceLost;
+    default:
+      return ErrorCode::kInternal;
+  }
+}
+
+class CudaStream : public Stream {
+ public:
+  cudaStream_t stream = nullptr;
+  cudaEvent_t done = nullptr;
+  /// For errors that a later call reports; its arguments are gone.
+  Launch last_launch{};
+
+  ~CudaStream() override {
+    if (done != nullptr) cudaEventDestroy(done);
+    if (stream != nullptr) cudaStreamDestroy(stream);
+  }
+};
+
+class CudaRuntime : public Runtime {
+ public:
+  explicit CudaRuntime(int index) : index_(index) {
+    use();
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlock, index),
+          [] { return "cudaDeviceGetAttribute"; });
+    limits_.shared_bytes = value;
+    limits_.static_shared_bytes = value;
+  }
+
+  std::string device() const override { return "cuda:" + std::to_string(index_); }
+  const DeviceLimits& limits() const override { return limits_; }
+
+  void* allocate(std::int64_t bytes) override {
+    use();
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, static_cast<std::size_t>(bytes)),
+          [&] { return "cudaMalloc of " + std::to_string(bytes) + " bytes"; });
+    return memory;
+  }
+  void free(void* memory) noexcept override { cudaFree(memory); }
+
+  void* allocate_host(std::int64_t bytes) override {
+    use();
+    void* memory = nullptr;
+    check(cudaHostAlloc(&memory, static_cast<std::size_t>(bytes), cudaHostAllocDefault),
+          [&] { return "cudaHostAlloc of " + std::to_string(bytes) + " bytes"; });
+    return memory;
+  }
+  void free_host(void* memory) noexcept override { cudaFreeHost(memory); }
+
+  std::unique_ptr<Stream> new_stream() override {
+    use();
+    auto stream = std::make_unique<CudaStream>();
+    check(cudaStreamCreateWithFlags(&stream->stream, cudaStreamNonBlocking),
+          [] { return "cudaStreamCreateWithFlags"; });
+    check(cudaEventCreateWithFlags(&stream->done, cudaEventBlockingSync | cudaEventDisableTiming),
+          [] { return "cudaEventCreateWithFlags"; });
+    return stream;
+  }
+
+  void copy_to_device(Stream& stream, void* to, const void* from, std::int64_t bytes) override {
+    copy(stream, to, from, bytes, cudaMemcpyHostToDevice, "to the device");
+  }
+  void copy_to_host(Stream& stream, void* to, const void* from, std::int64_t bytes) override {
+    copy(stream, to, from, bytes, cudaMemcpyDeviceToHost, "to the host");
+  }
+
+  void launch(Stream& base, const Launch& launch) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    use();
+    const KernelEntry& entry = on_device::kernel_table()[launch.kernel];
+    void* args[] = {const_cast<void*>(launch.args)};
+    if (entry.args_bytes != launch.args_bytes) {
+      throw Error(ErrorCode::kInternal, device() + ": " + describe(launch) +
+                                            ": arguments of another type [this is a bug]");
+    }
+    stream.last_launch = launch;
+    cudaError_t error =
+        cudaLaunchKernel(entry.function, native(launch.grid), native(launch.block), args,
+                         static_cast<std::size_t>(launch.dynamic_shared_bytes), stream.stream);
+    if (error == cudaSuccess) error = cudaGetLastError();
+#ifndef NDEBUG
+    if (error == cudaSuccess) error = cudaStreamSynchronize(stream.stream);
+#endif
+    check(error, [&] { return "launch of " + describe(launch); });
+  }
+
+  void synchronize(Stream& base) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    use();
+    const auto what = [&] {
+      return "the work up to the launch of " + describe(stream.last_launch);
+    };
+    check(cudaEventRecord(stream.done, stream.stream), what);
+    check(cudaEventSynchronize(stream.done), what);
+  }
+
+ private:
+  static std::string describe(const Launch& launch) {
+    return std::string(kernel_name(launch.kernel)) + ", grid " + text(launch.grid) + ", block " +
+           text(launch.block) + ", " + std::to_string(launch.dynamic_shared_bytes) +
+           " bytes of dynamic shared memory";
+  }
+
+  void use() const {
+    check(cudaSetDevice(index_), [] { return "cudaSetDevice"; });
+  }
+
+  void copy(Stream& base, void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind,
+            const char* direction) {
+    use();
+    check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind,
+                          static_cast<CudaStream&>(base).stream),
+          [&] { return "cudaMemcpyAsync of " + std::to_string(bytes) + " bytes " + direction; });
+  }
+
+  /// what(): the call in words.
+  template <typename What>
+  void check(cudaError_t error, const What& what) const {
+    if (error == cudaSuccess) return;
+    cudaGetLastError();  // Not sticky: the next call must not report it again.
+    throw Error(code_of(error), device() + ": " + what() + ": " + cudaGetErrorName(error) + " (" +
+                                    cudaGetErrorString(error) + ")");
+  }
+
+  const int index_;
+  DeviceLimits limits_;
+};
+
+}  // namespace
+
+std::shared_ptr<Runtime> open_device(int index) {
+  const Probe probe = probe_devices();
+  if (probe.devices.empty()) throw Error(ErrorCode::kUnavailable, probe.reason);
+  const auto count = static_cast<int>(probe.devices.size());
+  if (index >= count) {
+    throw Error(ErrorCode::kUnavailable, "there is no device " + std::to_string(index) + "; " +
+                                             std::to_string(count) + " visible, numbered from 0");
+  }
+  return std::make_shared<CudaRuntime>(index);
+}
+
+}  // namespace prs::cuda

@@ -1,0 +1,169 @@
+// Whole graphs through the CUDA backend on the emulated device: a sample of every operator, the
+// shipped models through the engine, and what the steady state must not do.
+#include <algorithm>
+#include <filesystem>
+#include <random>
+#include <set>
+
+#include "backend/memory.hpp"
+#include "check.hpp"
+#include "engine/model_state.hpp"
+#include "onnx/importer.hpp"
+#include "prs/engine.hpp"
+#include "support/expect_error.hpp"
+#include "support/interpret.hpp"
+#include "support/sample_models.hpp"
+#include "unit/cuda/parity_support.hpp"
+
+namespace prs {
+
+/// In this program "cuda" is the emulated device; takes the place of cuda/backends.cpp.
+std::unique_ptr<Backend> make_backend(std::string_view device) {
+  if (device == "cpu") return cpu::make_backend();
+  if (device != "cuda") fail_argument("device '{}'", device);
+  return cuda::make_backend(cuda::emulated::make_runtime({cuda::emulated::Order::kShuffled, 5}));
+}
+
+namespace {
+
+constexpr std::int64_t kFoldLimit = std::int64_t{16} << 20;
+
+std::vector<InputBinding> bindings_of(const Graph& graph, const std::vector<Tensor>& inputs) {
+  const std::vector<bool> known = shape_inputs(graph);
+  std::vector<InputBinding> bindings;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    bindings.push_back({inputs[i].dtype(), inputs[i].shape(), nullptr});
+    if (known[i]) bindings[i].value = std::make_shared<const Tensor>(inputs[i]);
+  }
+  return bindings;
+}
+
+/// Some samples use element types that the GPU refuses; no operator may be refused in all of its
+/// samples.
+TEST(CudaModels, EveryOperatorRunsInASample) {
+  std::set<std::string> operators;
+  for (const OpDef& def : op_table()) operators.insert(std::string(def.name));
+  for (const auto& [name, bytes] : test::sample_models()) {
+    const Graph graph = onnx::import_bytes(bytes, name, {}).graph;
+    std::mt19937_64 random(3);
+    std::vector<Tensor> inputs;
+    for (const GraphPort& port : graph.inputs) {
+      Shape shape;
+      for (const DeclaredDim& dim : *port.dims) shape.push_back(dim.extent.value_or(2));
+      inputs.push_back(test::random_tensor(port.dtype, shape, random, -2.0, 2.0));
+    }
+    std::vector<Tensor> first;
+    for (const auto& schedule : test::kSchedules) {
+      const auto backend = cuda::make_backend(cuda::emulated::make_runtime(schedule));
+      // Nothing folded, so that every operator runs; unless a shape hangs on what is folded.
+      Graph inferred = graph;
+      try {
+        infer_and_fold(inferred, bindings_of(graph, inputs), 0);
+      } catch (const Error&) {
+        inferred = graph;
+        infer_and_fold(inferred, bindings_of(graph, inputs), kFoldLimit);
+      }
+      std::unique_ptr<Executable> executable;
+      try {
+        executable = backend->compile(inferred, {});
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kUnsupported) << name << ": " << error.what();
+        break;
+      }
+      const auto context = executable->new_context();
+      const auto got = test::run_executable(*executable, *context, inferred, inputs);
+      if (first.empty()) {
+        first = got;
+        for (const Node& node : inferred.nodes) {
+          operators.erase(std::string(op_def(node.kind).name));
+        }
+        const std::vector<Tensor> want = test::interpret(graph, inputs);
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          test::expect_close(got[i], want[i], {1e-5, 1e-5}, name);
+        }
+      }
+      test::expect_equal_bits(got, first, name);
+    }
+  }
+  // Made by graph passes only; kernel_parity_test.cpp has it.
+  operators.erase("Normalize");
+  EXPECT_EQ(operators, std::set<std::string>{});
+}
+
+class CudaModelTest : public ::testing::TestWithParam<const char*> {};
+
+/// From pixels to scores, normalisation folded and activations fused as the engine has it. The
+/// batches leave partial tiles.
+TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
+  const auto path = std::filesystem::path(PRS_MODELS) / (std::string(GetParam()) + ".onnx");
+  EngineOptions options;
+  options.threads = 1;
+  options.max_batch = 16;
+  options.device = "cpu";
+  const Engine cpu = Engine::load(path, options);
+  options.device = "cuda";
+  const Engine gpu = Engine::load(path, options);
+  EXPECT_EQ(gpu.device(), "cuda:emulated");
+  std::mt19937_64 random(12);
+  for (const std::int64_t batch : {1, 17}) {
+    if (batch > 1 && std::string(GetParam()) == "cnn") continue;
+    const Tensor images = test::random_tensor(
+        DType::kUint8, {batch, gpu.input().height, gpu.input().width}, random, 0, 256);
+    const std::vector<float> want = cpu.run(images.view());
+    const std::vector<float> got = gpu.run(images.view());
+    const Shape shape{batch, gpu.classes()};
+    test::expect_close(Tensor::from<float>(DType::kFloat32, shape, got),
+                       Tensor::from<float>(DType::kFloat32, shape, want), {1e-4, 1e-4}, GetParam());
+  }
+  for (const StepInfo& step : gpu.describe(1).steps) EXPECT_EQ(step.device, "cuda:emulated");
+}
+
+INSTANTIATE_TEST_SUITE_P(Shipped, CudaModelTest, ::testing::Values("mlp", "lenet", "cnn"),
+                         [](const auto& model) { return std::string(model.param); });
+
+TEST(CudaBackend, AllocatesNothingInTheSteadyState) {
+  const auto runtime = cuda::emulated::make_runtime();
+  {
+    const auto backend = cuda::make_backend(runtime);
+    const auto bytes = test::sample_models();
+    const auto sample = std::find_if(bytes.begin(), bytes.end(),
+                                     [](const auto& model) { return model.first == "convnet"; });
+    ASSERT_NE(sample, bytes.end());
+    const Graph graph = onnx::import_bytes(sample->second, sample->first, {}).graph;
+    std::mt19937_64 random(1);
+    std::vector<Tensor> inputs;
+    for (const GraphPort& port : graph.inputs) {
+      Shape shape;
+      for (const DeclaredDim& dim : *port.dims) shape.push_back(dim.extent.value_or(2));
+      inputs.push_back(test::random_tensor(port.dtype, shape, random));
+    }
+    const auto compiled = compile_for(graph, *backend, bindings_of(graph, inputs), {}, kFoldLimit);
+    const Executable& executable = compiled->executable();
+    auto context = executable.new_context();
+    test::run_executable(executable, *context, compiled->graph(), inputs);
+    const auto before = runtime->counts();
+    test::run_executable(executable, *context, compiled->graph(), inputs);
+    // Another context of the same executable takes the memory that this one gives back.
+    context.reset();
+    context = executable.new_context();
+    test::run_executable(executable, *context, compiled->graph(), inputs);
+    EXPECT_EQ(runtime->counts().allocations, before.allocations);
+    EXPECT_GT(runtime->counts().launches, before.launches);
+  }
+  EXPECT_EQ(runtime->counts().live, 0);
+}
+
+TEST(CudaBackend, GivesUnusedMemoryBackBeforeItRunsOut) {
+  const auto runtime = cuda::emulated::make_runtime();
+  runtime->limit_memory(4096);
+  cuda::MemoryPool pool(runtime, cuda::MemoryPool::Kind::kDevice);
+  pool.give(pool.take(2048));
+  void* large = pool.take(4000);
+  test::expect_error(ErrorCode::kOutOfMemory, "cuda:emulated", [&] { pool.take(1); });
+  pool.give(large);
+  EXPECT_EQ(pool.take(3000), large);
+  pool.give(large);
+}
+
+}  // namespace
+}  // namespace prs

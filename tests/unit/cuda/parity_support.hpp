@@ -1,0 +1,33 @@
+// Runs operator calls and graphs through the CUDA backend on the emulated device.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "backend/cuda_backend.hpp"
+#include "emulation/emulated_runtime.hpp"
+#include "support/op_test.hpp"
+
+namespace prs::test {
+
+inline constexpr cuda::emulated::Schedule kSchedules[] = {{cuda::emulated::Order::kAscending, 0},
+                                                          {cuda::emulated::Order::kDescending, 0},
+                                                          {cuda::emulated::Order::kShuffled, 11},
+                                                          {cuda::emulated::Order::kShuffled, 12}};
+
+/// Outputs start as NaN patterns, so that an element never written shows.
+std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
+                                   const Graph& graph, const std::vector<Tensor>& inputs);
+
+/// The call as a graph of one node, under one schedule, twice in one context: equal bits demanded.
+std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule);
+
+/// Reference, CPU kernels and CUDA kernels against each other, the latter with equal bits under
+/// every schedule.
+void expect_cuda_parity(const OpCase& test, Tolerance tolerance);
+
+void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
+                       const std::string& label);
+
+}  // namespace prs::test
