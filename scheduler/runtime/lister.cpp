@@ -36,8 +36,10 @@ void Lister::list(const std::stop_token& stop) {
   std::exception_ptr error;
   try {
     identity = list_all(stop);
-  } catch (...) {
+  } catch (const Error&) {
     error = std::current_exception();
+  } catch (const std::exception& other) {  // No memory left, say.
+    error = std::make_exception_ptr(Error(ErrorCode::kInternal, other.what()));
   }
   const std::lock_guard lock(mutex_);
   listed_.complete = !error;

@@ -182,7 +182,10 @@ void Orchestrator::dispatch(const EventLoop::Ready& ready) {
     }
     return;
   }
-  if (ready.tag == kListingTag) return lister_ ? take_listed() : void();
+  if (ready.tag == kListingTag) {
+    if (lister_) take_listed();
+    return;
+  }
   const bool exited = (ready.tag & kExitBit) != 0;
   WorkerHandle* worker = find({0, static_cast<int>(ready.tag & ~kExitBit)});
   if (worker == nullptr) return;
