@@ -26,7 +26,7 @@ constexpr std::uint64_t kFiles = 0;
 constexpr std::uint64_t kRecords = 1;
 constexpr std::uint64_t kTable = 2;
 
-[[noreturn]] void fail_argument(std::string_view what, std::string_view why) {
+[[noreturn]] void refuse(std::string_view what, std::string_view why) {
   throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {}", what, why));
 }
 
@@ -156,7 +156,7 @@ class Parser {
   std::int64_t remaining() const { return static_cast<std::int64_t>(rest_.size()); }
 
   [[noreturn]] static void fail(std::string_view why) {
-    fail_argument("a mini-batch description is damaged", why);
+    refuse("a mini-batch description is damaged", why);
   }
 
  private:
@@ -220,7 +220,7 @@ std::string MiniBatch::item_name(std::int64_t i) const {
 
 std::string serialize(const MiniBatch& mini_batch) {
   if (const std::string_view problem = problem_of(mini_batch); !problem.empty()) {
-    fail_argument(fmt::format("mini-batch {}", mini_batch.id), problem);
+    refuse(fmt::format("mini-batch {}", mini_batch.id), problem);
   }
   std::string out;
   append_number(mini_batch.id, out);
