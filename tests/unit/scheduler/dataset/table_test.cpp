@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include <cmath>
@@ -409,6 +410,12 @@ TEST_F(Tables, ATableThatIsNoneOrHasVanishedIsAnErrorThatNamesIt) {
   EXPECT_TRUE(vanished.next().has_value());
   std::filesystem::remove(third);
   test::expect_error(ErrorCode::kIo, third, [&] { vanished.next(); });
+}
+
+TEST_F(Tables, AFifoIsRefusedInsteadOfWaitedFor) {
+  const std::string fifo = at("pipe.csv");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  test::expect_error(ErrorCode::kIo, fifo + ": not a regular file", [&] { cut({fifo}, {}); });
 }
 
 TEST_F(Tables, AStopEndsTheGroupingOfATable) {
