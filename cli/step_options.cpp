@@ -192,22 +192,28 @@ void override_limits(config::Step& step, const std::vector<std::string>& assignm
                                       : "entry_script",
               step.entry.path.string(), "the job");
   for (const std::string& input : step.inputs) builder.add_input(input, "the job");
+  if (step.rank_mini_batch_count > 0) {
+    builder.set("rank_mini_batch_count", std::to_string(step.rank_mini_batch_count), "the job");
+  }
   builder.set("output", step.output.string(), "the job");
-  std::vector<const Limit*> given;
+  // Those that are kept count too: progress_update_timeout is computed from others.
+  for (const Limit& limit : kLimits) {
+    const config::SettingOrigin* then = find_origin(step, limit.key);
+    if (then == nullptr || then->origin == "default" || then->origin == "computed") continue;
+    builder.set(limit.key, then->value, then->origin);
+  }
   for (const std::string& assignment : assignments) {
     const auto [key, value] = split_assignment(assignment);
-    const Limit* found = find_limit(key);
-    if (found == nullptr) {
+    if (find_limit(key) == nullptr) {
       std::string known;
       for (const Limit& limit : kLimits)
         known += (known.empty() ? "" : ", ") + std::string(limit.key);
       fail_usage("--set {}: a resumed job can only change {}", assignment, known);
     }
     builder.set(key, value, "--set");
-    given.push_back(found);
   }
   const config::Step checked = builder.build();
-  for (const Limit* limit : given) copy_limit(*limit, checked, step);
+  for (const Limit& limit : kLimits) copy_limit(limit, checked, step);
 }
 
 void continue_with(const config::Step& now, config::Step& step) {

@@ -177,11 +177,7 @@ void Build::read_arguments() {
   step_.notes.insert(step_.notes.end(), parsed.notes.begin(), parsed.notes.end());
   step_.entry.arguments = std::move(parsed.own);
   for (const Assignment& option : parsed.options) {
-    if (option.name == "rank_mini_batch_count") {
-      problem(option, find_key(option.name).name, ErrorCode::kUnsupported);
-    } else {
-      given_[option.name].push_back(option);
-    }
+    given_[option.name].push_back(option);
   }
 }
 
@@ -372,6 +368,11 @@ void Build::read_settings() {
                     document_.path.string()));
   }
   check_model_options();
+  if (step_.rank_mini_batch_count > 0 && step_.entry.kind == EntrySpec::Kind::kModel) {
+    problem(*winner("rank_mini_batch_count"),
+            "a model has nothing to score in mini-batches without input; they are for a Python "
+            "script (entry_script) or a plugin");
+  }
 }
 
 std::string Build::read_setting(const Setting& setting) {

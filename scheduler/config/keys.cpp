@@ -12,9 +12,6 @@ namespace {
 
 using Kind = KeyInfo::Kind;
 
-constexpr const char* kRanks =
-    "mini-batches without input are not supported yet; give input and mini_batch_size";
-
 /// Every key that has a meaning. Keys of mappings are dotted.
 std::map<std::string, KeyInfo> make_register() {
   std::map<std::string, KeyInfo> keys;
@@ -55,7 +52,6 @@ std::map<std::string, KeyInfo> make_register() {
        "properties", "settings", "identity", "services", "environment", "task.environment",
        "resources.instance_type", "resources.shm_size", "resources.docker_args",
        "resources.properties", "limits"});
-  add(Kind::kUnsupported, kRanks, {"rank_mini_batch_count"});
   add(Kind::kUnsupported,
       "a component of its own file is not followed; run that file itself, with --set "
       "inputs.NAME=..."

@@ -109,6 +109,15 @@ Setting mini_batch_size() {
           [](const Step& step) { return show_mini_batch_size(step.mini_batch_size); }};
 }
 
+Setting rank_mini_batch_count() {
+  Setting setting =
+      whole("rank_mini_batch_count", {}, "mini-batches", &Step::rank_mini_batch_count, 1);
+  setting.show = [](const Step& step) {
+    return step.rank_mini_batch_count < 0 ? "" : std::to_string(step.rank_mini_batch_count);
+  };
+  return setting;
+}
+
 Setting run_max_try() {
   return {"run_max_try",
           {"retry_settings.max_retries"},
@@ -240,6 +249,7 @@ std::vector<Setting> make_settings() {
                          {"files", InputKind::kFiles},
                          {"tabular", InputKind::kTabular}}),
       text("partition_format", {}, &S::partition_format, some_text),
+      rank_mini_batch_count(),
       whole("error_threshold", {}, "items", &S::error_threshold, -1),
       whole("allowed_failed_count", {"mini_batch_error_threshold"}, "mini-batches",
             &S::allowed_failed_count, -1),

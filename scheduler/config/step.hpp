@@ -76,6 +76,7 @@ struct Step {
   MiniBatchSize mini_batch_size;
   std::vector<std::string> partition_keys;  ///< D8; empty: mini_batch_size cuts.
   std::string partition_format;             ///< D8; "" for none.
+  std::int64_t rank_mini_batch_count = -1;  ///< D9: mini-batches without input; -1: none.
   std::int64_t error_threshold = -1;        ///< Items; -1: no limit.
   std::int64_t allowed_failed_count = -1;   ///< Mini-batches; -1: no limit.
   double allowed_failed_percent = 100;      ///< Percent of mini-batches.

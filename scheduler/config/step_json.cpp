@@ -189,6 +189,7 @@ void visit_fields(AStep& step, const Visit& visit) {
   visit("input_kind", step.input_kind);
   visit("partition_keys", step.partition_keys);
   visit("partition_format", step.partition_format);
+  visit("rank_mini_batch_count", step.rank_mini_batch_count);
   visit("error_threshold", step.error_threshold);
   visit("allowed_failed_count", step.allowed_failed_count);
   visit("allowed_failed_percent", step.allowed_failed_percent);

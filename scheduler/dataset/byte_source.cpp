@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -65,7 +66,13 @@ std::string to_utf8(std::string_view text, Encoding encoding) {
 /// The file's own bytes one after the other, unpacked; and from them UTF-8.
 struct ByteSource::State {
   State(const std::filesystem::path& the_path, Encoding wanted) : path(the_path), encoding(wanted) {
-    file = output::open_file(path, O_RDONLY);
+    // O_NONBLOCK: opening a FIFO without a writer would wait for one, whatever is asked to stop.
+    file = output::open_file(path, O_RDONLY | O_NONBLOCK);
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) output::fail_io(path, "inspect the file", errno);
+    if (!S_ISREG(status.st_mode)) {
+      throw Error(ErrorCode::kIo, fmt::format("{}: not a regular file", path.string()));
+    }
     std::array<char, 3> head{};
     const std::size_t held = read_file(0, head.data(), head.size());
     is_gzip = held >= 2 && head[0] == '\x1f' && head[1] == '\x8b';

@@ -10,11 +10,13 @@
 //   listing.finish();
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -67,6 +69,10 @@ struct InputSpec {
   bool cut_records = true;  ///< IDX and NPY files are their records; else files like any other.
   std::vector<std::string> partition_keys;
   std::string partition_format;
+  /// D9: so many mini-batches without input; `inputs` mean nothing then. -1: none.
+  std::int64_t rank_count = -1;
+  /// Folders of more entries than that are not sorted (D7), and no more names are in memory.
+  std::size_t sorted_entries = 100'000;
 };
 
 /// That of a step: a script or a plugin gets every file of a folder, a script no records.
@@ -78,6 +84,9 @@ bool names_tables(const InputSpec& spec);
 /// Gives the mini_batch_size of a step with tables its meaning there, in the settings' table too: a
 /// number without a unit is bytes (D3), and 1 MB when nobody chose it (D4).
 void settle_mini_batch_size(config::Step& step);
+
+/// Throws cancelled when a stop is asked for.
+void check_not_stopped(const std::stop_token& stop);
 
 class Partitioner {
  public:
@@ -97,8 +106,9 @@ class Partitioner {
   /// The next mini-batch with the next id, or nothing at the end. Throws io when a folder cannot be
   /// listed or a table not be read, invalid argument for a path that does not have the
   /// partition_format. A file (not a table) that has vanished meanwhile is given out all the same:
-  /// whoever reads it fails that item alone (D10).
-  std::optional<MiniBatch> next();
+  /// whoever reads it fails that item alone (D10). Throws cancelled when `stop` is asked for while
+  /// inputs are being grouped.
+  std::optional<MiniBatch> next(const std::stop_token& stop = {});
   /// Before the first next(), for a listing that was interrupted: these items are not given out
   /// again, whatever has come to stand before them or the order in which a large folder is listed
   /// now, and the next mini-batch gets the id after this one. Takes about 50 bytes an item.

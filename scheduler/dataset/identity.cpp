@@ -14,13 +14,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void hash_file(const fs::path& path, bool by_content, Sha256& hash) {
+void hash_file(const fs::path& path, bool by_content, const std::stop_token& stop, Sha256& hash) {
   struct stat status {};
   std::string state = "missing";
   if (::stat(path.c_str(), &status) == 0) {
     // What is no regular file fails as an item whatever it holds; reading it might not end.
     state = by_content && S_ISREG(status.st_mode)
-                ? sha256_of_file(path)
+                ? sha256_of_file(path, stop)
                 : fmt::format("{} {}.{:09}", status.st_size, status.st_mtim.tv_sec,
                               status.st_mtim.tv_nsec);
   } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
@@ -43,7 +43,8 @@ std::string description(const TableFormat& format, bool given) {
 void InputIdentity::add_file(std::int64_t input, const fs::path& path) {
   if (input != input_) hash_.update(fmt::format("input {}\n", input));
   input_ = input;
-  hash_file(path, by_content_, hash_);
+  check_not_stopped(stop_);
+  hash_file(path, by_content_, stop_, hash_);
 }
 
 void InputIdentity::add(const MiniBatch& mini_batch) {
@@ -61,15 +62,16 @@ void InputIdentity::add_format(const TableFormat& format, bool given) {
 
 std::string InputIdentity::finish() { return to_hex(hash_.finish()); }
 
-std::string input_identity(const InputSpec& inputs, bool by_content) {
-  InputIdentity identity(by_content);
+std::string input_identity(const InputSpec& inputs, bool by_content, const std::stop_token& stop) {
+  InputIdentity identity(by_content, stop);
+  if (inputs.rank_count >= 0) return identity.finish();
   std::int64_t index = 0;
   for (const Input& input : resolve_inputs(inputs)) {
     if (input.is_table) identity.add_format(input.table, input.has_table_format);
     for (const RecordInput& source : input.records) {
       if (source.count > 0) identity.add_file(index, source.path);
     }
-    FileStream files(input);
+    FileStream files(input, inputs.sorted_entries);
     while (const std::optional<fs::path> file = files.next()) identity.add_file(index, *file);
     ++index;
   }

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataset/dataset.hpp"
@@ -16,7 +18,8 @@ namespace prs::dataset {
 /// is listed but not there counts as such.
 class InputIdentity {
  public:
-  explicit InputIdentity(bool by_content) : by_content_(by_content) {}
+  explicit InputIdentity(bool by_content, std::stop_token stop = {})
+      : by_content_(by_content), stop_(std::move(stop)) {}
 
   /// The mini-batches of a step in their order. Looks at the files: to be called before a worker
   /// may read them, so that a later change gives another identity. Throws io for a file that cannot
@@ -33,13 +36,15 @@ class InputIdentity {
 
  private:
   bool by_content_;
+  std::stop_token stop_;
   Sha256 hash_;
   std::int64_t input_ = -1;            ///< Of the last mini-batch,
   std::filesystem::path record_file_;  ///< with the last record file.
 };
 
 /// The same of all files of the inputs; for tables also over how they are read. Throws as a
-/// Partitioner does.
-std::string input_identity(const InputSpec& inputs, bool by_content);
+/// Partitioner does; cancelled when `stop` is asked for.
+std::string input_identity(const InputSpec& inputs, bool by_content,
+                           const std::stop_token& stop = {});
 
 }  // namespace prs::dataset

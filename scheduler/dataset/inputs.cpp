@@ -211,6 +211,7 @@ InputSpec input_spec(const config::Step& step) {
   spec.cut_records = step.entry.kind != config::EntrySpec::Kind::kScript;
   spec.partition_keys = step.partition_keys;
   spec.partition_format = step.partition_format;
+  spec.rank_count = step.rank_mini_batch_count;
   return spec;
 }
 
@@ -251,7 +252,8 @@ std::optional<TableFormat> table_format_of(const fs::path& path) {
   return format;
 }
 
-FileStream::FileStream(const Input& input) : input_(&input) {}
+FileStream::FileStream(const Input& input, std::size_t sorted_entries)
+    : input_(&input), sorted_entries_(sorted_entries) {}
 
 std::optional<fs::path> FileStream::next() {
   const std::size_t files = input_->files.size();
@@ -265,7 +267,7 @@ std::optional<fs::path> FileStream::next() {
       folder_.reset();
     }
     if (next_ == files + input_->folders.size()) return std::nullopt;
-    folder_.emplace(input_->folders[next_++ - files], input_->filter);
+    folder_.emplace(input_->folders[next_++ - files], input_->filter, sorted_entries_);
   }
 }
 

@@ -46,14 +46,12 @@ inline constexpr std::int64_t kDefaultTableBytes = std::int64_t{1} << 20;
 std::optional<TableFormat> table_format_of(const std::filesystem::path& path);
 
 /// The files that `filter` lets through in a folder and the folders below it, one after the other.
-/// Follows links, except to a folder that it is in already. Folders of up to kSortedEntries entries
-/// are taken sorted by path, larger ones as the file system lists them (D7): of those no more names
-/// are in memory than that.
+/// Follows links, except to a folder that it is in already. Folders of up to `sorted_entries`
+/// entries are taken sorted by path, larger ones as the file system lists them (D7): of those no
+/// more names are in memory than that.
 class FolderListing {
  public:
-  static constexpr std::size_t kSortedEntries = 100'000;
-
-  explicit FolderListing(std::filesystem::path folder, FileFilter filter = FileFilter::kImages);
+  FolderListing(const std::filesystem::path& folder, FileFilter filter, std::size_t sorted_entries);
   ~FolderListing();
   FolderListing(FolderListing&&) noexcept;
   FolderListing& operator=(FolderListing&&) noexcept;
@@ -63,20 +61,23 @@ class FolderListing {
 
  private:
   class OpenFolder;
-  void enter(std::filesystem::path folder);
+  void enter(const std::string& folder);
 
   FileFilter filter_;
+  std::size_t sorted_entries_;
   std::vector<std::unique_ptr<OpenFolder>> open_;  ///< From the outermost to the current one.
 };
 
 /// The files of an input that has no records, one after the other.
 class FileStream {
  public:
-  explicit FileStream(const Input& input);
+  /// `sorted_entries`: as FolderListing.
+  FileStream(const Input& input, std::size_t sorted_entries);
   std::optional<std::filesystem::path> next();
 
  private:
   const Input* input_;
+  std::size_t sorted_entries_;
   std::size_t next_ = 0;  ///< Of the files, then of the folders.
   std::optional<FolderListing> folder_;
 };

@@ -134,10 +134,10 @@ struct Partitioner::State {
   }
 
   /// Takes the next files, records or rows of the current input; false at its end.
-  bool fill(MiniBatch& batch) {
+  bool fill(MiniBatch& batch, const std::stop_token& stop) {
     if (!inputs[input].records.empty()) return take_records(batch);
-    if (!stream) stream.emplace(inputs[input]);
-    if (!spec.partition_keys.empty()) return take_group(batch);
+    if (!stream) stream.emplace(inputs[input], spec.sorted_entries);
+    if (!spec.partition_keys.empty()) return take_group(batch, stop);
     return inputs[input].is_table ? take_rows(batch) : take_files(batch);
   }
 
@@ -185,11 +185,12 @@ struct Partitioner::State {
                     file.string()));
   }
 
-  bool take_group(MiniBatch& batch) {
+  bool take_group(MiniBatch& batch, const std::stop_token& stop) {
     if (!groups) {
       groups = std::make_unique<Grouping>();
       while (const std::optional<std::filesystem::path> file = stream->next()) {
-        inputs[input].is_table ? group_rows(*file) : group_file(*file);
+        check_not_stopped(stop);
+        inputs[input].is_table ? group_rows(*file, stop) : group_file(*file);
       }
     }
     std::optional<Grouping::Group> group;
@@ -238,7 +239,7 @@ struct Partitioner::State {
     return keys;
   }
 
-  void group_rows(const std::filesystem::path& file) {
+  void group_rows(const std::filesystem::path& file, const std::stop_token& stop) {
     const TableFormat& how = format_of(file);
     KeyValues keys = key_values(how.partition_format, file);
     if (keys.from_data.empty()) {
@@ -250,6 +251,7 @@ struct Partitioner::State {
     for (const std::size_t i : keys.from_data) names.push_back(spec.partition_keys[i]);
     for_each_run(file, how, kGroupingSize, names,
                  [&](const std::vector<std::string>& values, const TablePiece& run) {
+                   check_not_stopped(stop);
                    for (std::size_t i = 0; i < values.size(); ++i) {
                      keys.values[keys.from_data[i]] = values[i];
                    }
@@ -294,11 +296,17 @@ struct Partitioner::State {
   }
 };
 
+void check_not_stopped(const std::stop_token& stop) {
+  if (stop.stop_requested()) throw Error(ErrorCode::kCancelled, "stopped while listing the inputs");
+}
+
 Partitioner::Partitioner(InputSpec inputs, config::MiniBatchSize size)
     : state_(std::make_unique<State>()) {
-  state_->inputs = resolve_inputs(inputs);
-  check_size(size, state_->inputs);
-  check_keys(inputs, state_->inputs);
+  if (inputs.rank_count < 0) {
+    state_->inputs = resolve_inputs(inputs);
+    check_size(size, state_->inputs);
+    check_keys(inputs, state_->inputs);
+  }
   const bool tables = std::any_of(state_->inputs.begin(), state_->inputs.end(),
                                   [](const Input& input) { return input.is_table; });
   state_->size = tables && !size.given ? kDefaultTableSize : size;
@@ -307,11 +315,16 @@ Partitioner::Partitioner(InputSpec inputs, config::MiniBatchSize size)
 
 Partitioner::~Partitioner() = default;
 
-std::optional<MiniBatch> Partitioner::next() {
+std::optional<MiniBatch> Partitioner::next(const std::stop_token& stop) {
   State& state = *state_;
+  if (state.next_id < state.spec.rank_count) {
+    MiniBatch batch;
+    batch.id = state.next_id++;
+    return batch;
+  }
   for (; state.input < state.inputs.size(); state.next_input()) {
     MiniBatch batch;
-    if (!state.fill(batch)) continue;
+    if (!state.fill(batch, stop)) continue;
     batch.id = state.next_id++;
     batch.input = static_cast<std::int64_t>(state.input);
     state.items += batch.items();

@@ -114,7 +114,7 @@ std::string sha256_hex(std::string_view bytes) {
   return to_hex(hash.finish());
 }
 
-std::string sha256_of_file(const std::filesystem::path& path) {
+std::string sha256_of_file(const std::filesystem::path& path, const std::stop_token& stop) {
   // O_NONBLOCK: opening a FIFO without a writer would wait for one.
   const output::Descriptor file = output::open_file(path, O_RDONLY | O_NONBLOCK);
   struct stat status {};
@@ -125,6 +125,9 @@ std::string sha256_of_file(const std::filesystem::path& path) {
   Sha256 hash;
   std::vector<char> buffer(kReadBytes);
   for (;;) {
+    if (stop.stop_requested()) {
+      throw Error(ErrorCode::kCancelled, fmt::format("stopped while reading {}", path.string()));
+    }
     const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
     if (count == 0) return to_hex(hash.finish());
     if (count > 0) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -31,7 +32,8 @@ class Sha256 {
 std::string to_hex(const Sha256::Digest& digest);
 std::string sha256_hex(std::string_view bytes);
 
-/// The hash of a regular file's bytes, as hexadecimal digits. Throws io naming the path.
-std::string sha256_of_file(const std::filesystem::path& path);
+/// The hash of a regular file's bytes, as hexadecimal digits. Throws io naming the path; cancelled
+/// when `stop` is asked for.
+std::string sha256_of_file(const std::filesystem::path& path, const std::stop_token& stop = {});
 
 }  // namespace prs::dataset

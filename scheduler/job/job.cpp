@@ -102,12 +102,13 @@ void Job::State::on(const RunReturned& event) {
   Worker* worker = running(event.worker, event.mini_batch, event.attempt);
   if (worker == nullptr) return;
   const std::int64_t items = mini_batches.items(event.mini_batch);
-  if (event.rows > items && settings.strict_return_length) {
+  // Where there is no input (D9), rows are compared with nothing.
+  if (items > 0 && event.rows > items && settings.strict_return_length) {
     end_try(*worker, TryStatus::kRunException,
             fmt::format("run() returned {} rows for {} items (strict_return_length)", event.rows,
                         items));
   } else {
-    report_return(event.rows, items);
+    if (items > 0) report_return(event.rows, items);
     const std::int64_t failed = std::max<std::int64_t>(items - event.rows, 0);  // E6
     const std::int64_t succeeded = items - failed;
     mini_batches.accept(event.mini_batch, succeeded, failed);

@@ -136,6 +136,9 @@ struct WorkerExited {
   std::string detail;
   bool between = false;
 };
+/// Only at a Tick is a deadline found to have passed: before it, the agent has handed on what came
+/// meanwhile. Else, after a moment in which the agent itself was stopped, results that lie waiting
+/// would be timeouts.
 struct Tick {};
 /// Ctrl-C or SIGTERM: running mini-batches may end; with `now` they are killed.
 struct StopRequested {

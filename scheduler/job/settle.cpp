@@ -12,10 +12,13 @@ namespace {
 /// comes and goes, and what a worker holds keeps no other one from it for longer than this.
 constexpr Duration kWorkAhead = std::chrono::milliseconds(20);
 
+/// For an agent to say what it has withdrawn.
+constexpr Duration kAnswerTime = std::chrono::seconds(1);
+
 }  // namespace
 
 void Job::State::settle() {
-  check_worker_deadlines();
+  if (ticked) check_worker_deadlines();
   check_limits();
   check_job_deadlines();
   if (stage == Stage::kRunning) {
@@ -33,6 +36,7 @@ void Job::State::settle() {
     }
   }
   gone_on.reset();
+  ticked = false;
   end_if_drained();
 }
 
@@ -51,6 +55,9 @@ void Job::State::check_worker_deadlines() {
       commands.emplace_back(DumpStacks{worker.id});
     } else if (due->kind == Deadline::Kind::kRecall) {
       withdraw(worker);
+    } else if (worker.withdrawal != 0 && worker.phase == WorkerPhase::kLoadingMiniBatch) {
+      // It may not have begun at all: the answer, which is on its way, will tell.
+      workers.set_deadline(worker, now - worker.since + kAnswerTime, false);
     } else if (worker.mini_batch >= 0) {
       const std::string text = timeout_text(*due, worker);
       const bool in_run = worker.phase == WorkerPhase::kRun;
@@ -78,6 +85,7 @@ void Job::State::check_job_deadlines() {
     return abort(Outcome::kInitOrProgress,
                  fmt::format("init failed on every node ({} times)", init_failures));
   }
+  if (!ticked) return;
   if (passed(init_stuck_since, init_stuck_limit())) {
     return abort(Outcome::kInitOrProgress,
                  fmt::format("all workers were in init for {} s without success",

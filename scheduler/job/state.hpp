@@ -52,7 +52,7 @@ struct Job::State {
   void on(const RunFailed& event);
   void on(const Withdrawn& event);
   void on(const WorkerExited& event);
-  void on(const Tick&) {}
+  void on(const Tick&) { ticked = true; }
   void on(const StopRequested& event);
   void on(const SystemFailed& event);
 
@@ -105,6 +105,7 @@ struct Job::State {
   Outcome outcome = Outcome::kCompleted;
   std::string reason;
   std::int64_t withdrawals = 0;
+  bool ticked = false;              ///< By this event: deadlines count.
   std::optional<WorkerId> gone_on;  ///< By this event; it may want more ahead.
   std::vector<int> understaffed;    ///< Nodes that may have fewer workers than they should.
   bool any_banned = false;

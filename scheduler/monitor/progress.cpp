@@ -169,7 +169,10 @@ std::vector<std::string> terminal_lines(const JobStatus& status, int columns, in
 
 std::string activity(const JobStatus& status) {
   const std::vector<WorkerStatus>& workers = status.workers;
-  if (workers.empty()) return "no worker runs";
+  // Why idle workers get nothing.
+  const std::string listing =
+      status.listing && status.mini_batches == 0 ? "the inputs are being listed, " : "";
+  if (workers.empty()) return listing + "no worker runs";
   const bool several_nodes = has_several_nodes(status);
   const auto add = [](std::string& text, const std::string& part) {
     if (!text.empty()) text += ", ";
@@ -181,7 +184,7 @@ std::string activity(const JobStatus& status) {
       add(text, fmt::format("{} {} since {}", worker_name(worker, several_nodes),
                             phase_text(worker), short_time(worker.phase_s)));
     }
-    return text;
+    return listing + text;
   }
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
     const WorkerStatus* longest = nullptr;
@@ -195,7 +198,7 @@ std::string activity(const JobStatus& status) {
     add(text, fmt::format("{} {} (longest {} since {})", count, kPhaseNames[phase],
                           worker_name(*longest, several_nodes), short_time(longest->phase_s)));
   }
-  return fmt::format("{} workers: {}", workers.size(), text);
+  return fmt::format("{}{} workers: {}", listing, workers.size(), text);
 }
 
 std::string report(const JobStatus& status) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <map>
 #include <string>
 #include <system_error>
@@ -302,6 +303,19 @@ fs::path Assembly::partial_path() const { return state_->partial; }
 
 std::int64_t Assembly::partial_length(const fs::path& final_path) {
   return length_of(with_suffix(final_path, ".partial"));
+}
+
+std::int64_t Assembly::kept_length(const fs::path& final_path) {
+  const std::int64_t length = partial_length(final_path);
+  const bool published = length < 0 && length_of(final_path) >= 0;
+  return published ? std::numeric_limits<std::int64_t>::max() : length;
+}
+
+std::string Assembly::partial_head(const fs::path& final_path, std::int64_t size_bytes) {
+  const fs::path partial = with_suffix(final_path, ".partial");
+  std::string head(static_cast<std::size_t>(size_bytes), '\0');
+  read_at(open_file(partial, O_RDONLY), partial, 0, head.data(), size_bytes);
+  return head;
 }
 
 }  // namespace prs::output

@@ -63,9 +63,14 @@ class Assembly {
 
   std::filesystem::path partial_path() const;
 
-  /// The length of the .partial of `final_path`, -1 when there is none. After a power failure it
-  /// may be less than the journal says: see Journal::forget_beyond().
+  /// The length of the .partial of `final_path`, -1 when there is none.
   static std::int64_t partial_length(const std::filesystem::path& final_path);
+  /// How many bytes of rows a resume can build on: those of .partial, after a power failure fewer
+  /// than the journal says (see Journal::forget_beyond()); without limit when publish() has renamed
+  /// it already; -1 when there is nothing.
+  static std::int64_t kept_length(const std::filesystem::path& final_path);
+  /// The first bytes of that .partial: its header, when the first rows begin there. Throws io.
+  static std::string partial_head(const std::filesystem::path& final_path, std::int64_t size_bytes);
 
  private:
   struct State;

@@ -156,6 +156,7 @@ void Orchestrator::carry_out(const job::Accept& command) {
     range.offset = returned_->offset();
     range.size_bytes = returned_->size_bytes();
     range.crc32c = returned_->crc32c();
+    if (!header_) header_ = header_line(returned_->header());
     const output::Placement place = assembly(returned_->header()).accept(command.mini_batch, range);
     accepted.output_length = place.length;
     accepted.partial_offset = place.offset;

@@ -15,6 +15,9 @@
 namespace prs::runtime {
 namespace {
 
+/// More than a node has workers: after one wait all that has come is known.
+constexpr std::size_t kMostReady = 1024;
+
 void check(int result, const char* call) {
   if (result < 0) {
     throw Error(ErrorCode::kIo, fmt::format("{}: {}", call, std::strerror(errno)));
@@ -70,7 +73,7 @@ const std::vector<EventLoop::Ready>& EventLoop::wait(std::chrono::nanoseconds ti
     const std::int64_t whole = (timeout.count() + 999'999) / 1'000'000;
     timeout_ms = static_cast<int>(std::min<std::int64_t>(whole, INT_MAX));
   }
-  std::array<epoll_event, 64> events;
+  std::array<epoll_event, kMostReady> events;
   const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
   ready_.clear();
   if (count < 0 && errno != EINTR) check(count, "epoll_wait");

@@ -15,8 +15,7 @@ namespace prs::runtime {
 namespace {
 
 /// A header for people.
-std::string header_text(std::string header) {
-  while (header.ends_with('\n')) header.pop_back();
+std::string header_text(const std::string& header) {
   return header.empty() ? "none" : '"' + header + '"';
 }
 
@@ -66,13 +65,15 @@ void Orchestrator::handle_message(WorkerHandle& worker, const wire::FromWorker& 
 }
 
 void Orchestrator::on_return(WorkerHandle& worker, const wire::RunReturned& returned) {
-  if (!returned.segment().empty() && !header_fits(returned.header())) {
+  // The rows' header stands once at the top: rows with another one cannot follow.
+  const std::string header = header_line(returned.header());
+  if (!returned.segment().empty() && header_ && *header_ != header) {
     wire::RunFailed failed;
     failed.set_mini_batch(returned.mini_batch());
     failed.set_attempt(returned.attempt());
     failed.set_message(
         fmt::format("the columns of its rows are not those of the rows before: {} instead of {}",
-                    header_text(returned.header()), header_text(*header_)));
+                    header_text(header), header_text(*header_)));
     *failed.mutable_times() = returned.times();
     return on_failure(worker, failed);
   }
@@ -94,12 +95,6 @@ void Orchestrator::log_user_error(const WorkerHandle& worker, const std::string&
                                   const std::string& message, const std::string& trace) {
   if (trace.empty()) return logs_.user_error(0, worker.report.process, stage, message);
   logs_.user_error(0, worker.report.process, stage, trace, message);
-}
-
-/// The rows' header stands once at the top: rows with another one cannot follow.
-bool Orchestrator::header_fits(const std::string& header) {
-  if (!header_) header_ = header;
-  return header == *header_;
 }
 
 void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& failed) {

@@ -18,8 +18,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Listing takes turns with the workers' messages.
-constexpr auto kListingSlice = milliseconds(2);
+/// How long workers wait for the listing of an input that may need fewer of them.
+constexpr auto kShortListing = milliseconds(25);
 constexpr auto kProgressInterval = milliseconds(200);
 constexpr auto kStatusInterval = std::chrono::seconds(1);
 constexpr auto kOverviewInterval = std::chrono::seconds(10);
@@ -44,7 +44,7 @@ store::JobRecord Orchestrator::begin_record() {
     ++record.restarts;
     // A power failure may have kept the journal and lost the end of the output.
     if (append_row()) {
-      journal_.forget_beyond(output::Assembly::partial_length(folder_.result(step_)));
+      journal_.forget_beyond(output::Assembly::kept_length(folder_.result(step_)));
     }
   } else {
     record.created_us = unix_us();
@@ -78,32 +78,44 @@ void Orchestrator::begin() {
                      [] { return gpu::query_usage(); });
   }
   if (options_.resume) restore_accepted();
-  if (!listing_.finished() && !partitioner_) {
-    partitioner_ = make_partitioner();
-    for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->skip(listing_.read(id));
-  }
-  const dataset::InputSpec inputs = dataset::input_spec(step_);
-  const bool by_files = dataset::names_tables(inputs) || !inputs.partition_keys.empty();
-  if (options_.identify_inputs && (step_.reuse_by_content || by_files)) {
-    // Reading all of a large file would keep the loop from everything else.
-    input_identity_ = dataset::input_identity(inputs, step_.reuse_by_content);
-  } else if (options_.identify_inputs) {
-    identity_.emplace(false);
-  }
-  // A short input is known whole before any worker starts, so that there are not too many.
-  list_some();
+  if (!listing_.finished()) start_listing();
   next_overview_ = start_ + kOverviewInterval;
   feed(job::NodeReady{0, static_cast<int>(gpus_.visible.entries.size())});
 }
 
+void Orchestrator::start_listing() {
+  if (!partitioner_) {
+    partitioner_ = make_partitioner();
+    for (std::int64_t id = 0; id < listing_.size(); ++id) partitioner_->skip(listing_.read(id));
+  }
+  Identify identify = Identify::kNot;
+  if (options_.identify_inputs) {
+    identify = step_.reuse_by_content ? Identify::kByContent : Identify::kByState;
+  }
+  lister_.emplace(dataset::input_spec(step_), std::move(partitioner_), identify);
+  loop_.add(lister_->fd(), kListingTag);
+  // There are to be no more workers than mini-batches; of a long input they start meanwhile.
+  lister_->wait_for(static_cast<std::size_t>(workers_wanted()) + 1, kShortListing);
+  take_listed();
+}
+
 void Orchestrator::restore_accepted() {
   std::map<std::int64_t, std::int64_t> accepted;
+  std::optional<std::int64_t> rows_begin;
   journal_.for_each_accepted([&](const store::AcceptedMiniBatch& one) {
     accepted[one.id] = one.succeeded;
+    if (one.output_length >= 0) {
+      rows_begin = std::min(rows_begin.value_or(one.partial_offset), one.partial_offset);
+    }
     if (append_row() && step_.ordered && one.output_length >= 0) {
       assembly("").restore(one.id, one.partial_offset, one.output_length - one.partial_offset);
     }
   });
+  // Published already when the job was killed at its very end.
+  const std::filesystem::path result = folder_.result(step_);
+  if (append_row() && rows_begin && output::Assembly::partial_length(result) >= *rows_begin) {
+    header_ = header_line(output::Assembly::partial_head(result, *rows_begin));
+  }
   for (std::int64_t id = 0; id < listing_.size(); ++id) {
     const auto found = accepted.find(id);
     feed(job::MiniBatchCreated{listing_.read(id).items(), found != accepted.end(),
@@ -136,7 +148,6 @@ void Orchestrator::turn() {
       dispatch(one);
       flush_unsent();
     }
-    list_some();
     do_what_is_due();
     flush_unsent();
     journal_.flush();
@@ -150,7 +161,6 @@ void Orchestrator::turn() {
 }
 
 std::chrono::nanoseconds Orchestrator::wait_time() const {
-  if (partitioner_) return std::chrono::nanoseconds(0);
   Clock::time_point next = std::min(next_progress_, next_overview_);
   if (const std::optional<job::Time> deadline = job_.next_deadline()) {
     next = std::min(next, start_ + std::chrono::duration_cast<Clock::duration>(*deadline));
@@ -172,6 +182,10 @@ void Orchestrator::dispatch(const EventLoop::Ready& ready) {
     }
     return;
   }
+  if (ready.tag == kListingTag) {
+    if (lister_) take_listed();
+    return;
+  }
   const bool exited = (ready.tag & kExitBit) != 0;
   WorkerHandle* worker = find({0, static_cast<int>(ready.tag & ~kExitBit)});
   if (worker == nullptr) return;
@@ -180,22 +194,32 @@ void Orchestrator::dispatch(const EventLoop::Ready& ready) {
   if (ready.readable) read_messages(*worker);
 }
 
-void Orchestrator::list_some() {
-  if (!partitioner_) return;
-  const Clock::time_point until = Clock::now() + kListingSlice;
-  while (std::optional<dataset::MiniBatch> mini_batch = partitioner_->next()) {
-    if (identity_) identity_->add(*mini_batch);
-    listing_.append(*mini_batch);
-    feed(job::MiniBatchCreated{mini_batch->items()});
-    if (Clock::now() >= until) return;
+void Orchestrator::take_listed() {
+  Lister::Listed listed;
+  try {
+    listed = lister_->take();
+    for (const dataset::MiniBatch& mini_batch : listed.mini_batches) {
+      listing_.append(mini_batch);
+      feed(job::MiniBatchCreated{mini_batch.items()});
+    }
+    if (!listed.complete) return;
+    listing_.finish();
+  } catch (const Error& error) {
+    // A resume goes on with what stands in the list.
+    end_listing();
+    return feed(job::SystemFailed{"listing the inputs: " + error.message()});
   }
-  listing_.finish();
-  if (identity_) input_identity_ = identity_->finish();
-  partitioner_.reset();
+  input_identity_ = listed.input_identity;
+  end_listing();
   logs_.overview(fmt::format("scheduling done: {} mini-batches, {} items, {:.3f} seconds",
                              job_.counts().mini_batches, job_.counts().items,
                              std::chrono::duration<double>(now()).count()));
   feed(job::ListingDone{});
+}
+
+void Orchestrator::end_listing() {
+  loop_.remove(lister_->fd());
+  lister_.reset();
 }
 
 void Orchestrator::do_what_is_due() {

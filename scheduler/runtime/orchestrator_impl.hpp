@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "dataset/dataset.hpp"
-#include "dataset/identity.hpp"
 #include "job/job.hpp"
 #include "monitor/resource_monitor.hpp"
 #include "output/assembly.hpp"
@@ -22,6 +21,7 @@
 #include "runtime/event_loop.hpp"
 #include "runtime/guard.hpp"
 #include "runtime/job_folder.hpp"
+#include "runtime/lister.hpp"
 #include "runtime/orchestrator.hpp"
 #include "runtime/reporting.hpp"
 #include "runtime/worker_handle.hpp"
@@ -31,8 +31,15 @@ namespace prs::runtime {
 
 // Sources of the event loop.
 inline constexpr std::uint64_t kExitBit = std::uint64_t{1} << 40;
+inline constexpr std::uint64_t kListingTag = kSignalTag - 1;
 inline std::uint64_t socket_tag(job::WorkerId id) { return static_cast<std::uint64_t>(id.process); }
 inline std::uint64_t exit_tag(job::WorkerId id) { return socket_tag(id) | kExitBit; }
+
+/// A header without its line end, as it is compared.
+inline std::string header_line(std::string header) {
+  while (header.ends_with('\n')) header.pop_back();
+  return header;
+}
 
 class Orchestrator {
  public:
@@ -75,7 +82,9 @@ class Orchestrator {
   void turn();
   std::chrono::nanoseconds wait_time() const;
   void dispatch(const EventLoop::Ready& ready);
-  void list_some();
+  void start_listing();
+  void take_listed();
+  void end_listing();
   void do_what_is_due();
   void report_progress(bool last);
   void report_log_problem();
@@ -88,7 +97,6 @@ class Orchestrator {
   void on_failure(WorkerHandle& worker, const wire::RunFailed& failed);
   void log_user_error(const WorkerHandle& worker, const std::string& stage,
                       const std::string& message, const std::string& trace);
-  bool header_fits(const std::string& header);
   void on_exit(WorkerHandle& worker);
   /// Until flush_unsent(): what goes to a worker at one time is one write.
   void send(WorkerHandle& worker, const wire::ToWorker& message);
@@ -131,7 +139,7 @@ class Orchestrator {
   /// Ends last, and before anything is open that its process would hold.
   const Guard guard_;
   NodeGpus gpus_;
-  /// While the listing goes on. Before the folder: it looks at the inputs.
+  /// Until the listing starts. Before the folder: it looks at the inputs.
   std::unique_ptr<dataset::Partitioner> partitioner_;
   JobFolder folder_;
   EventLoop loop_;
@@ -139,13 +147,13 @@ class Orchestrator {
   store::JobRecord record_;
   logs::LogTree logs_;
   dataset::ListingWriter listing_;
-  std::optional<dataset::InputIdentity> identity_;  ///< Of what is listed so far.
+  std::optional<Lister> lister_;  ///< While the listing goes on.
   std::string input_identity_;
   job::Job job_;
   Reporter reporter_;
   std::optional<monitor::ResourceMonitor> monitor_;
   std::optional<output::Assembly> assembly_;
-  std::optional<std::string> header_;  ///< Of the first rows; a resumed job takes the next ones'.
+  std::optional<std::string> header_;  ///< Of the rows that were accepted: header_line().
   std::map<job::WorkerId, WorkerHandle> workers_;
   std::vector<job::WorkerId> unsent_;  ///< Those with messages to be written.
   std::deque<job::Event> events_;

@@ -59,7 +59,7 @@ std::string settings_identity(const config::Step& step) {
   json["mini_batch"] = {static_cast<int>(step.mini_batch_size.unit), step.mini_batch_size.value,
                         step.mini_batch_size.given};
   json["partition"] = {step.partition_keys, step.partition_format,
-                       static_cast<int>(step.input_kind)};
+                       static_cast<int>(step.input_kind), step.rank_mini_batch_count};
   json["output_action"] = static_cast<int>(step.output_action);
   json["file_name"] = step.append_row_file_name;
   json["output_format"] = static_cast<int>(step.output_format);

@@ -227,7 +227,7 @@ class Worker {
   bool run_mini_batch(const wire::RunMiniBatch& request) {
     const Clock::time_point start = Clock::now();
     const double cpu_start = cpu_seconds();
-    Clock::time_point run_start = start;
+    std::optional<Clock::time_point> run_start;
     double run_s = 0;
     const std::int64_t start_us = unix_us();
     const auto set_times = [&](wire::Times& times) {
@@ -248,7 +248,7 @@ class Worker {
       send(started);
       run_start = Clock::now();
       entry::Rows rows = entry_->run(mini_batch);
-      run_s = seconds_since(run_start);
+      run_s = seconds_since(*run_start);
       wire::RunReturned& returned = *answer.mutable_run_returned();
       returned.set_mini_batch(request.mini_batch());
       returned.set_attempt(request.attempt());
@@ -268,7 +268,7 @@ class Worker {
       throw;
     } catch (...) {
       out_of_memory = exception_is_out_of_memory();
-      if (run_s == 0) run_s = seconds_since(run_start);
+      if (run_start && run_s == 0) run_s = seconds_since(*run_start);
       wire::RunFailed& failed = *answer.mutable_run_failed();
       failed.set_mini_batch(request.mini_batch());
       failed.set_attempt(request.attempt());

@@ -371,6 +371,45 @@ TEST_F(Script, D8_PartitionKeysComeWithTheContext) {
   EXPECT_EQ(lines, (std::vector<std::string>{"u 4", "u 4", "w 2"}));
 }
 
+TEST_F(Script, D9_RanksGetAnEmptyListAndTheirNumber) {
+  script(R"(
+def run(mini_batch, context):
+    assert mini_batch == [] and mini_batch.task_id == context.minibatch_index
+    return [f"rank {context.minibatch_index}"] * 2
+)");
+  const ProcessResult result = run_script({"--input", file("nowhere"), "--strict-return-length",
+                                           "--set", "arguments=--rank_mini_batch_count 3"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(output(), "rank 0\nrank 0\nrank 1\nrank 1\nrank 2\nrank 2\n");
+  EXPECT_EQ(result.err.find("more rows"), std::string::npos) << result.err;
+}
+
+TEST_F(Script, X1_RowsOfAResumedJobHaveTheColumnsOfThoseBefore) {
+  items({"first", "second"});
+  script(R"(
+import os
+def run(mini_batch):
+    if mini_batch[0].endswith("000.txt"):
+        return [{"a": 1}]
+    with open(os.path.join(os.environ["AZUREML_BI_OUTPUT_PATH"], "columns")) as columns:
+        return [{columns.read(): 2}]
+)");
+  ASSERT_EQ(
+      run_script({"--output-format", "csv", "--allowed-failed-count", "0", "--timeout", "900"})
+          .exit_code,
+      4);
+  write_text(out("columns"), "b");
+  const ProcessResult other = resume({"--set", "run_invocation_timeout=1000"});
+  EXPECT_EQ(other.exit_code, 4);
+  expect_in(read_text(out("logs/user/error.txt")), "the columns of its rows are not those");
+  // Computed from what is kept and what is new: one try of 1000 s, 30 s of overhead, 60 s.
+  expect_in(other.err, "progress_update_timeout      1090");
+  write_text(out("columns"), "a");
+  const ProcessResult same = resume();
+  EXPECT_EQ(same.exit_code, 0) << same.err;
+  EXPECT_EQ(output(), "a\n1\n2\n");
+}
+
 TEST_F(Script, D1_ArraysAreFilesToAScript) {
   write_idx_images(file("digits.idx"), 3);
   script("def run(mini_batch): return [open(p, 'rb').read(4)[2] for p in mini_batch]\n");

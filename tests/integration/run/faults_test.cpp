@@ -139,6 +139,23 @@ TEST_F(Faults, ASecretOfTheEnvironmentIsShownNowhere) {
   EXPECT_EQ(status.st_mode & 0777, 0600U);
 }
 
+TEST_F(Faults, D7_AnInputThatCannotBeListedEndsTheJobWithItsNameAndResumeGoesOn) {
+  write_text(file("a.csv"), "user,v\nann,1\nbob,2\n");
+  write_text(file("b.csv"), "v\n3\n");
+  const ProcessResult result =
+      prs_gpu({"run", "--plugin", PRS_FAULTY_PLUGIN, "--input", file("a.csv"), "--input",
+               file("b.csv"), "--set", "partition_keys=user", "--output-action", "summary_only",
+               "--output", file("out"), "--workers", "1"});
+  EXPECT_EQ(result.exit_code, 6) << result.err;
+  expect_mentions(read_text(out("logs/job_result.txt")),
+                  "listing the inputs: partition_keys: " + file("b.csv") + " has no column 'user'");
+  expect_no_process_left();
+  write_text(file("b.csv"), "user,v\nann,3\n");
+  const ProcessResult resumed = resume();
+  EXPECT_EQ(resumed.exit_code, 3) << "the plugin knows nothing of rows: " << resumed.err;
+  expect_mentions(resumed.err, "Mini-batches: 3,");
+}
+
 TEST_F(Faults, E11_TheLoggingLevelDecidesHowMuchIsLogged) {
   const auto logs_of = [&](const std::string& level) {
     items({"ok", "fail-once", "ok"});

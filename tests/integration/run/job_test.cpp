@@ -42,23 +42,20 @@ bool CallReader::fill(int timeout_ms) {
   return true;
 }
 
-PluginCall CallReader::next() {
-  while (calls_.empty()) {
-    if (!fill(60'000)) {
-      ADD_FAILURE() << "the plugin was not called";
-      return {};
-    }
-  }
-  const PluginCall call = calls_.front();
-  calls_.pop_front();
-  return call;
-}
-
 PluginCall CallReader::wait_for(const std::string& function, const std::string& item) {
+  const auto is_it = [&](const PluginCall& call) {
+    return call.function == function && call.item.find(item) != std::string::npos;
+  };
   while (true) {
-    const PluginCall call = next();
-    if (call.pid == 0) return call;
-    if (call.function == function && call.item.find(item) != std::string::npos) return call;
+    const auto found = std::find_if(calls_.begin(), calls_.end(), is_it);
+    if (found != calls_.end()) {
+      PluginCall call = std::move(*found);
+      calls_.erase(found);
+      return call;
+    }
+    if (fill(60'000)) continue;
+    ADD_FAILURE() << "the plugin was not called to " << function << " " << item;
+    return {};
   }
 }
 
@@ -71,7 +68,9 @@ std::optional<PluginCall> CallReader::next_before_end_of(pid_t process) {
   }
   ::close(ended);
   if (calls_.empty()) return std::nullopt;
-  return next();
+  PluginCall call = std::move(calls_.front());
+  calls_.pop_front();
+  return call;
 }
 
 std::vector<PluginCall> CallReader::drain() {

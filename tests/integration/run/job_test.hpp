@@ -26,9 +26,8 @@ class CallReader {
  public:
   explicit CallReader(const std::string& path);
   ~CallReader();
-  /// The next call; fails the test when none comes within a minute.
-  PluginCall next();
-  /// Waits for the first call of `function` on an item whose name contains `item`.
+  /// Takes the first call of `function` on an item whose name contains `item`; calls of others,
+  /// which may come before it or after it, stay. Fails the test when nothing comes for a minute.
   PluginCall wait_for(const std::string& function, const std::string& item);
   /// The next call, or nothing when the process ends before one comes.
   std::optional<PluginCall> next_before_end_of(pid_t process);

@@ -59,6 +59,7 @@ Step strange_step() {
   step.input_kind = InputKind::kTabular;
   step.partition_keys = {"user"};
   step.partition_format = "{user}/a.csv";
+  step.rank_mini_batch_count = 7;
   step.origins = {{"k", "v", "u", "o"}, {"\xff", "", "", ""}};
   step.notes = {"one", "two"};
   return step;

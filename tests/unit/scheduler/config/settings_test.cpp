@@ -204,10 +204,18 @@ TEST_F(StepTest, D8_PartitionKeysTakeThePlaceOfAMiniBatchSize) {
   expect_refused("partition_keys: []\n", "the list is empty");
 }
 
-TEST_F(StepTest, D9_RanksAreNotThereYet) {
-  expect_refused("arguments: [--rank_mini_batch_count, 3]\n",
-                 ":4: --rank_mini_batch_count: mini-batches without input",
-                 ErrorCode::kUnsupported);
+TEST_F(StepTest, D9_RanksNeedNoInputAndAnEntryThatDoesWithoutIt) {
+  const std::string plugin = "plugin: plugin.so\noutput: out\n";
+  const Step step = read(plugin + "arguments: [--rank_mini_batch_count, 3, --mine, 4]\n");
+  EXPECT_EQ(step.rank_mini_batch_count, 3);
+  EXPECT_TRUE(step.inputs.empty());
+  EXPECT_EQ(step.entry.arguments, (std::vector<std::string>{"--mine", "4"}));
+  EXPECT_EQ(step_from_json(to_json(step)), step);
+  EXPECT_TRUE(read(plugin + "inputs: nowhere\nrank_mini_batch_count: 3\n").inputs.empty());
+  EXPECT_EQ(read(plugin + "inputs: images\n").rank_mini_batch_count, -1);
+  expect_refused("rank_mini_batch_count: 3\n", ":4: rank_mini_batch_count: a model has nothing");
+  expect_refused("arguments: [--rank_mini_batch_count, 0]\n",
+                 ":4: --rank_mini_batch_count: '0' is not");
 }
 
 TEST_F(StepTest, D2_D3_TheUnitsOfMiniBatchSize) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include <cmath>
@@ -353,6 +354,77 @@ TEST_F(Tables, D1_InputsAreOfOneKind) {
   InputSpec as_file({csv});
   as_file.kind = config::InputKind::kFiles;
   EXPECT_FALSE(cut(as_file, {}).at(0).is_table());
+}
+
+/// The descriptions of the mini-batches of a listing that was interrupted after `kept` of them and
+/// goes on.
+std::vector<std::string> listed(const InputSpec& spec, MiniBatchSize size, int kept) {
+  std::vector<std::string> batches;
+  Partitioner begun(spec, size);
+  Partitioner resumed(spec, size);
+  for (int i = 0; i < kept; ++i) {
+    const std::optional<MiniBatch> batch = begun.next();
+    if (!batch) break;
+    batches.push_back(serialize(*batch));
+    resumed.skip(*batch);
+  }
+  for (const MiniBatch& batch : test::all(resumed)) batches.push_back(serialize(batch));
+  return batches;
+}
+
+TEST_F(Tables, D7_AListingOfTablesGoesOnWhereItWasInterrupted) {
+  write("d/a.csv", "v\n1\n2\n3\n4\n5\n");
+  write("d/b.csv", "v\n6\n7\n8\n");
+  InputSpec spec({at("d"), at("d/b.csv")});
+  spec.kind = config::InputKind::kTabular;
+  const std::vector<std::string> whole = listed(spec, rows(2), 0);
+  ASSERT_EQ(whole.size(), 7U);
+  for (int kept = 1; kept <= 7; ++kept) EXPECT_EQ(listed(spec, rows(2), kept), whole) << kept;
+}
+
+TEST_F(Tables, D7_AListingOfGroupsGoesOnWhereItWasInterrupted) {
+  const std::string csv = write("s.csv", "user,v\nann,1\nbob,2\nann,3\n,4\n");
+  InputSpec spec({csv, csv});
+  spec.partition_keys = {"user"};
+  const std::vector<std::string> whole = listed(spec, {}, 0);
+  ASSERT_EQ(whole.size(), 6U);
+  for (int kept = 1; kept <= 6; ++kept) EXPECT_EQ(listed(spec, {}, kept), whole) << kept;
+
+  for (const char* name : {"f/ann/1.png", "f/bob/1.png", "f/ann/2.png"}) write(name, "");
+  InputSpec files({at("f")});
+  files.partition_keys = {"user"};
+  files.partition_format = "{user}/{number}.png";
+  const std::vector<std::string> groups = listed(files, {}, 0);
+  ASSERT_EQ(groups.size(), 2U);
+  EXPECT_EQ(listed(files, {}, 1), groups);
+}
+
+TEST_F(Tables, ATableThatIsNoneOrHasVanishedIsAnErrorThatNamesIt) {
+  write("d/a.csv", "v\n1\n");
+  const std::string second = write("d/b.csv.gz", "\x1f\x8b this is no gzip");
+  Partitioner damaged({at("d/a.csv"), second}, {});
+  EXPECT_TRUE(damaged.next().has_value());
+  test::expect_error(ErrorCode::kInvalidArgument, second, [&] { damaged.next(); });
+  const std::string third = write("d/c.csv", "v\n1\n");
+  Partitioner vanished({at("d/a.csv"), third}, {});
+  EXPECT_TRUE(vanished.next().has_value());
+  std::filesystem::remove(third);
+  test::expect_error(ErrorCode::kIo, third, [&] { vanished.next(); });
+}
+
+TEST_F(Tables, AFifoIsRefusedInsteadOfWaitedFor) {
+  const std::string fifo = at("pipe.csv");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  test::expect_error(ErrorCode::kIo, fifo + ": not a regular file", [&] { cut({fifo}, {}); });
+}
+
+TEST_F(Tables, AStopEndsTheGroupingOfATable) {
+  InputSpec spec({write("s.csv", "user,v\nann,1\nbob,2\n")});
+  spec.partition_keys = {"user"};
+  Partitioner partitioner(spec, {});
+  std::stop_source stop;
+  stop.request_stop();
+  test::expect_error(ErrorCode::kCancelled, "stopped", [&] { partitioner.next(stop.get_token()); });
 }
 
 TEST_F(Tables, AScriptSeesEveryFileOfAFolderThatIsNotHidden) {

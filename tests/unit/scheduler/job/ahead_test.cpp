@@ -124,6 +124,33 @@ TEST_F(Ahead, W1_WhatWaitsBehindALongMiniBatchIsTakenBack) {
   EXPECT_EQ(driver.last_sent(0).mini_batch, 4);
 }
 
+TEST_F(Ahead, W4_AResultThatCameWhileTheAgentWasStoppedIsNoTimeout) {
+  driver.ready(1);
+  driver.starts_run(1);
+  driver.feed(RunStarted{kFirst, 1, 1});
+  const SendMiniBatch sent = driver.last_sent(1);
+  driver.stall(std::chrono::hours(1));
+  driver.feed(RunReturned{kFirst, 1, 1, 1});
+  driver.feed(RunReturned{kSecond, sent.mini_batch, 1, 1});
+  EXPECT_TRUE(driver.all<TryFailed>().empty());
+  EXPECT_FALSE(driver.end().has_value()) << "W7: something was finished just now";
+  EXPECT_EQ(driver.counts().mini_batches_done, 3);
+}
+
+TEST_F(Ahead, W4_WhetherAMiniBatchHasBegunIsAskedBeforeItsTimeIsUp) {
+  // By the books 1 is being loaded; with the whole machine stopped the worker has not taken it up.
+  driver.advance(seconds(40));
+  EXPECT_EQ(driver.all<WithdrawMiniBatches>().size(), 1U);
+  withdrawn(from_to(1, 21));
+  EXPECT_TRUE(driver.all<TryFailed>().empty());
+  int times_sent = 0;
+  for (const SendMiniBatch& one : driver.all<SendMiniBatch>()) {
+    EXPECT_EQ(one.attempt, 1);
+    times_sent += one.mini_batch == 1 ? 1 : 0;
+  }
+  EXPECT_EQ(times_sent, 2) << "it is to be sent again, as the same try";
+}
+
 TEST_F(Ahead, W9_AnAnswerThatComesTwiceCountsOnce) {
   driver.feed(RunStarted{kFirst, 1, 1});
   driver.advance(milliseconds(100));

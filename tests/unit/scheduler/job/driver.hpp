@@ -30,6 +30,8 @@ class Driver {
     now_ += by;
     feed(Tick{});
   }
+  /// The agent itself is stopped meanwhile: whatever comes was there before its next Tick.
+  void stall(Duration by) { now_ += by; }
   void feed(const Event& event) {
     for (Command& command : job_.handle(event, now_)) commands_.push_back(std::move(command));
   }

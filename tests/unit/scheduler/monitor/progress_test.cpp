@@ -122,6 +122,15 @@ TEST(Progress, WhileListingThereIsNoPercentage) {
             "items failed, 22.2 items/s, 0:00:05 so far, stopping");
 }
 
+TEST(Progress, U2_IdleWorkersWaitForTheListing) {
+  JobStatus status;
+  status.listing = true;
+  status.workers = {worker("process000", WorkerPhase::kIdle, 1)};
+  EXPECT_EQ(activity(status), "the inputs are being listed, process000 idle since 1 s");
+  status.mini_batches = 1;
+  EXPECT_EQ(activity(status), "process000 idle since 1 s");
+}
+
 TEST(Progress, TheBarIsFullOnlyAtTheEnd) {
   JobStatus status = running();
   status.done = 999;

@@ -141,6 +141,7 @@ TEST_F(AssemblyTest, O4_AFreshStartReplacesPartial) {
   assembly.accept(0, segment("s1", "a 1\n"));
   assembly.publish();
   EXPECT_EQ(read_file(final_path()), "a 1\n");
+  EXPECT_GE(Assembly::kept_length(final_path()), 4) << "a resume is to take nothing back";
 }
 
 TEST_F(AssemblyTest, O4_RowsThatTheJournalCountsMustBeThere) {
@@ -151,7 +152,10 @@ TEST_F(AssemblyTest, O4_RowsThatTheJournalCountsMustBeThere) {
                [&] { Assembly(options_, 4); });
   EXPECT_EQ(read_file(partial()), "a 1");
   EXPECT_EQ(Assembly::partial_length(final_path()), 3);
+  EXPECT_EQ(Assembly::kept_length(final_path()), 3);
+  EXPECT_EQ(Assembly::partial_head(final_path(), 2), "a ");
   EXPECT_EQ(Assembly::partial_length(dir_.path() / "none"), -1);
+  EXPECT_EQ(Assembly::kept_length(dir_.path() / "none"), -1);
 }
 
 TEST_F(AssemblyTest, O5_AnOutputFileAlreadyThereIsAnError) {

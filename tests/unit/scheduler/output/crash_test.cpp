@@ -67,6 +67,9 @@ void run_job(const JobPlan& plan, const Child::Line& line) {
   record.status = "running";
   ++record.restarts;
   journal.set_job(record);
+  if (record.restarts > 0) {
+    journal.forget_beyond(output::Assembly::kept_length(plan.options().final_path));
+  }
 
   output::Assembly assembly(plan.options(), journal.last_output_length());
   std::set<std::int64_t> done;
