@@ -18,8 +18,9 @@ case ${1:-} in
 esac
 read -ra presets <<<"${PRS_PRESETS:-asan tsan fuzz release}"
 fuzz_seconds=${PRS_FUZZ_SECONDS:-15}
-# What runs in several threads: the thread pool, engines that threads share, the resource monitor.
-threaded='^unit\.(ThreadPool|Engine|ResourceMonitor)'
+# What runs in several threads: the thread pool, engines that threads share, the resource monitor, the
+# listing of inputs.
+threaded='^unit\.(ThreadPool|Engine|ResourceMonitor|Lister)'
 
 scripts/install-deps.sh --build --test --data
 jobs=$(scripts/jobs.sh)
@@ -43,7 +44,7 @@ quietly() {
 configure_and_build() {
   local preset=$1 log=$2 target=() options=(-D PRS_TESTS=ON -D PRS_TOGETHER=ON)
   case $preset in
-    tsan) target=(--target unit_threads unit_engine unit_scheduler_monitor) ;;
+    tsan) target=(--target unit_threads unit_engine unit_scheduler_monitor unit_scheduler_dataset) ;;
     fuzz)
       target=(--target fuzzers)
       options+=(-D "PRS_FUZZ_SECONDS=$fuzz_seconds")
