@@ -22,7 +22,7 @@ namespace {
 using ops::Window;
 using ops::WindowAxis;
 
-struct Layout {
+struct PoolLayout {
   OpKind kind;
   PoolParams params;
   Window window;
@@ -32,7 +32,7 @@ struct Layout {
 
 /// Calls body(plane, od, oh, ow) for each output in row-major order.
 template <typename Body>
-void for_each_output(const Layout& layout, Body&& body) {
+void for_each_output(const PoolLayout& layout, Body&& body) {
   const auto& [depth, height, width] = layout.window;
   for (std::int64_t plane = 0; plane < layout.planes; ++plane) {
     for (std::int64_t od = 0; od < depth.out; ++od) {
@@ -72,7 +72,7 @@ bool larger(T x, T best) {
 }
 
 template <typename T>
-void max_pool(const Layout& layout, const StepArgs& args) {
+void max_pool(const PoolLayout& layout, const StepArgs& args) {
   const WindowAxis& depth = layout.window[0];
   const WindowAxis& height = layout.window[1];
   const WindowAxis& width = layout.window[2];
@@ -97,7 +97,7 @@ void max_pool(const Layout& layout, const StepArgs& args) {
 }
 
 template <typename T>
-void average_pool(const Layout& layout, const StepArgs& args) {
+void average_pool(const PoolLayout& layout, const StepArgs& args) {
   const WindowAxis& depth = layout.window[0];
   const WindowAxis& height = layout.window[1];
   const WindowAxis& width = layout.window[2];
@@ -118,7 +118,7 @@ void average_pool(const Layout& layout, const StepArgs& args) {
 }
 
 /// The taps that count of each output position, one axis after the other.
-std::vector<float> make_divisors(const Layout& layout) {
+std::vector<float> make_divisors(const PoolLayout& layout) {
   std::vector<float> divisors;
   for (const WindowAxis& axis : layout.window) {
     for (std::int64_t o = 0; o < axis.out; ++o) {
@@ -137,7 +137,7 @@ bool has_short_rows(const WindowAxis& width) {
   return (width.out - 1) * width.stride + width.extent() <= kLimit;
 }
 
-Plan plan_f32(const Layout& layout, const GemmKernels& kernels) {
+Plan plan_f32(const PoolLayout& layout, const GemmKernels& kernels) {
   PoolTask task;
   task.planes = layout.planes;
   for (std::size_t i = 0; i < 3; ++i) {
@@ -162,7 +162,7 @@ Plan plan_f32(const Layout& layout, const GemmKernels& kernels) {
   return plan;
 }
 
-Plan plan_plain(const Layout& layout, DType dtype) {
+Plan plan_plain(const PoolLayout& layout, DType dtype) {
   Plan plan;
   plan.run = [layout, dtype](const StepArgs& args) {
     ops::visit_dtype(dtype, [&](auto zero) {
@@ -197,11 +197,11 @@ void global_pool(OpKind kind, std::int64_t planes, std::int64_t size, const Step
 Plan plan_pool(const Call& call, const Isa& isa) {
   const auto& params = std::get<PoolParams>(call.params);
   const TensorType& x = call.inputs[0].type;
-  const Layout layout{.kind = call.kind,
-                      .params = params,
-                      .window = ops::pool::resolve(params, x.shape),
-                      .planes = x.shape.elements(0, 2),
-                      .wants_indices = call.wants(1)};
+  const PoolLayout layout{.kind = call.kind,
+                          .params = params,
+                          .window = ops::pool::resolve(params, x.shape),
+                          .planes = x.shape.elements(0, 2),
+                          .wants_indices = call.wants(1)};
   const std::string prefix =
       fmt::format("{}_pool{}d_{}", call.kind == OpKind::kMaxPool ? "max" : "average",
                   x.shape.rank() - 2, dtype_name(x.dtype));

@@ -23,15 +23,15 @@ namespace {
 
 using Offset = std::array<std::int64_t, 1>;
 
-struct Layout {
+struct ReductionLayout {
   LoopNest<1> kept;  ///< Over y; the operand is x.
   LoopNest<1> reduced;
   bool innermost_kept = false;
   std::int64_t reduced_count = 1;
 };
 
-Layout make_layout(const Shape& x, ops::reduce::AxisSet axes) {
-  Layout layout;
+ReductionLayout make_layout(const Shape& x, ops::reduce::AxisSet axes) {
+  ReductionLayout layout;
   Shape reduced_extents;
   const auto strides = ops::row_major_strides(x);
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
@@ -54,7 +54,7 @@ struct Reduction {
 };
 
 template <typename T, typename Accumulator>
-void reduce_to_elements(const Layout& layout, const Reduction<T, Accumulator>& reduction,
+void reduce_to_elements(const ReductionLayout& layout, const Reduction<T, Accumulator>& reduction,
                         const T* x, T* y) {
   const auto rows = layout.reduced.from_inside(1);
   const auto columns = layout.reduced.from_inside(0);
@@ -69,8 +69,8 @@ void reduce_to_elements(const Layout& layout, const Reduction<T, Accumulator>& r
 }
 
 template <typename T, typename Accumulator>
-void reduce_to_columns(const Layout& layout, const Reduction<T, Accumulator>& reduction, const T* x,
-                       T* y) {
+void reduce_to_columns(const ReductionLayout& layout, const Reduction<T, Accumulator>& reduction,
+                       const T* x, T* y) {
   const auto rows = layout.reduced.from_inside(0);
   const std::int64_t columns = layout.kept.from_inside(0).extent;
   layout.kept.for_each_outer(1, [&](const Offset& kept) {
@@ -90,7 +90,7 @@ void reduce_to_columns(const Layout& layout, const Reduction<T, Accumulator>& re
 }
 
 template <typename T, typename Accumulator>
-Plan make_plan(const Layout& layout, const Reduction<T, Accumulator>& reduction) {
+Plan make_plan(const ReductionLayout& layout, const Reduction<T, Accumulator>& reduction) {
   Plan plan;
   plan.kernel = layout.innermost_kept ? "columns_" + std::to_string(kMaxColumns) : "row";
   plan.run = [layout, reduction](const StepArgs& args) {
@@ -162,7 +162,7 @@ T finish_mean(Accumulator sum, std::int64_t count) {
 }
 
 template <typename T>
-Plan plan_sum(const Layout& layout, bool mean, const Isa& isa) {
+Plan plan_sum(const ReductionLayout& layout, bool mean, const Isa& isa) {
   // Unsigned, so that integer sums wrap; the result's low bits are the same.
   using Accumulator = std::conditional_t<std::is_floating_point_v<T>, double, std::uint64_t>;
   Reduction<T, Accumulator> reduction{
@@ -173,7 +173,7 @@ Plan plan_sum(const Layout& layout, bool mean, const Isa& isa) {
 }
 
 template <typename T>
-Plan plan_extreme(const Layout& layout, bool largest, const Isa& isa) {
+Plan plan_extreme(const ReductionLayout& layout, bool largest, const Isa& isa) {
   using Limits = std::numeric_limits<T>;
   const T lowest = Limits::has_infinity ? static_cast<T>(-Limits::infinity()) : Limits::lowest();
   const T highest = Limits::has_infinity ? Limits::infinity() : Limits::max();
@@ -225,7 +225,7 @@ Plan plan_reduce(const Call& call, const Isa& isa) {
     PRS_CHECK(call.inputs[1].constant != nullptr);
     axes = ops::to_ints(*call.inputs[1].constant, "axes");
   }
-  const Layout layout = make_layout(
+  const ReductionLayout layout = make_layout(
       x.shape,
       ops::reduce::reduced_axes(std::get<ReduceParams>(call.params), x.shape.rank(), axes));
   const bool extreme = call.kind == OpKind::kReduceMax || call.kind == OpKind::kReduceMin;

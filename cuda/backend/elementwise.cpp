@@ -13,8 +13,6 @@
 namespace prs::cuda {
 namespace {
 
-constexpr std::size_t kFirst[] = {0};
-
 BinaryFunction binary_function(OpKind kind) {
   switch (kind) {
     case OpKind::kAdd:

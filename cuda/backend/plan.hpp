@@ -117,6 +117,9 @@ Plan plan_kernel(KernelId kernel, Dim3 grid, const Args& args, std::int64_t coun
   return plan;
 }
 
+/// For require_f32(): the first input.
+inline constexpr std::size_t kFirst[] = {0};
+
 /// Throws unsupported unless the call's operands are f32.
 void require_f32(const Call& call, std::span<const std::size_t> inputs);
 

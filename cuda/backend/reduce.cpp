@@ -14,8 +14,6 @@
 namespace prs::cuda {
 namespace {
 
-constexpr std::size_t kFirst[] = {0};
-
 /// The taps that count of each output position, one axis after the other.
 std::vector<float> make_divisors(const ops::Window& window, bool count_pads) {
   std::vector<float> divisors;

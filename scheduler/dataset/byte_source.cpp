@@ -48,6 +48,28 @@ constexpr std::array<std::uint16_t, 32> kWindows1252 = {
     0x2039, 0x0152, 0x008D, 0x017D, 0x008F, 0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
     0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178};
 
+/// A stream of zlib's that ends itself, also when what holds it is not finished being made.
+struct InflateStream {
+  InflateStream() = default;
+  ~InflateStream() {
+    if (begun) ::inflateEnd(&z);
+  }
+  InflateStream(const InflateStream&) = delete;
+  InflateStream& operator=(const InflateStream&) = delete;
+
+  /// Begins anew, for gzip data.
+  void begin() {
+    if (begun) ::inflateEnd(&z);
+    begun = false;
+    z = {};
+    if (::inflateInit2(&z, 15 + 16) != Z_OK) throw std::bad_alloc();
+    begun = true;
+  }
+
+  z_stream z{};
+  bool begun = false;
+};
+
 }  // namespace
 
 std::string to_utf8(std::string_view text, Encoding encoding) {
@@ -91,9 +113,6 @@ struct ByteSource::State {
     }
     if (is_utf16) encoding = Encoding::kUtf8;
   }
-  ~State() {
-    if (inflating) ::inflateEnd(&zlib);
-  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -117,10 +136,7 @@ struct ByteSource::State {
   }
 
   void start_inflate() {
-    if (inflating) ::inflateEnd(&zlib);
-    zlib = {};
-    if (::inflateInit2(&zlib, 15 + 16) != Z_OK) throw std::bad_alloc();
-    inflating = true;
+    inflate.begin();
     packed.resize(kChunkBytes);
     in_member = false;
   }
@@ -231,8 +247,8 @@ struct ByteSource::State {
   bool is_big_endian = false;
 
   std::int64_t file_position = 0;
-  z_stream zlib{};
-  bool inflating = false;
+  InflateStream inflate;
+  z_stream& zlib = inflate.z;
   bool in_member = false;  ///< Within a member of the gzip file, so that an end is too early.
   std::vector<char> packed;
 
