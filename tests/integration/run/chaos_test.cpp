@@ -24,7 +24,9 @@ class Chaos : public JobTest {
 };
 
 TEST_F(Chaos, J1_CtrlCLetsRunningMiniBatchesEndAndResumeFinishes) {
-  items(std::vector<std::string>(60, "ok"));
+  // So many that the job is not done before it hears the signal.
+  constexpr int kItems = 900;
+  items(std::vector<std::string>(kItems, "ok"));
   CallReader calls(file("calls"));
   Process job(command({}, log_argument()));
   for (int i = 0; i < 10; ++i) calls.wait_for("run", "");
@@ -36,7 +38,7 @@ TEST_F(Chaos, J1_CtrlCLetsRunningMiniBatchesEndAndResumeFinishes) {
   calls.drain();
   const ProcessResult resumed = resume();
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_EQ(rows(), rows_of(60));
+  EXPECT_EQ(rows(), rows_of(kItems));
 }
 
 TEST_F(Chaos, J1_TheSecondCtrlCKillsAHangingRun) {
