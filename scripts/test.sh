@@ -22,7 +22,7 @@ fuzz_seconds=${PRS_FUZZ_SECONDS:-15}
 # listing of inputs.
 threaded='^unit\.(ThreadPool|Engine|ResourceMonitor|Lister)'
 
-scripts/install-deps.sh --build --test --data --parquet
+scripts/install-deps.sh --build --test --data
 jobs=$(scripts/jobs.sh)
 # Another copy of the project may use what this one compiled.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
