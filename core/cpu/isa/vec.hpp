@@ -105,6 +105,30 @@ PRS_INLINE Vec even_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0
 PRS_INLINE Vec odd_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7); }
 #endif
 
+/// The lower, or the upper, halves of two registers, lane by lane in turn.
+#if defined(__AVX512F__)
+PRS_INLINE Vec zip_low(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+PRS_INLINE Vec zip_high(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                 31);
+}
+#elif defined(__AVX__)
+PRS_INLINE Vec zip_low(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+PRS_INLINE Vec zip_high(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+#else
+PRS_INLINE Vec zip_low(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
+PRS_INLINE Vec zip_high(Vec a, Vec b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+#endif
+
+/// The larger lanes. NaN wins against everything, whichever side it comes from.
+PRS_INLINE Vec larger_or_nan(Vec best, Vec x) { return ((x > best) | (x != x)) ? x : best; }
+
 /// to[0, count) = from[0, count); the ranges must not overlap.
 PRS_INLINE void copy(const float* from, float* to, std::int64_t count) {
   std::int64_t i = 0;
