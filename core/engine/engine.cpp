@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -59,10 +60,11 @@ struct Variant {
   DType dtype = DType::kUndefined;
   Graph graph;
   std::vector<std::string> notes;
+  /// Index: log2 of the batch; the first one for models whose batch cannot be opened. Null until
+  /// needed; then `owned` keeps it.
+  mutable std::array<std::atomic<CompiledGraph*>, kSizes> by_size{};
   mutable std::mutex mutex;
-  mutable std::array<std::unique_ptr<CompiledGraph>, kSizes>
-      by_size;                                   ///< Index: log2 of the batch.
-  mutable std::unique_ptr<CompiledGraph> fixed;  ///< For models whose batch cannot be opened.
+  mutable std::vector<std::unique_ptr<CompiledGraph>> owned;  ///< Guarded by mutex.
 };
 
 /// Images that one thread computes at once.
@@ -279,16 +281,19 @@ void Engine::State::finish_variant(Variant& variant, DType dtype, Graph graph, s
 }
 
 CompiledGraph& Engine::State::compiled(const Variant& variant, std::int64_t batch) const {
+  const std::size_t index =
+      fixed_batch > 0
+          ? 0
+          : static_cast<std::size_t>(std::countr_zero(static_cast<std::uint64_t>(batch)));
+  std::atomic<CompiledGraph*>& slot = variant.by_size[index];
+  if (CompiledGraph* ready = slot.load(std::memory_order_acquire)) return *ready;
   const std::lock_guard lock(variant.mutex);
-  std::unique_ptr<CompiledGraph>& slot =
-      fixed_batch > 0 ? variant.fixed
-                      : variant.by_size[static_cast<std::size_t>(
-                            std::countr_zero(static_cast<std::uint64_t>(batch)))];
-  if (!slot) {
-    slot = compile_for(variant.graph, *backend, std::array{binding(variant.dtype, batch)},
-                       model->limits, model->fold_limit);
-  }
-  return *slot;
+  if (CompiledGraph* ready = slot.load(std::memory_order_relaxed)) return *ready;
+  variant.owned.push_back(compile_for(variant.graph, *backend,
+                                      std::array{binding(variant.dtype, batch)}, model->limits,
+                                      model->fold_limit));
+  slot.store(variant.owned.back().get(), std::memory_order_release);
+  return *variant.owned.back();
 }
 
 /// Null when the intermediates of so many images exceed the limit.
