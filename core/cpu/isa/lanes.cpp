@@ -55,13 +55,8 @@ PRS_INLINE void gather_columns(const std::uint8_t* const* rows, Vec* columns) {
     pixels[i] = *reinterpret_cast<const LoosePixels*>(rows[i]);
   }
   transpose(pixels);
-  using Bytes = std::uint8_t __attribute__((vector_size(kLanes)));
-  using Ints = std::int32_t __attribute__((vector_size(kLanes * 4)));
-  for (int j = 0; j < kPixelChunk; ++j) {
-    Bytes bytes;
-    __builtin_memcpy(&bytes, reinterpret_cast<const char*>(pixels) + j * kLanes, sizeof bytes);
-    columns[j] = __builtin_convertvector(__builtin_convertvector(bytes, Ints), Vec);
-  }
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(pixels);
+  for (int j = 0; j < kPixelChunk; ++j) columns[j] = load_bytes(bytes + j * kLanes);
 }
 
 PRS_INLINE void gather_columns(const float* const* rows, Vec* columns) {

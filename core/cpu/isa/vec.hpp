@@ -39,6 +39,20 @@ static_assert(alignof(LooseVec) == 4);
 
 PRS_INLINE Vec load(const float* p) { return *reinterpret_cast<const LooseVec*>(p); }
 PRS_INLINE void store(float* p, Vec x) { *reinterpret_cast<LooseVec*>(p) = x; }
+/// kLanes bytes as f32. (Compilers convert vectors of bytes lane by lane.)
+PRS_INLINE Vec load_bytes(const std::uint8_t* p) {
+#if defined(__AVX512F__)
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return reinterpret_cast<Vec>(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)));
+#elif defined(__AVX2__)
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return reinterpret_cast<Vec>(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)));
+#else
+  Vec x;
+  for (int i = 0; i < kLanes; ++i) x[i] = p[i];
+  return x;
+#endif
+}
 PRS_INLINE Vec broadcast(float x) { return x - Vec{}; }
 
 /// The first `count` lanes, 0 <= count < kLanes; the memory of the others is not touched, and what
