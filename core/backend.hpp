@@ -35,6 +35,11 @@ class Executable {
                    std::span<void* const> outputs) const = 0;
 
   virtual std::int64_t arena_bytes() const = 0;
+
+  /// The images that are computed together where that is decided by the hardware: a part of such a
+  /// block takes as long as a whole one. 1: each image takes its own time.
+  virtual std::int64_t block_images() const { return 1; }
+
   virtual std::span<const StepInfo> steps() const = 0;
 };
 
@@ -56,7 +61,10 @@ class Backend {
 std::unique_ptr<Backend> make_backend(std::string_view device);
 
 namespace cpu {
+struct Isa;
 std::unique_ptr<Backend> make_backend();
-}
+/// With the kernels of one instruction-set level, which must be supported.
+std::unique_ptr<Backend> make_backend(const Isa& isa);
+}  // namespace cpu
 
 }  // namespace prs

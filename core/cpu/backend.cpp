@@ -6,11 +6,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <utility>
 
 #include "check.hpp"
 #include "cpu/isa/isa.hpp"
+#include "cpu/isa/lanes.hpp"
 #include "cpu/kernel.hpp"
+#include "cpu/lane_chain.hpp"
 #include "cpu/pack_cache.hpp"
 #include "graph/memory_plan.hpp"
 #include "graph/step.hpp"
@@ -103,6 +106,7 @@ class CpuExecutable : public Executable {
   }
 
   std::int64_t arena_bytes() const override { return arena_bytes_ + scratch_bytes_; }
+  std::int64_t block_images() const override { return block_images_; }
   std::span<const StepInfo> steps() const override { return infos_; }
 
  private:
@@ -130,6 +134,7 @@ class CpuExecutable : public Executable {
   std::vector<std::shared_ptr<const Tensor>> constants_;
   std::int64_t arena_bytes_ = 0;
   std::int64_t scratch_bytes_ = 0;
+  std::int64_t block_images_ = 1;
 };
 
 /// A run of bytes that one or several values name; views share their input's.
@@ -147,11 +152,21 @@ class Compiler {
         isa_(isa),
         limits_(limits),
         packed_(packed),
+        chains_(graph, isa, packed),
         storage_(graph.values.size(), -1) {}
 
   std::unique_ptr<Executable> run() {
     place_inputs();
-    for (const Node& node : graph_.nodes) plan_node(node);
+    std::vector<bool> planned(graph_.nodes.size(), false);
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (planned[i]) continue;
+      if (std::optional<LaneChain> chain = chains_.find(i)) {
+        for (const std::size_t node : chain->nodes) planned[node] = true;
+        plan_chain(std::move(*chain));
+      } else {
+        plan_node(graph_.nodes[i]);
+      }
+    }
     place_outputs();
     merge_in_place();
     place_arena();
@@ -194,31 +209,53 @@ class Compiler {
     }
   }
 
+  /// Lets the inputs live until the next step and gives the outputs memory.
+  void place_operands(const Node& node) {
+    const int step = static_cast<int>(planned_.size());
+    for (const ValueId id : node.inputs) {
+      if (id == kNoValue) continue;
+      Storage& storage = storages_[storage_index(id)];
+      storage.last = std::max(storage.last, step);
+    }
+    for (const ValueId id : node.outputs) {
+      if (id != kNoValue) set_storage(id, new_storage({bytes_of(id), step, step, std::nullopt}));
+    }
+  }
+
+  /// A chain stands where its first node does: its other operands are constants.
+  void plan_chain(LaneChain chain) {
+    const Node& first = graph_.nodes[chain.nodes.front()];
+    const Node& last = graph_.nodes[chain.nodes.back()];
+    chains_as_nodes_.push_back(
+        {first.kind, first.name, std::monostate{}, {first.inputs[0]}, {last.outputs[0]}});
+    place_operands(chains_as_nodes_.back());
+    planned_.push_back({&chains_as_nodes_.back(), std::move(chain.plan)});
+    executable_->infos_.insert(executable_->infos_.end(), chain.stages.begin(), chain.stages.end());
+    executable_->block_images_ = isa_.lanes.lanes;
+  }
+
   void plan_node(const Node& node) {
     if (is_view(node)) {
       set_storage(node.outputs[0], storage_index(node.inputs[0]));
       return;
     }
-    const int step = static_cast<int>(planned_.size());
+    place_operands(node);
     std::vector<InputInfo> inputs;
     for (const ValueId id : node.inputs) {
-      InputInfo info;
-      if (id != kNoValue) {
-        const Value& value = graph_.value(id);
-        info = {{value.dtype, *value.shape}, value.constant.get()};
-        Storage& storage = storages_[storage_index(id)];
-        storage.last = std::max(storage.last, step);
+      if (id == kNoValue) {
+        inputs.emplace_back();
+        continue;
       }
-      inputs.push_back(info);
+      const Value& value = graph_.value(id);
+      inputs.push_back({{value.dtype, *value.shape}, value.constant.get()});
     }
     std::vector<TensorType> outputs;
     for (const ValueId id : node.outputs) {
-      TensorType type;
-      if (id != kNoValue) {
-        type = {graph_.value(id).dtype, *graph_.value(id).shape};
-        set_storage(id, new_storage({bytes_of(id), step, step, std::nullopt}));
+      if (id == kNoValue) {
+        outputs.emplace_back();
+        continue;
       }
-      outputs.push_back(type);
+      outputs.push_back({graph_.value(id).dtype, *graph_.value(id).shape});
     }
     try {
       planned_.push_back(
@@ -337,6 +374,8 @@ class Compiler {
   const Isa& isa_;
   const ModelLimits& limits_;
   PackCache& packed_;
+  const LaneChainFinder chains_;
+  std::deque<Node> chains_as_nodes_;  ///< Addresses stay.
   std::unique_ptr<CpuExecutable> executable_ = std::make_unique<CpuExecutable>();
   std::vector<int> storage_;  ///< Value -> storage, -1: none yet.
   std::vector<Storage> storages_;
@@ -347,18 +386,21 @@ class Compiler {
 
 class CpuBackend : public Backend {
  public:
+  explicit CpuBackend(const Isa& isa) : isa_(isa) {}
   std::string name() const override { return "cpu"; }
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const ModelLimits& limits) const override {
-    return Compiler(graph, selected_isa(), limits, packed_).run();
+    return Compiler(graph, isa_, limits, packed_).run();
   }
 
  private:
+  const Isa& isa_;
   mutable PackCache packed_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_backend() { return std::make_unique<CpuBackend>(); }
+std::unique_ptr<Backend> make_backend() { return make_backend(selected_isa()); }
+std::unique_ptr<Backend> make_backend(const Isa& isa) { return std::make_unique<CpuBackend>(isa); }
 
 }  // namespace prs::cpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -22,6 +23,9 @@ constexpr std::int64_t kProbeBatch = 3;
 
 /// Intermediates of one chunk should stay in a core's second-level cache.
 constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
+
+/// A batch at which a backend that computes blocks of images does so.
+constexpr std::int64_t kBlockProbe = 16;
 
 /// Executables are compiled for powers of two up to this exponent.
 constexpr std::size_t kSizes = 17;
@@ -56,10 +60,68 @@ struct Variant {
   DType dtype = DType::kUndefined;
   Graph graph;
   std::vector<std::string> notes;
+  /// Index: log2 of the batch; the first one for models whose batch cannot be opened. Null until
+  /// needed; then `owned` keeps it.
+  mutable std::array<std::atomic<CompiledGraph*>, kSizes> by_size{};
   mutable std::mutex mutex;
-  mutable std::array<std::unique_ptr<CompiledGraph>, kSizes>
-      by_size;                                   ///< Index: log2 of the batch.
-  mutable std::unique_ptr<CompiledGraph> fixed;  ///< For models whose batch cannot be opened.
+  mutable std::vector<std::unique_ptr<CompiledGraph>> owned;  ///< Guarded by mutex.
+};
+
+/// Images that one thread computes at once.
+struct Piece {
+  std::int64_t first;
+  std::int64_t count;
+  std::int64_t batch;  ///< Of the executable: count, or more with images that nobody asked for.
+};
+
+/// How the images of one run are cut into pieces: equal ones, then what is left, cut into powers of
+/// two, so that few executables serve all batch sizes.
+class Cut {
+ public:
+  /// Pieces of at most `chunk` images for `threads`. Whole blocks stay together, and a part of one
+  /// that fills more than half of it counts as whole. chunk and block are powers of two,
+  /// block <= chunk.
+  static Cut open(std::int64_t count, std::int64_t chunk, std::int64_t block, int threads) {
+    const std::int64_t part = count % block;
+    const bool fills_up = 2 * part > block;
+    const std::int64_t in_blocks = count - part + (fills_up ? block : 0);
+    const std::int64_t loose = fills_up ? 0 : part;
+    const std::int64_t bulk = in_blocks > 0 ? in_blocks : loose;
+    const std::int64_t unit = in_blocks > 0 ? block : 1;
+    const std::int64_t share = (bulk + unit * threads - 1) / (unit * threads) * unit;
+    const std::int64_t size = std::min(chunk, floor_power_of_two(share));
+    return {count, size, bulk / size, bulk % size + (in_blocks > 0 ? loose : 0)};
+  }
+  /// Pieces of `batch` images.
+  static Cut fixed(std::int64_t count, std::int64_t batch) {
+    return {count, batch, (count + batch - 1) / batch, 0};
+  }
+
+  std::int64_t pieces() const { return equal_ + std::popcount(static_cast<std::uint64_t>(rest_)); }
+
+  Piece operator[](std::int64_t piece) const {
+    std::int64_t first = std::min(piece, equal_) * size_;
+    std::int64_t batch = size_;
+    if (piece >= equal_) {
+      // The k-th set bit of what is left, largest first.
+      std::int64_t left = rest_;
+      for (std::int64_t k = piece - equal_; k > 0; --k) {
+        first += floor_power_of_two(left);
+        left -= floor_power_of_two(left);
+      }
+      batch = floor_power_of_two(left);
+    }
+    return {first, std::min(batch, count_ - first), batch};
+  }
+
+ private:
+  Cut(std::int64_t count, std::int64_t size, std::int64_t equal, std::int64_t rest)
+      : count_(count), size_(size), equal_(equal), rest_(rest) {}
+
+  std::int64_t count_;
+  std::int64_t size_;
+  std::int64_t equal_;
+  std::int64_t rest_;
 };
 
 struct Engine::State {
@@ -71,7 +133,8 @@ struct Engine::State {
   std::int64_t classes = 0;
   std::int64_t fixed_batch = 0;   ///< 0: open.
   std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
-  std::int64_t chunk = 1;
+  std::int64_t chunk = 1;         ///< Images that one thread computes at once.
+  std::int64_t block = 1;         ///< Executable::block_images() of the chunk's executable.
   std::int64_t image_elements = 0;
   Shape image_shape;  ///< The model's own, without the batch.
   std::vector<std::string> notes;
@@ -97,13 +160,14 @@ struct Engine::State {
   void name_classes(const std::optional<std::vector<std::string>>& given,
                     const std::vector<std::string>& own);
   CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
+  const Executable* try_compile(std::int64_t batch) const;
   void check_images(const TensorView& images) const;
   bool needs_arranging(const Shape& shape) const;
   /// Whether the channels of such images are turned round: pixels are RGB, the model takes BGR.
   bool needs_reversing(DType dtype) const { return input.preprocess.bgr && dtype == DType::kUint8; }
   void arrange(const TensorView& images, std::int64_t image, std::byte* destination) const;
-  void run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
-                 std::int64_t count, float* scores) const;
+  void run_piece(const Variant& variant, const TensorView& images, const Piece& piece,
+                 float* scores) const;
 };
 
 /// Opens the batch, keeps the one output that is scored, and makes both variants.
@@ -217,16 +281,29 @@ void Engine::State::finish_variant(Variant& variant, DType dtype, Graph graph, s
 }
 
 CompiledGraph& Engine::State::compiled(const Variant& variant, std::int64_t batch) const {
+  const std::size_t index =
+      fixed_batch > 0
+          ? 0
+          : static_cast<std::size_t>(std::countr_zero(static_cast<std::uint64_t>(batch)));
+  std::atomic<CompiledGraph*>& slot = variant.by_size[index];
+  if (CompiledGraph* ready = slot.load(std::memory_order_acquire)) return *ready;
   const std::lock_guard lock(variant.mutex);
-  std::unique_ptr<CompiledGraph>& slot =
-      fixed_batch > 0 ? variant.fixed
-                      : variant.by_size[static_cast<std::size_t>(
-                            std::countr_zero(static_cast<std::uint64_t>(batch)))];
-  if (!slot) {
-    slot = compile_for(variant.graph, *backend, std::array{binding(variant.dtype, batch)},
-                       model->limits, model->fold_limit);
+  if (CompiledGraph* ready = slot.load(std::memory_order_relaxed)) return *ready;
+  variant.owned.push_back(compile_for(variant.graph, *backend,
+                                      std::array{binding(variant.dtype, batch)}, model->limits,
+                                      model->fold_limit));
+  slot.store(variant.owned.back().get(), std::memory_order_release);
+  return *variant.owned.back();
+}
+
+/// Null when the intermediates of so many images exceed the limit.
+const Executable* Engine::State::try_compile(std::int64_t batch) const {
+  try {
+    return &compiled(pixels, batch).executable();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kOutOfMemory) throw;
+    return nullptr;
   }
-  return *slot;
 }
 
 void Engine::State::choose_chunk(std::int64_t max_batch) {
@@ -239,7 +316,22 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
   const std::int64_t bytes =
       std::max<std::int64_t>(compiled(pixels, 1).executable().arena_bytes(), 1);
   constexpr std::int64_t kLargest = std::int64_t{1} << (kSizes - 1);
-  chunk = floor_power_of_two(std::min({max_batch, kChunkBytes / bytes, kLargest}));
+  const std::int64_t largest = floor_power_of_two(std::min(max_batch, kLargest));
+  chunk = std::min(largest, floor_power_of_two(kChunkBytes / bytes));
+  // Blocks of images keep what lies between layers for themselves: more images may fit then.
+  const Executable* executable = try_compile(std::min(largest, std::max(chunk, kBlockProbe)));
+  if (executable == nullptr || executable->block_images() == 1) return;
+  chunk = std::min(largest, std::max(chunk, kBlockProbe));
+  while (chunk < largest) {
+    const Executable* twice = try_compile(2 * chunk);
+    // What another `chunk` images add is what they all take.
+    if (twice == nullptr || 2 * (twice->arena_bytes() - executable->arena_bytes()) > kChunkBytes) {
+      break;
+    }
+    chunk *= 2;
+    executable = twice;
+  }
+  block = std::min(executable->block_images(), chunk);
 }
 
 void Engine::State::name_classes(const std::optional<std::vector<std::string>>& given,
@@ -315,9 +407,9 @@ void Engine::State::arrange(const TensorView& images, std::int64_t image,
   }
 }
 
-void Engine::State::run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
-                              std::int64_t count, float* scores) const {
-  const std::int64_t batch = fixed_batch > 0 ? fixed_batch : count;
+void Engine::State::run_piece(const Variant& variant, const TensorView& images, const Piece& piece,
+                              float* scores) const {
+  const auto [first, count, batch] = piece;
   const std::int64_t image_bytes = image_elements * dtype_size(variant.dtype);
   const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
   const bool arranging = needs_arranging(images.shape) || needs_reversing(images.dtype);
@@ -430,34 +522,11 @@ void Engine::run(const TensorView& images, std::span<float> scores) const {
                   state.classes, count * state.classes);
   }
   const Variant& variant = images.dtype == DType::kUint8 ? state.pixels : state.values;
-  // Pieces of one size, so that few executables serve all batch sizes, then a tail cut into smaller
-  // powers of two.
-  std::int64_t piece = state.chunk;
-  if (state.fixed_batch == 0) {
-    const std::int64_t share = (count + state.pool.threads() - 1) / state.pool.threads();
-    piece = std::min(piece, floor_power_of_two(share));
-  }
-  const std::int64_t whole = count / piece;
-  const std::int64_t rest = count - whole * piece;
-  const auto tails =
-      state.fixed_batch > 0 ? (rest > 0 ? 1 : 0) : std::popcount(static_cast<std::uint64_t>(rest));
-  state.pool.run(whole + tails, [&](std::int64_t task) {
-    if (task < whole) {
-      state.run_piece(variant, images, task * piece, piece, scores.data());
-      return;
-    }
-    if (state.fixed_batch > 0) {
-      state.run_piece(variant, images, whole * piece, rest, scores.data());
-      return;
-    }
-    // Tail number k is the k-th set bit of `rest`, largest first.
-    std::int64_t first = whole * piece;
-    std::int64_t left = rest;
-    for (std::int64_t k = task - whole; k > 0; --k) {
-      first += floor_power_of_two(left);
-      left -= floor_power_of_two(left);
-    }
-    state.run_piece(variant, images, first, floor_power_of_two(left), scores.data());
+  const int threads = state.pool.threads();
+  const Cut cut = state.fixed_batch > 0 ? Cut::fixed(count, state.fixed_batch)
+                                        : Cut::open(count, state.chunk, state.block, threads);
+  state.pool.run(cut.pieces(), [&](std::int64_t piece) {
+    state.run_piece(variant, images, cut[piece], scores.data());
   });
 }
 
@@ -507,8 +576,9 @@ std::vector<Prediction> Engine::classify(const TensorView& images, std::int64_t 
 ModelDescription Engine::describe(std::int64_t batch) const {
   const State& state = *state_;
   if (batch < 1) fail_argument("batch {}; expected 1 or more", batch);
-  const std::int64_t size =
-      state.fixed_batch > 0 ? state.fixed_batch : floor_power_of_two(std::min(batch, state.chunk));
+  const std::int64_t size = state.fixed_batch > 0
+                                ? state.fixed_batch
+                                : Cut::open(batch, state.chunk, state.block, 1)[0].batch;
   ModelDescription description = describe_header(*state.model);
   description.notes = state.notes;
   description.notes.insert(description.notes.end(), state.pixels.notes.begin(),

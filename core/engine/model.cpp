@@ -53,19 +53,50 @@ CompiledGraph::CompiledGraph(Graph graph, std::unique_ptr<Executable> executable
                              std::vector<std::string> notes)
     : graph_(std::move(graph)), executable_(std::move(executable)), notes_(std::move(notes)) {}
 
-void CompiledGraph::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
-  std::unique_ptr<ExecutionContext> context;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!idle_.empty()) {
-      context = std::move(idle_.back());
-      idle_.pop_back();
+CompiledGraph::~CompiledGraph() {
+  for (std::atomic<ExecutionContext*>& place : idle_) delete place.load(std::memory_order_relaxed);
+}
+
+namespace {
+
+/// Numbers threads in the order in which they come here.
+std::size_t thread_number() {
+  static std::atomic<std::size_t> next{0};
+  thread_local const std::size_t number = next.fetch_add(1, std::memory_order_relaxed);
+  return number;
+}
+
+}  // namespace
+
+std::unique_ptr<ExecutionContext> CompiledGraph::take_context() {
+  const std::size_t first = thread_number();
+  for (std::size_t i = 0; i < idle_.size(); ++i) {
+    std::atomic<ExecutionContext*>& place = idle_[(first + i) % idle_.size()];
+    if (place.load(std::memory_order_relaxed) == nullptr) continue;
+    ExecutionContext* context = place.exchange(nullptr, std::memory_order_acquire);
+    if (context != nullptr) return std::unique_ptr<ExecutionContext>(context);
+  }
+  return executable_->new_context();
+}
+
+void CompiledGraph::keep_context(std::unique_ptr<ExecutionContext> context) {
+  const std::size_t first = thread_number();
+  for (std::size_t i = 0; i < idle_.size(); ++i) {
+    std::atomic<ExecutionContext*>& place = idle_[(first + i) % idle_.size()];
+    ExecutionContext* free = nullptr;
+    if (place.compare_exchange_strong(free, context.get(), std::memory_order_release,
+                                      std::memory_order_relaxed)) {
+      context.release();
+      return;
     }
   }
-  if (!context) context = executable_->new_context();
+  // More threads at once than places: this one's context goes.
+}
+
+void CompiledGraph::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  std::unique_ptr<ExecutionContext> context = take_context();
   executable_->run(*context, inputs, outputs);
-  const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(context));
+  keep_context(std::move(context));
 }
 
 TensorType CompiledGraph::output_type(std::size_t index) const {

@@ -1,7 +1,8 @@
 // What a loaded model consists of; shared by Model and Engine.
 #pragma once
 
-#include <condition_variable>
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -21,6 +22,9 @@ class CompiledGraph {
  public:
   CompiledGraph(Graph graph, std::unique_ptr<Executable> executable,
                 std::vector<std::string> notes);
+  ~CompiledGraph();
+  CompiledGraph(const CompiledGraph&) = delete;
+  CompiledGraph& operator=(const CompiledGraph&) = delete;
 
   /// Runs on an idle context, or on a new one when all are busy.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
@@ -33,9 +37,13 @@ class CompiledGraph {
  private:
   Graph graph_;
   std::unique_ptr<Executable> executable_;
+  std::unique_ptr<ExecutionContext> take_context();
+  void keep_context(std::unique_ptr<ExecutionContext> context);
+
   std::vector<std::string> notes_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<ExecutionContext>> idle_;
+  /// Contexts that wait, owned; null: a free place. A thread begins to look at a place of its own,
+  /// where it finds the context whose memory its core has in its caches.
+  std::array<std::atomic<ExecutionContext*>, 64> idle_{};
 };
 
 /// Infers, folds, optimises and compiles a copy of `graph` for these inputs.

@@ -3,41 +3,87 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace prs {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint32_t kActive = 0x7fff;
+constexpr std::uint32_t kOpen = 0x8000;
+constexpr std::uint32_t kJob = 0x10000;
+
+/// Longer than waking a thread takes, short beside what computing a batch takes.
+constexpr std::chrono::microseconds kLongestSpin{50};
+
+std::uint32_t job_of(std::uint32_t state) { return state / kJob; }
+
+void pause_processor() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Waits until done(state) holds and returns that state: looks for `spin`, then sleeps between
+/// changes that are notified.
+template <typename Done>
+std::uint32_t wait_for(const std::atomic<std::uint32_t>& state, Clock::duration spin, Done done) {
+  std::uint32_t seen = state.load(std::memory_order_acquire);
+  if (spin > Clock::duration::zero()) {
+    const Clock::time_point end = Clock::now() + spin;
+    while (!done(seen) && Clock::now() < end) {
+      pause_processor();
+      seen = state.load(std::memory_order_acquire);
+    }
+  }
+  while (!done(seen)) {
+    state.wait(seen, std::memory_order_acquire);
+    seen = state.load(std::memory_order_acquire);
+  }
+  return seen;
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads)
+    : threads_(threads), spins_(threads <= available_processors()) {}
 
 ThreadPool::~ThreadPool() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
+  stop_.store(true, std::memory_order_relaxed);
+  state_.fetch_add(kJob, std::memory_order_release);
+  state_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
 void ThreadPool::run_job(std::int64_t count, Call call, const void* body) {
-  const std::unique_lock owner(owner_, std::try_to_lock);
-  if (count <= 1 || threads_ <= 1 || !owner.owns_lock()) {
+  if (count <= 1 || threads_ <= 1 || in_use_.exchange(true, std::memory_order_acquire)) {
     for (std::int64_t task = 0; task < count; ++task) call(body, task);
     return;
   }
+  struct Release {
+    std::atomic<bool>& in_use;
+    ~Release() { in_use.store(false, std::memory_order_release); }
+  } release{in_use_};
+  run_shared(count, call, body);
+}
+
+void ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   start_threads();
-  {
-    const std::lock_guard lock(mutex_);
-    count_ = count;
-    call_ = call;
-    body_ = body;
-    error_ = nullptr;
-    next_.store(0, std::memory_order_relaxed);
-    open_ = true;
-    ++generation_;
-  }
-  wake_.notify_all();
+  count_ = count;
+  call_ = call;
+  body_ = body;
+  next_.store(0, std::memory_order_relaxed);
+  // Nobody is in the last job any more: only this run changes the state here.
+  const std::uint32_t last = state_.load(std::memory_order_relaxed);
+  state_.store((job_of(last) + 1) * kJob | kOpen, std::memory_order_release);
+  state_.notify_all();
   work();
-  std::unique_lock lock(mutex_);
-  open_ = false;
-  idle_.wait(lock, [&] { return active_ == 0; });
+  state_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  wait_for(state_, spins_ ? kLongestSpin : Clock::duration::zero(),
+           [](std::uint32_t state) { return (state & kActive) == 0; });
+  const std::lock_guard lock(error_mutex_);
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
 
@@ -49,7 +95,7 @@ void ThreadPool::work() {
       call_(body_, task);
     } catch (...) {
       next_.store(count_, std::memory_order_relaxed);
-      const std::lock_guard lock(mutex_);
+      const std::lock_guard lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
     }
   }
@@ -62,17 +108,24 @@ void ThreadPool::start_threads() {
 }
 
 void ThreadPool::worker_loop() {
-  std::uint64_t seen = 0;
-  std::unique_lock lock(mutex_);
+  std::uint32_t job = 0;  // Jobs are numbered from 1; after 2^16 of them one may be missed.
+  Clock::duration spin = spins_ ? kLongestSpin : Clock::duration::zero();
   for (;;) {
-    wake_.wait(lock, [&] { return stop_ || (open_ && generation_ != seen); });
-    if (stop_) return;
-    seen = generation_;
-    ++active_;
-    lock.unlock();
+    const Clock::time_point idle_since = Clock::now();
+    std::uint32_t state = wait_for(state_, spin, [&](std::uint32_t seen) {
+      return stop_.load(std::memory_order_relaxed) || ((seen & kOpen) != 0 && job_of(seen) != job);
+    });
+    if (stop_.load(std::memory_order_relaxed)) return;
+    if (!state_.compare_exchange_strong(state, state + 1, std::memory_order_acq_rel)) continue;
+    job = job_of(state);
+    if (spins_) {
+      // Where runs come further apart than it looks, looking is in vain: it does so ever shorter.
+      const bool in_vain = Clock::now() - idle_since > kLongestSpin;
+      spin = in_vain ? spin / 2 : Clock::duration{kLongestSpin};
+    }
     work();
-    lock.lock();
-    if (--active_ == 0) idle_.notify_all();
+    const std::uint32_t left = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if ((left & (kActive | kOpen)) == 0) state_.notify_all();
   }
 }
 

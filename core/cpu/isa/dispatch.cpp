@@ -7,6 +7,7 @@
 #include "cpu/isa/elementwise.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
+#include "cpu/isa/lanes.hpp"
 
 namespace prs::cpu {
 
@@ -14,8 +15,9 @@ namespace prs::cpu {
   namespace level {                             \
   extern const ElementwiseKernels kElementwise; \
   extern const GemmKernels kGemm;               \
+  extern const LaneKernels kLaneKernels;        \
   }                                             \
-  static const Isa kIsa_##level{#level, level::kElementwise, level::kGemm};
+  static const Isa kIsa_##level{#level, level::kElementwise, level::kGemm, level::kLaneKernels};
 
 PRS_DECLARE_ISA(portable)
 #ifdef PRS_ISA_X86_LEVELS

@@ -61,9 +61,13 @@ template <typename T>
 void stage_rows(const T* a, const GemmTask& task, std::int64_t rows, float* staged) {
   if (task.a_column_stride == 1) {
     for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t k = 0; k < task.k; ++k) {
-        staged[i * task.k + k] = static_cast<float>(a[i * task.a_row_stride + k]);
+      const T* from = a + i * task.a_row_stride;
+      float* to = staged + i * task.k;
+      std::int64_t k = 0;
+      if constexpr (sizeof(T) == 1) {
+        for (; k + kLanes <= task.k; k += kLanes) store(to + k, load_bytes(from + k));
       }
+      for (; k < task.k; ++k) to[k] = static_cast<float>(from[k]);
     }
     return;
   }

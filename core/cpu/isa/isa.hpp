@@ -14,6 +14,7 @@ namespace prs::cpu {
 
 struct ElementwiseKernels;
 struct GemmKernels;
+struct LaneKernels;
 
 /// One level and its kernel tables. Immutable.
 struct Isa {
@@ -21,6 +22,7 @@ struct Isa {
       name;  ///< "portable" (the compiler's baseline), "avx2" (with FMA), "avx512" (F, BW, DQ, VL).
   const ElementwiseKernels& elementwise;
   const GemmKernels& gemm;
+  const LaneKernels& lanes;
 };
 
 /// The levels that this machine can run, best last; never empty.

@@ -17,8 +17,7 @@ namespace {
 
 struct Max {
   static constexpr float kIdentity = -__builtin_inff();
-  // NaN wins against everything, whichever side it comes from.
-  static Vec fold(Vec best, Vec x) { return ((x > best) | (x != x)) ? x : best; }
+  static Vec fold(Vec best, Vec x) { return larger_or_nan(best, x); }
   static float fold(float best, float x) { return x > best || x != x ? x : best; }
 };
 

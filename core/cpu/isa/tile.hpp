@@ -132,9 +132,10 @@ PRS_INLINE void accumulate(Vec (&sums)[R][V], const float* a, std::int64_t a_str
   }
 }
 
+/// Relu, Clip and LeakyRelu; other kinds leave the sums as they are.
 template <int R, int V>
-PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarget& target) {
-  const Activation::Kind kind = ends.last ? ends.activation.kind : Activation::Kind::kNone;
+PRS_INLINE void activate_tile(Vec (&sums)[R][V], Activation::Kind kind,
+                              const Activation& activation) {
   // Comparisons that are false keep x: NaN stays NaN.
   if (kind == Activation::Kind::kRelu) {
     PRS_UNROLL for (int r = 0; r < R; ++r) {
@@ -143,8 +144,8 @@ PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarg
       }
     }
   } else if (kind == Activation::Kind::kClip) {
-    const Vec low = broadcast(ends.activation.alpha);
-    const Vec high = broadcast(ends.activation.beta);
+    const Vec low = broadcast(activation.alpha);
+    const Vec high = broadcast(activation.beta);
     PRS_UNROLL for (int r = 0; r < R; ++r) {
       PRS_UNROLL for (int v = 0; v < V; ++v) {
         const Vec raised = sums[r][v] < low ? low : sums[r][v];
@@ -154,10 +155,16 @@ PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarg
   } else if (kind == Activation::Kind::kLeakyRelu) {
     PRS_UNROLL for (int r = 0; r < R; ++r) {
       PRS_UNROLL for (int v = 0; v < V; ++v) {
-        sums[r][v] = sums[r][v] < 0.0F ? ends.activation.alpha * sums[r][v] : sums[r][v];
+        sums[r][v] = sums[r][v] < 0.0F ? activation.alpha * sums[r][v] : sums[r][v];
       }
     }
   }
+}
+
+template <int R, int V>
+PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarget& target) {
+  const Activation::Kind kind = ends.last ? ends.activation.kind : Activation::Kind::kNone;
+  activate_tile(sums, kind, ends.activation);
   const bool transcendental = kind == Activation::Kind::kSigmoid || kind == Activation::Kind::kTanh;
   PRS_UNROLL for (int r = 0; r < R; ++r) {
     PRS_UNROLL for (int v = 0; v < V; ++v) {

@@ -39,6 +39,20 @@ static_assert(alignof(LooseVec) == 4);
 
 PRS_INLINE Vec load(const float* p) { return *reinterpret_cast<const LooseVec*>(p); }
 PRS_INLINE void store(float* p, Vec x) { *reinterpret_cast<LooseVec*>(p) = x; }
+/// kLanes bytes as f32. (Compilers convert vectors of bytes lane by lane.)
+PRS_INLINE Vec load_bytes(const std::uint8_t* p) {
+#if defined(__AVX512F__)
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return reinterpret_cast<Vec>(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)));
+#elif defined(__AVX2__)
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return reinterpret_cast<Vec>(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)));
+#else
+  Vec x;
+  for (int i = 0; i < kLanes; ++i) x[i] = p[i];
+  return x;
+#endif
+}
 PRS_INLINE Vec broadcast(float x) { return x - Vec{}; }
 
 /// The first `count` lanes, 0 <= count < kLanes; the memory of the others is not touched, and what
@@ -104,6 +118,30 @@ PRS_INLINE Vec odd_lanes(Vec a, Vec b) {
 PRS_INLINE Vec even_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6); }
 PRS_INLINE Vec odd_lanes(Vec a, Vec b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7); }
 #endif
+
+/// The lower, or the upper, halves of two registers, lane by lane in turn.
+#if defined(__AVX512F__)
+PRS_INLINE Vec zip_low(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+PRS_INLINE Vec zip_high(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                 31);
+}
+#elif defined(__AVX__)
+PRS_INLINE Vec zip_low(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+PRS_INLINE Vec zip_high(Vec a, Vec b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+#else
+PRS_INLINE Vec zip_low(Vec a, Vec b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
+PRS_INLINE Vec zip_high(Vec a, Vec b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
+#endif
+
+/// The larger lanes. NaN wins against everything, whichever side it comes from.
+PRS_INLINE Vec larger_or_nan(Vec best, Vec x) { return ((x > best) | (x != x)) ? x : best; }
 
 /// to[0, count) = from[0, count); the ranges must not overlap.
 PRS_INLINE void copy(const float* from, float* to, std::int64_t count) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <latch>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -32,6 +34,34 @@ TEST(ThreadPool, RethrowsAnExceptionAndCanBeUsedAgain) {
     pool.run(50, [&](std::int64_t) { ++done; });
     EXPECT_EQ(done.load(), 50);
   }
+}
+
+TEST(ThreadPool, RunsTasksAtOnce) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 200; ++round) {
+    std::latch all(3);  // Passed only when three threads are inside.
+    pool.run(3, [&](std::int64_t) { all.arrive_and_wait(); });
+  }
+}
+
+TEST(ThreadPool, WakesThreadsThatWentToSleep) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 20; ++round) {
+    std::latch both(2);
+    pool.run(2, [&](std::int64_t) { both.arrive_and_wait(); });
+    // Longer than a thread looks for work before it sleeps.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(500);
+    while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  }
+}
+
+TEST(ThreadPool, ServesMoreThreadsThanProcessors) {
+  ThreadPool pool(2 * available_processors() + 1);
+  std::atomic<std::int64_t> total{0};
+  for (int round = 0; round < 200; ++round) {
+    pool.run(40, [&](std::int64_t task) { total += task; });
+  }
+  EXPECT_EQ(total.load(), 200 * 780);
 }
 
 TEST(ThreadPool, ServesSeveralCallersAtOnce) {
