@@ -142,10 +142,10 @@ struct Storage {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const Isa& isa, const ModelLimits& limits, PackCache& packed)
+  Compiler(const Graph& graph, const Isa& isa, const CompileOptions& options, PackCache& packed)
       : graph_(graph),
         isa_(isa),
-        limits_(limits),
+        options_(options),
         packed_(packed),
         storage_(graph.values.size(), -1) {}
 
@@ -222,7 +222,8 @@ class Compiler {
     }
     try {
       planned_.push_back(
-          {&node, make_plan({node.kind, node.params, inputs, outputs, &packed_}, isa_)});
+          {&node, make_plan({node.kind, node.params, inputs, outputs, options_.precision, &packed_},
+                            isa_)});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
     }
@@ -292,10 +293,10 @@ class Compiler {
       executable_->scratch_bytes_ =
           std::max(executable_->scratch_bytes_, planned.plan.scratch_bytes);
     }
-    if (executable_->arena_bytes() > limits_.max_arena_bytes) {
+    if (executable_->arena_bytes() > options_.limits.max_arena_bytes) {
       fail(ErrorCode::kOutOfMemory,
            "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
-           graph_.source, executable_->arena_bytes(), limits_.max_arena_bytes);
+           graph_.source, executable_->arena_bytes(), options_.limits.max_arena_bytes);
     }
   }
 
@@ -335,7 +336,7 @@ class Compiler {
 
   const Graph& graph_;
   const Isa& isa_;
-  const ModelLimits& limits_;
+  const CompileOptions& options_;
   PackCache& packed_;
   std::unique_ptr<CpuExecutable> executable_ = std::make_unique<CpuExecutable>();
   std::vector<int> storage_;  ///< Value -> storage, -1: none yet.
@@ -345,7 +346,7 @@ class Compiler {
   std::vector<std::size_t> copied_outputs_;
 };
 
-constexpr Precision kPrecisions[] = {Precision::kFp32};
+constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kBf16};
 
 class CpuBackend : public Backend {
  public:
@@ -354,7 +355,7 @@ class CpuBackend : public Backend {
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {
     require_precision(*this, options.precision);
-    return Compiler(graph, selected_isa(), options.limits, packed_).run();
+    return Compiler(graph, selected_isa(), options, packed_).run();
   }
 
  private:
