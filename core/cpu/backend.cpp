@@ -346,7 +346,7 @@ class Compiler {
   std::vector<std::size_t> copied_outputs_;
 };
 
-constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kBf16};
+constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kBf16, Precision::kInt8};
 
 class CpuBackend : public Backend {
  public:

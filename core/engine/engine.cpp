@@ -9,9 +9,8 @@
 #include <utility>
 
 #include "check.hpp"
-#include "engine/model_state.hpp"
+#include "engine/engine_state.hpp"
 #include "engine/settings.hpp"
-#include "engine/thread_pool.hpp"
 #include "graph/passes.hpp"
 
 namespace prs {
@@ -22,9 +21,6 @@ constexpr std::int64_t kProbeBatch = 3;
 
 /// Intermediates of one chunk should stay in a core's second-level cache.
 constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
-
-/// Executables are compiled for powers of two up to this exponent.
-constexpr std::size_t kSizes = 17;
 
 std::int64_t floor_power_of_two(std::int64_t value) {
   return static_cast<std::int64_t>(
@@ -50,62 +46,6 @@ std::string join_shapes(std::span<const Shape> shapes) {
 }
 
 }  // namespace
-
-/// The graph for one kind of input (u8 pixels or f32 values) and its executables by batch size.
-struct Variant {
-  DType dtype = DType::kUndefined;
-  Graph graph;
-  std::vector<std::string> notes;
-  mutable std::mutex mutex;
-  mutable std::array<std::unique_ptr<CompiledGraph>, kSizes>
-      by_size;                                   ///< Index: log2 of the batch.
-  mutable std::unique_ptr<CompiledGraph> fixed;  ///< For models whose batch cannot be opened.
-};
-
-struct Engine::State {
-  std::shared_ptr<const Model::State> model;
-  std::unique_ptr<Backend> backend;
-  Precision precision = Precision::kFp32;
-  ImageInput input;
-  std::vector<std::string> labels;
-  std::size_t output = 0;
-  std::int64_t classes = 0;
-  std::int64_t fixed_batch = 0;   ///< 0: open.
-  std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
-  std::int64_t chunk = 1;
-  std::int64_t image_elements = 0;
-  Shape image_shape;  ///< The model's own, without the batch.
-  std::vector<std::string> notes;
-  Variant pixels;
-  Variant values;
-  mutable ThreadPool pool{1};
-
-  explicit State(int threads) : pool(threads) {}
-
-  Shape batch_shape(std::int64_t batch) const {
-    Shape shape{batch};
-    for (const std::int64_t extent : image_shape) shape.push_back(extent);
-    return shape;
-  }
-  InputBinding binding(DType dtype, std::int64_t batch) const {
-    return {dtype, batch_shape(batch), nullptr};
-  }
-
-  void prepare(Graph graph);
-  Graph with_normalization(const Graph& graph) const;
-  void finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe);
-  void choose_chunk(std::int64_t max_batch);
-  void name_classes(const std::optional<std::vector<std::string>>& given,
-                    const std::vector<std::string>& own);
-  CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
-  void check_images(const TensorView& images) const;
-  bool needs_arranging(const Shape& shape) const;
-  /// Whether the channels of such images are turned round: pixels are RGB, the model takes BGR.
-  bool needs_reversing(DType dtype) const { return input.preprocess.bgr && dtype == DType::kUint8; }
-  void arrange(const TensorView& images, std::int64_t image, std::byte* destination) const;
-  void run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
-                 std::int64_t count, float* scores) const;
-};
 
 /// Opens the batch, keeps the one output that is scored, and makes both variants.
 void Engine::State::prepare(Graph graph) {
@@ -158,6 +98,7 @@ void Engine::State::prepare(Graph graph) {
     }
     graph = std::move(inferred);
   }
+  as_opened = graph;
   if (dtype == DType::kFloat32) {
     finish_variant(values, DType::kFloat32, graph, probe);
     finish_variant(pixels, DType::kUint8, with_normalization(graph), probe);
@@ -214,6 +155,15 @@ void Engine::State::finish_variant(Variant& variant, DType dtype, Graph graph, s
   Graph inferred = variant.graph;
   infer_and_fold(inferred, std::array{binding(dtype, probe)}, model->fold_limit);
   annotate(variant.graph, inferred);
+  if (precision == Precision::kInt8) {
+    const QuantizedLayers fused = fuse_quantized(variant.graph);
+    if (fused.layers == 0) {
+      fail_argument("{}: no layer of the model is quantised", model->path);
+    }
+    variant.notes.push_back(fmt::format("{} layers compute with 8-bit integers", fused.layers));
+    if (fused.normalizations > 0) variant.notes.push_back("pixels are the first layer's input");
+    fold_constants(variant.graph, model->fold_limit);
+  }
   optimize(variant.graph, variant.notes);
 }
 
@@ -316,33 +266,36 @@ void Engine::State::arrange(const TensorView& images, std::int64_t image,
   }
 }
 
+const void* Engine::State::stage(const TensorView& images, std::int64_t first, std::int64_t count,
+                                 std::int64_t batch) const {
+  const std::int64_t image_bytes = image_elements * dtype_size(images.dtype);
+  const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
+  const bool arranging = needs_arranging(images.shape) || needs_reversing(images.dtype);
+  if (!arranging && batch == count) return source;
+  // A buffer of the thread's own, grown once.
+  thread_local std::vector<std::byte> staging;
+  if (staging.size() < static_cast<std::size_t>(batch * image_bytes)) {
+    staging.resize(static_cast<std::size_t>(batch * image_bytes));
+  }
+  for (std::int64_t i = 0; i < batch; ++i) {
+    std::byte* to = staging.data() + i * image_bytes;
+    if (i >= count) {
+      std::memset(to, 0, static_cast<std::size_t>(image_bytes));
+    } else if (arranging) {
+      arrange(images, first + i, to);
+    } else {
+      std::memcpy(to, source + i * image_bytes, static_cast<std::size_t>(image_bytes));
+    }
+  }
+  return staging.data();
+}
+
 void Engine::State::run_piece(const Variant& variant, const TensorView& images, std::int64_t first,
                               std::int64_t count, float* scores) const {
   const std::int64_t batch = fixed_batch > 0 ? fixed_batch : count;
-  const std::int64_t image_bytes = image_elements * dtype_size(variant.dtype);
-  const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
-  const bool arranging = needs_arranging(images.shape) || needs_reversing(images.dtype);
-  const void* input_pointer = source;
+  const void* input_pointer = stage(images, first, count, batch);
   void* output_pointer = scores + first * classes;
-  // Buffers of the thread's own, grown once: staging for images that need reordering or padding.
-  thread_local std::vector<std::byte> staging;
-  thread_local std::vector<float> padded_scores;
-  if (arranging || batch != count) {
-    if (staging.size() < static_cast<std::size_t>(batch * image_bytes)) {
-      staging.resize(static_cast<std::size_t>(batch * image_bytes));
-    }
-    for (std::int64_t i = 0; i < batch; ++i) {
-      std::byte* to = staging.data() + i * image_bytes;
-      if (i >= count) {
-        std::memset(to, 0, static_cast<std::size_t>(image_bytes));
-      } else if (arranging) {
-        arrange(images, first + i, to);
-      } else {
-        std::memcpy(to, source + i * image_bytes, static_cast<std::size_t>(image_bytes));
-      }
-    }
-    input_pointer = staging.data();
-  }
+  thread_local std::vector<float> padded_scores;  // Grown once.
   if (batch != count) {
     if (padded_scores.size() < static_cast<std::size_t>(batch * classes)) {
       padded_scores.resize(static_cast<std::size_t>(batch * classes));
@@ -357,12 +310,36 @@ void Engine::State::run_piece(const Variant& variant, const TensorView& images, 
 
 Engine::Engine(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
+namespace {
+
+bool is_quantized(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) { return node.kind == OpKind::kQuantizeLinear; });
+}
+
+/// The model as `options` want it: for int8 one that is quantised.
+onnx::ImportedModel import_model(const std::filesystem::path& path, const EngineOptions& options) {
+  onnx::ImportedModel imported = onnx::import_file(path, options.limits);
+  if (options.precision != Precision::kInt8 || is_quantized(imported.graph)) return imported;
+  if (options.calibration.data == nullptr) {
+    fail_argument(
+        "{}: int8 of a float model needs images to calibrate on (--calibrate IMAGES), or quantise "
+        "the model first (prs-gpu quantize)",
+        path.string());
+  }
+  return onnx::import_bytes(Engine::quantize(path, options.calibration, options), path.string(),
+                            {});
+}
+
+}  // namespace
+
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
   if (options.threads < 0) fail_argument("threads {}; expected 0 (all) or more", options.threads);
   if (options.max_batch < 1) fail_argument("max_batch {}; expected 1 or more", options.max_batch);
   auto state =
       std::make_shared<State>(options.threads > 0 ? options.threads : available_processors());
-  const Model model = Model::load(path, options.limits);
+  const Model model(make_model_state(import_model(path, options), path.string(), options.limits,
+                                     options.precision == Precision::kInt8));
   state->model = model.state_;
   state->backend = make_backend(options.device);
   state->precision = options.precision;

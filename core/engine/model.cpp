@@ -84,10 +84,13 @@ std::unique_ptr<CompiledGraph> compile_for(const Graph& graph, const Backend& ba
   return std::make_unique<CompiledGraph>(std::move(copy), std::move(executable), std::move(notes));
 }
 
-Model Model::load(const std::filesystem::path& path, const ModelLimits& limits) {
-  auto state = std::make_shared<State>();
-  state->path = path.string();
-  state->imported = onnx::import_file(path, limits);
+std::shared_ptr<Model::State> make_model_state(onnx::ImportedModel imported, std::string path,
+                                               const ModelLimits& limits,
+                                               bool keeps_dequantization) {
+  auto state = std::make_shared<Model::State>();
+  state->path = std::move(path);
+  state->imported = std::move(imported);
+  state->imported.graph.keeps_dequantization = keeps_dequantization;
   state->limits = limits;
   state->fold_limit = kFoldAllowanceBytes + 4 * state->imported.initializer_bytes;
   Graph& graph = state->imported.graph;
@@ -97,7 +100,11 @@ Model Model::load(const std::filesystem::path& path, const ModelLimits& limits) 
   drop_unread_constants(graph);
   state->shape_inputs = prs::shape_inputs(graph);
   state->backend = make_backend("cpu");
-  return Model(std::move(state));
+  return state;
+}
+
+Model Model::load(const std::filesystem::path& path, const ModelLimits& limits) {
+  return Model(make_model_state(onnx::import_file(path, limits), path.string(), limits, false));
 }
 
 Model::Model(std::shared_ptr<const State> state) : state_(std::move(state)) {}

@@ -60,6 +60,12 @@ struct Model::State {
   std::shared_ptr<CompiledGraph> compile(std::span<const Tensor> tensors) const;
 };
 
+/// An imported model, ready to be compiled. With keeps_dequantization its quantised weights stay
+/// integers (graph.hpp).
+std::shared_ptr<Model::State> make_model_state(onnx::ImportedModel imported, std::string path,
+                                               const ModelLimits& limits,
+                                               bool keeps_dequantization);
+
 /// Fills layers, totals, steps and notes of a description. `annotated`: the imported graph with
 /// shapes for `batch`; `compiled`: what is run for it.
 void describe_graph(ModelDescription& description, const Graph& annotated, std::int64_t batch,

@@ -7,6 +7,7 @@
 #include "cpu/isa/bf16.hpp"
 #include "cpu/isa/elementwise.hpp"
 #include "cpu/isa/gemm.hpp"
+#include "cpu/isa/int8.hpp"
 #include "cpu/isa/isa.hpp"
 
 namespace prs::cpu {
@@ -19,8 +20,9 @@ namespace prs::cpu {
   }                                             \
   namespace level {                             \
   extern const Bf16Kernels kBf16;               \
+  extern const Int8Kernels kInt8;               \
   }                                             \
-  static const Isa kIsa_##level{#level, f32::kElementwise, f32::kGemm, level::kBf16};
+  static const Isa kIsa_##level{#level, f32::kElementwise, f32::kGemm, level::kBf16, level::kInt8};
 
 PRS_DECLARE_ISA(portable, portable)
 #ifdef PRS_ISA_X86_LEVELS

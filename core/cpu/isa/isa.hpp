@@ -15,6 +15,7 @@ namespace prs::cpu {
 struct Bf16Kernels;
 struct ElementwiseKernels;
 struct GemmKernels;
+struct Int8Kernels;
 
 /// One level and its kernel tables. Immutable.
 struct Isa {
@@ -24,6 +25,7 @@ struct Isa {
   const ElementwiseKernels& elementwise;
   const GemmKernels& gemm;
   const Bf16Kernels& bf16;
+  const Int8Kernels& int8;
 };
 
 /// The levels that this machine can run, best last; never empty.
