@@ -45,16 +45,19 @@ function(prs_compile_together target)
   endif()
 endfunction()
 
-# prs_add_isa_sources(TARGET SOURCE...): adds each source to TARGET once per instruction-set level.
+# prs_add_isa_sources(TARGET SOURCE... WORDS SOURCE...): adds each source to TARGET once per
+# instruction-set level; those after WORDS also for avx512_bf16, which is of use to them alone.
 function(prs_add_isa_sources target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "WORDS")
   set(levels portable)
   if(NOT PRS_PORTABLE AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    list(APPEND levels avx2 avx512)
+    list(APPEND levels avx2 avx512 avx512_bf16)
     target_compile_definitions(${target} PRIVATE PRS_ISA_X86_LEVELS)
   endif()
   set(flags_portable "")
   set(flags_avx2 -mavx2 -mfma)
   set(flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
+  set(flags_avx512_bf16 ${flags_avx512} -mavx512bf16 -mavx512vnni)
   # Optimised in every build type: without inlining, the standard library's inline functions would be
   # shared between the levels. Instrumented code takes minutes to compile at -O3.
   set(optimisation -O3)
@@ -64,7 +67,11 @@ function(prs_add_isa_sources target)
   endif()
   foreach(level IN LISTS levels)
     set(object ${target}_isa_${level})
-    add_library(${object} OBJECT ${ARGN})
+    set(sources ${arg_WORDS})
+    if(NOT level STREQUAL avx512_bf16)
+      list(APPEND sources ${arg_UNPARSED_ARGUMENTS})
+    endif()
+    add_library(${object} OBJECT ${sources})
     target_link_libraries(${object} PRIVATE prs_options Eigen3::Eigen)
     target_include_directories(${object} PRIVATE ${PROJECT_SOURCE_DIR}/core
       ${PROJECT_SOURCE_DIR}/core/include)

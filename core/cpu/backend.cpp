@@ -147,10 +147,10 @@ struct Storage {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const Isa& isa, const ModelLimits& limits, PackCache& packed)
+  Compiler(const Graph& graph, const Isa& isa, const CompileOptions& options, PackCache& packed)
       : graph_(graph),
         isa_(isa),
-        limits_(limits),
+        options_(options),
         packed_(packed),
         chains_(graph, isa, packed),
         storage_(graph.values.size(), -1) {}
@@ -259,7 +259,8 @@ class Compiler {
     }
     try {
       planned_.push_back(
-          {&node, make_plan({node.kind, node.params, inputs, outputs, &packed_}, isa_)});
+          {&node, make_plan({node.kind, node.params, inputs, outputs, options_.precision, &packed_},
+                            isa_)});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
     }
@@ -329,10 +330,10 @@ class Compiler {
       executable_->scratch_bytes_ =
           std::max(executable_->scratch_bytes_, planned.plan.scratch_bytes);
     }
-    if (executable_->arena_bytes() > limits_.max_arena_bytes) {
+    if (executable_->arena_bytes() > options_.limits.max_arena_bytes) {
       fail(ErrorCode::kOutOfMemory,
            "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
-           graph_.source, executable_->arena_bytes(), limits_.max_arena_bytes);
+           graph_.source, executable_->arena_bytes(), options_.limits.max_arena_bytes);
     }
   }
 
@@ -372,7 +373,7 @@ class Compiler {
 
   const Graph& graph_;
   const Isa& isa_;
-  const ModelLimits& limits_;
+  const CompileOptions& options_;
   PackCache& packed_;
   const LaneChainFinder chains_;
   std::deque<Node> chains_as_nodes_;  ///< Addresses stay.
@@ -384,13 +385,17 @@ class Compiler {
   std::vector<std::size_t> copied_outputs_;
 };
 
+constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kBf16, Precision::kInt8};
+
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const Isa& isa) : isa_(isa) {}
   std::string name() const override { return "cpu"; }
+  std::span<const Precision> precisions() const override { return kPrecisions; }
   std::unique_ptr<Executable> compile(const Graph& graph,
-                                      const ModelLimits& limits) const override {
-    return Compiler(graph, isa_, limits, packed_).run();
+                                      const CompileOptions& options) const override {
+    require_precision(*this, options.precision);
+    return Compiler(graph, isa_, options, packed_).run();
   }
 
  private:

@@ -5,49 +5,24 @@
 
 #include <fmt/format.h>
 
-#include <limits>
 #include <vector>
 
 #include "check.hpp"
+#include "cpu/conv_task.hpp"
+#include "cpu/isa/bf16.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
+#include "cpu/pack_words.hpp"
 #include "ops/activation.hpp"
 
 namespace prs::cpu {
 namespace {
 
-using ops::Window;
-using ops::WindowAxis;
-
-/// What both ways need of the call.
-struct Layout {
-  Window window;
-  std::int64_t images;
-  std::int64_t groups;
-  std::int64_t channels;  ///< Of x, per group.
-  std::int64_t filters;   ///< Channels of y, per group.
-  bool has_bias;
-  Activation activation;
-};
-
-Layout read_layout(const Call& call) {
-  const auto& params = std::get<ConvParams>(call.params);
-  const Shape& x = call.inputs[0].type.shape;
-  const Shape& w = call.inputs[1].type.shape;
-  return {.window = ops::conv::resolve(params, x, w),
-          .images = x[0],
-          .groups = params.group,
-          .channels = w[1],
-          .filters = w[0] / params.group,
-          .has_bias = call.has(2),
-          .activation = params.activation};
-}
-
 // ---- plain loops --------------------------------------------------------------------------------
 
 template <typename X, typename T>
-T convolve_one(const Layout& layout, const X* x, const T* w, std::int64_t od, std::int64_t oh,
+T convolve_one(const ConvLayout& layout, const X* x, const T* w, std::int64_t od, std::int64_t oh,
                std::int64_t ow) {
   const auto& [depth, height, width] = layout.window;
   const std::int64_t d0 = od * depth.stride - depth.pad_begin;
@@ -71,7 +46,7 @@ T convolve_one(const Layout& layout, const X* x, const T* w, std::int64_t od, st
 }
 
 template <typename X, typename T>
-void convolve(const Layout& layout, const StepArgs& args) {
+void convolve(const ConvLayout& layout, const StepArgs& args) {
   const auto& [depth, height, width] = layout.window;
   const std::int64_t group_inputs = layout.channels * depth.in * height.in * width.in;
   const std::int64_t filter_size = layout.channels * depth.kernel * height.kernel * width.kernel;
@@ -98,108 +73,7 @@ void convolve(const Layout& layout, const StepArgs& args) {
 
 // ---- instruction-set kernels --------------------------------------------------------------------
 
-bool is_pointwise(const Window& window) {
-  for (const WindowAxis& axis : window) {
-    if (axis.kernel != 1 || axis.stride != 1 || axis.pad_begin != 0 || axis.pad_end != 0) {
-      return false;
-    }
-  }
-  return true;
-}
-
-bool is_padded(const Window& window) {
-  for (const WindowAxis& axis : window) {
-    if (axis.pad_begin != 0 || axis.pad_end != 0) return true;
-  }
-  return false;
-}
-
-/// The last input position, padding included, that a window touches, plus one.
-std::int64_t touched(const WindowAxis& axis) {
-  return (axis.out - 1) * axis.stride + axis.extent();
-}
-
-/// Whether one filter row or few gain more from skipping the gathering than they lose in lanes that
-/// hang over the ends of output rows.
-bool prefers_direct(const Layout& layout, std::int64_t width, const GemmKernels& kernels) {
-  const std::int64_t vectors = (width + kernels.lanes - 1) / kernels.lanes;
-  const double used = static_cast<double>(width) / static_cast<double>(vectors * kernels.lanes);
-  if (layout.filters == 1) return used >= 0.3;
-  return layout.filters <= 2 * kernels.tile_rows && used >= 0.75;
-}
-
-ConvTask make_task(const Layout& layout, DType x, const GemmKernels& kernels) {
-  ConvTask task;
-  task.images = layout.images;
-  task.groups = layout.groups;
-  task.channels = layout.channels;
-  task.filters = layout.filters;
-  task.k = layout.channels;
-  task.activation = layout.activation;
-  task.x_is_u8 = x == DType::kUint8;
-  if (is_pointwise(layout.window)) {
-    // One long row of outputs.
-    std::int64_t size = 1;
-    for (const WindowAxis& axis : layout.window) size *= axis.in;
-    for (std::size_t i = 0; i < 3; ++i) {
-      task.in[i] = task.out[i] = task.staged_extent[i] = i == 2 ? size : 1;
-      task.stride[i] = 1;
-      task.extent[i] = 1;
-    }
-  } else {
-    for (std::size_t i = 0; i < 3; ++i) {
-      const WindowAxis& axis = layout.window[i];
-      task.k *= axis.kernel;
-      task.in[i] = axis.in;
-      task.out[i] = axis.out;
-      task.stride[i] = axis.stride;
-      task.pad_begin[i] = axis.pad_begin;
-      task.extent[i] = axis.extent();
-      task.staged_extent[i] = touched(axis);
-    }
-  }
-  task.direct = prefers_direct(layout, task.out[2], kernels);
-  // Direct vectors wider than an output row read past x's end.
-  const bool overhangs = task.direct && task.out[2] < kernels.lanes;
-  task.staged = task.x_is_u8 || is_padded(layout.window) || task.stride[2] != 1 || overhangs;
-  if (!task.staged) {
-    for (std::size_t i = 0; i < 3; ++i) task.staged_extent[i] = task.in[i];
-  }
-  task.pitch = (task.staged_extent[2] - 1) / task.stride[2] + 1;
-  return task;
-}
-
-/// Whether positions in one group's (staged) input fit into the kernels' 32-bit shifts.
-bool fits_shifts(const ConvTask& task) {
-  std::int64_t room = std::numeric_limits<std::int32_t>::max();
-  for (std::int64_t factor :
-       {task.channels, task.staged_extent[0], task.staged_extent[1], task.stride[2], task.pitch}) {
-    if (factor > 0) room /= factor;
-  }
-  return room > 0;
-}
-
-std::vector<std::int32_t> make_shifts(const ConvTask& task, const Window& window) {
-  const auto& [depth, height, width] = window;
-  const std::int64_t row = task.stride[2] * task.pitch;
-  std::vector<std::int32_t> shifts;
-  for (std::int64_t c = 0; c < task.channels; ++c) {
-    for (std::int64_t q = 0; q < depth.kernel; ++q) {
-      for (std::int64_t r = 0; r < height.kernel; ++r) {
-        for (std::int64_t s = 0; s < width.kernel; ++s) {
-          const std::int64_t plane = c * task.staged_extent[0] + q * depth.dilation;
-          const std::int64_t column = s * width.dilation;
-          shifts.push_back(static_cast<std::int32_t>(
-              (plane * task.staged_extent[1] + r * height.dilation) * row +
-              column % task.stride[2] * task.pitch + column / task.stride[2]));
-        }
-      }
-    }
-  }
-  return shifts;
-}
-
-Plan plan_f32(const ConvTask& task, const Layout& layout, const std::string& prefix,
+Plan plan_f32(const ConvTask& task, const ConvLayout& layout, const std::string& prefix,
               const GemmKernels& kernels) {
   std::string algorithm = "im2col_gemm";
   if (task.direct) {
@@ -224,10 +98,43 @@ Plan plan_f32(const ConvTask& task, const Layout& layout, const std::string& pre
   return plan;
 }
 
+/// Whether products of bf16 are asked for and pay: a group of one channel has nothing to pair.
+bool wants_bf16(const Call& call, const ConvLayout& layout) {
+  return call.precision == Precision::kBf16 && call.inputs[1].constant != nullptr &&
+         call.inputs[1].type.dtype == DType::kFloat32 && layout.channels > 1;
+}
+
+Plan plan_bf16(const Call& call, const ConvTask& task, const ConvLayout& layout,
+               const std::string& prefix, const Bf16Kernels& kernels) {
+  const Tensor& weights = *call.inputs[1].constant;
+  const std::int64_t taps = task.k / task.channels;
+  const auto pack = [&] {
+    return pack_conv_words<std::uint16_t>(
+        layout.groups * layout.filters, layout.channels, taps,
+        [from = weights.as<float>()](std::int64_t i) { return float_to_bfloat16(from[i]); });
+  };
+  Plan plan;
+  plan.kernel = fmt::format("{}_bf16_im2col_gemm_{}x{}", prefix, kernels.tile_rows,
+                            kernels.tile_vectors * kernels.lanes);
+  plan.scratch_bytes =
+      kernels.conv_scratch(task) * static_cast<std::int64_t>(sizeof(std::uint32_t));
+  plan.run = [task, shifts = make_shifts(task, layout.window), has_bias = layout.has_bias,
+              packed = pack_constant(call.packed, weights, "conv bf16", pack),
+              run = kernels.conv](const StepArgs& args) {
+    run(task, {.x = args.inputs[0],
+               .weights = packed->as<std::uint32_t>(),
+               .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+               .shifts = shifts.data(),
+               .y = static_cast<float*>(args.outputs[0]),
+               .scratch = reinterpret_cast<std::uint32_t*>(args.scratch)});
+  };
+  return plan;
+}
+
 }  // namespace
 
 Plan plan_conv(const Call& call, const Isa& isa) {
-  const Layout layout = read_layout(call);
+  const ConvLayout layout = read_conv_layout(call, std::get<ConvParams>(call.params));
   const DType x = call.inputs[0].type.dtype;
   const DType w = call.inputs[1].type.dtype;
   const std::string prefix = fmt::format("conv{}d_{}", call.inputs[0].type.shape.rank() - 2,
@@ -238,8 +145,12 @@ Plan plan_conv(const Call& call, const Isa& isa) {
     plan.run = [](const StepArgs&) {};
     return plan;
   }
+  if (wants_bf16(call, layout)) {
+    const ConvTask task = make_conv_word_task(layout, x, 2);
+    if (fits_shifts(task)) return plan_bf16(call, task, layout, prefix, isa.bf16);
+  }
   if (w == DType::kFloat32) {
-    const ConvTask task = make_task(layout, x, isa.gemm);
+    const ConvTask task = make_conv_task(layout, x, isa.gemm);
     if (fits_shifts(task)) return plan_f32(task, layout, prefix, isa.gemm);
   }
   plan.kernel = prefix + "_plain";

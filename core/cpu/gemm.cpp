@@ -13,10 +13,11 @@
 #include <utility>
 
 #include "check.hpp"
+#include "cpu/isa/bf16.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
-#include "cpu/pack_cache.hpp"
+#include "cpu/pack_words.hpp"
 #include "ops/activation.hpp"
 #include "ops/matmul.hpp"
 #include "ops/support.hpp"
@@ -108,12 +109,11 @@ std::shared_ptr<const Tensor> packed_b(const Call& call, const GemmTask& task,
   const Tensor* b = call.inputs[1].constant;
   if (b == nullptr) return nullptr;
   const auto pack = [&] { return pack_matrices(task, *b, kernels); };
-  if (call.packed == nullptr) return std::make_shared<const Tensor>(pack());
   // The batch is no part of it: executables of all batch sizes share one.
   const std::string layout =
       fmt::format("gemm {}x{} strides {} {} alpha {:a} tile {}", task.k, task.n, task.b_row_stride,
                   task.b_column_stride, task.alpha, kernels.tile_columns);
-  return call.packed->get(*b, layout, pack);
+  return pack_constant(call.packed, *b, layout, pack);
 }
 
 Plan plan_f32(Batch batch, std::shared_ptr<const Tensor> packed, const GemmKernels& kernels) {
@@ -140,9 +140,48 @@ Plan plan_f32(Batch batch, std::shared_ptr<const Tensor> packed, const GemmKerne
   return plan;
 }
 
+/// Whether products of bf16 are asked for, of one constant matrix B.
+bool wants_bf16(const Call& call, const Batch& batch) {
+  const InputInfo& b = call.inputs[1];
+  return call.precision == Precision::kBf16 && b.constant != nullptr &&
+         b.type.dtype == DType::kFloat32 && batch.product.batch.elements() == 1;
+}
+
+Plan plan_bf16(const Call& call, const Batch& batch, std::string_view name,
+               const Bf16Kernels& kernels) {
+  const GemmTask& task = batch.task;
+  const Tensor& b = *call.inputs[1].constant;
+  const auto pack = [&] {
+    return pack_gemm_words<std::uint16_t>(
+        task.n, task.k, kernels.lanes, kernels.tile_vectors,
+        [&task, from = b.as<float>()](std::int64_t k, std::int64_t n) {
+          return float_to_bfloat16(task.alpha *
+                                   from[k * task.b_row_stride + n * task.b_column_stride]);
+        });
+  };
+  const std::string layout = fmt::format("gemm bf16 {}x{} strides {} {} alpha {:a} vectors {}x{}",
+                                         task.k, task.n, task.b_row_stride, task.b_column_stride,
+                                         task.alpha, kernels.tile_vectors, kernels.lanes);
+  Plan plan;
+  plan.kernel = fmt::format("{}_{}_bf16_packed_{}x{}", name, task.a_is_u8 ? "u8" : "f32",
+                            kernels.tile_rows, kernels.tile_vectors * kernels.lanes);
+  plan.scratch_bytes =
+      kernels.gemm_scratch(task) * static_cast<std::int64_t>(sizeof(std::uint32_t));
+  plan.run = [task, has_bias = batch.has_bias, packed = pack_constant(call.packed, b, layout, pack),
+              run = kernels.gemm](const StepArgs& args) {
+    run(task, {.a = args.inputs[0],
+               .b = packed->as<std::uint32_t>(),
+               .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+               .y = static_cast<float*>(args.outputs[0]),
+               .scratch = reinterpret_cast<std::uint32_t*>(args.scratch)});
+  };
+  return plan;
+}
+
 Plan plan_batch(const Call& call, const Batch& batch, const Isa& isa, std::string_view name) {
   const DType a = call.inputs[0].type.dtype;
   const DType b = call.inputs[1].type.dtype;
+  if (wants_bf16(call, batch)) return plan_bf16(call, batch, name, isa.bf16);
   if (b == DType::kFloat32) {
     Plan plan = plan_f32(batch, packed_b(call, batch.task, isa.gemm), isa.gemm);
     plan.kernel = fmt::format("{}_{}_packed_{}x{}", name, a == b ? dtype_name(b) : "u8_f32",

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "ops/op.hpp"
+#include "prs/precision.hpp"
 
 namespace prs::cpu {
 
@@ -24,6 +25,7 @@ struct Call {
   const Params& params;
   std::span<const InputInfo> inputs;
   std::span<const TensorType> outputs;
+  Precision precision = Precision::kFp32;
   PackCache* packed = nullptr;  ///< Where packed constants are shared; null: each plan has its own.
 
   bool has(std::size_t i) const { return i < inputs.size() && inputs[i].type.present(); }

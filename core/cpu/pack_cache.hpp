@@ -49,4 +49,12 @@ class PackCache {
   std::size_t next_sweep_ = kFirstSweep;
 };
 
+/// From the cache, or on its own when there is none.
+template <typename Make>
+std::shared_ptr<const Tensor> pack_constant(PackCache* cache, const Tensor& constant,
+                                            const std::string& layout, Make make) {
+  if (cache == nullptr) return std::make_shared<const Tensor>(make());
+  return cache->get(constant, layout, make);
+}
+
 }  // namespace prs::cpu

@@ -12,6 +12,7 @@
 
 #include "check.hpp"
 #include "cpu/isa/gemm.hpp"
+#include "cpu/isa/int8.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
 #include "ops/support.hpp"
@@ -162,6 +163,33 @@ Plan plan_f32(const PoolLayout& layout, const GemmKernels& kernels) {
   return plan;
 }
 
+/// Whether windows of bytes are the 2 x 2 that there is a kernel for.
+bool is_2x2(const PoolLayout& layout) {
+  const auto& [depth, height, width] = layout.window;
+  for (const WindowAxis* axis : {&height, &width}) {
+    if (axis->kernel != 2 || axis->stride != 2 || axis->dilation != 1 || axis->pad_begin != 0 ||
+        axis->out * 2 > axis->in) {
+      return false;
+    }
+  }
+  return depth.in == 1 && depth.kernel == 1 && depth.out == 1 && width.in == 2 * width.out &&
+         height.in / 2 == height.out;
+}
+
+Plan plan_bytes(const PoolLayout& layout, DType dtype, const Int8Kernels& kernels) {
+  PoolTask task;
+  task.planes = layout.planes;
+  task.in[1] = layout.window[1].in;
+  task.in[2] = layout.window[2].in;
+  Plan plan;
+  plan.run = [task, flip = static_cast<std::uint8_t>(dtype == DType::kInt8 ? 0x80 : 0),
+              run = kernels.max_pool_2x2](const StepArgs& args) {
+    run(task, flip, static_cast<const std::uint8_t*>(args.inputs[0]),
+        static_cast<std::uint8_t*>(args.outputs[0]));
+  };
+  return plan;
+}
+
 Plan plan_plain(const PoolLayout& layout, DType dtype) {
   Plan plan;
   plan.run = [layout, dtype](const StepArgs& args) {
@@ -213,6 +241,12 @@ Plan plan_pool(const Call& call, const Isa& isa) {
   }
   const bool separable =
       x.dtype == DType::kFloat32 && !layout.wants_indices && has_short_rows(layout.window[2]);
+  const bool of_bytes = x.dtype == DType::kUint8 || x.dtype == DType::kInt8;
+  if (of_bytes && !layout.wants_indices && is_2x2(layout)) {
+    Plan plan = plan_bytes(layout, x.dtype, isa.int8);
+    plan.kernel = prefix + "_2x2";
+    return plan;
+  }
   Plan plan = separable ? plan_f32(layout, isa.gemm) : plan_plain(layout, x.dtype);
   plan.kernel = prefix + (separable ? "_separable" : layout.wants_indices ? "_indices" : "_plain");
   return plan;

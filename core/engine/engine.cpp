@@ -10,9 +10,8 @@
 #include <utility>
 
 #include "check.hpp"
-#include "engine/model_state.hpp"
+#include "engine/engine_state.hpp"
 #include "engine/settings.hpp"
-#include "engine/thread_pool.hpp"
 #include "graph/passes.hpp"
 
 namespace prs {
@@ -26,14 +25,6 @@ constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
 
 /// A batch at which a backend that computes blocks of images does so.
 constexpr std::int64_t kBlockProbe = 16;
-
-/// Executables are compiled for powers of two up to this exponent.
-constexpr std::size_t kSizes = 17;
-
-std::int64_t floor_power_of_two(std::int64_t value) {
-  return static_cast<std::int64_t>(
-      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(value, 1))));
-}
 
 /// Copies dtypes and shapes of an inferred copy into the graph it came from.
 void annotate(Graph& graph, const Graph& inferred) {
@@ -54,121 +45,6 @@ std::string join_shapes(std::span<const Shape> shapes) {
 }
 
 }  // namespace
-
-/// The graph for one kind of input (u8 pixels or f32 values) and its executables by batch size.
-struct Variant {
-  DType dtype = DType::kUndefined;
-  Graph graph;
-  std::vector<std::string> notes;
-  /// Index: log2 of the batch; the first one for models whose batch cannot be opened. Null until
-  /// needed; then `owned` keeps it.
-  mutable std::array<std::atomic<CompiledGraph*>, kSizes> by_size{};
-  mutable std::mutex mutex;
-  mutable std::vector<std::unique_ptr<CompiledGraph>> owned;  ///< Guarded by mutex.
-};
-
-/// Images that one thread computes at once.
-struct Piece {
-  std::int64_t first;
-  std::int64_t count;
-  std::int64_t batch;  ///< Of the executable: count, or more with images that nobody asked for.
-};
-
-/// How the images of one run are cut into pieces: equal ones, then what is left, cut into powers of
-/// two, so that few executables serve all batch sizes.
-class Cut {
- public:
-  /// Pieces of at most `chunk` images for `threads`. Whole blocks stay together, and a part of one
-  /// that fills more than half of it counts as whole. chunk and block are powers of two,
-  /// block <= chunk.
-  static Cut open(std::int64_t count, std::int64_t chunk, std::int64_t block, int threads) {
-    const std::int64_t part = count % block;
-    const bool fills_up = 2 * part > block;
-    const std::int64_t in_blocks = count - part + (fills_up ? block : 0);
-    const std::int64_t loose = fills_up ? 0 : part;
-    const std::int64_t bulk = in_blocks > 0 ? in_blocks : loose;
-    const std::int64_t unit = in_blocks > 0 ? block : 1;
-    const std::int64_t share = (bulk + unit * threads - 1) / (unit * threads) * unit;
-    const std::int64_t size = std::min(chunk, floor_power_of_two(share));
-    return {count, size, bulk / size, bulk % size + (in_blocks > 0 ? loose : 0)};
-  }
-  /// Pieces of `batch` images.
-  static Cut fixed(std::int64_t count, std::int64_t batch) {
-    return {count, batch, (count + batch - 1) / batch, 0};
-  }
-
-  std::int64_t pieces() const { return equal_ + std::popcount(static_cast<std::uint64_t>(rest_)); }
-
-  Piece operator[](std::int64_t piece) const {
-    std::int64_t first = std::min(piece, equal_) * size_;
-    std::int64_t batch = size_;
-    if (piece >= equal_) {
-      // The k-th set bit of what is left, largest first.
-      std::int64_t left = rest_;
-      for (std::int64_t k = piece - equal_; k > 0; --k) {
-        first += floor_power_of_two(left);
-        left -= floor_power_of_two(left);
-      }
-      batch = floor_power_of_two(left);
-    }
-    return {first, std::min(batch, count_ - first), batch};
-  }
-
- private:
-  Cut(std::int64_t count, std::int64_t size, std::int64_t equal, std::int64_t rest)
-      : count_(count), size_(size), equal_(equal), rest_(rest) {}
-
-  std::int64_t count_;
-  std::int64_t size_;
-  std::int64_t equal_;
-  std::int64_t rest_;
-};
-
-struct Engine::State {
-  std::shared_ptr<const Model::State> model;
-  std::unique_ptr<Backend> backend;
-  ImageInput input;
-  std::vector<std::string> labels;
-  std::size_t output = 0;
-  std::int64_t classes = 0;
-  std::int64_t fixed_batch = 0;   ///< 0: open.
-  std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
-  std::int64_t chunk = 1;         ///< Images that one thread computes at once.
-  std::int64_t block = 1;         ///< Executable::block_images() of the chunk's executable.
-  std::int64_t image_elements = 0;
-  Shape image_shape;  ///< The model's own, without the batch.
-  std::vector<std::string> notes;
-  Variant pixels;
-  Variant values;
-  mutable ThreadPool pool{1};
-
-  explicit State(int threads) : pool(threads) {}
-
-  Shape batch_shape(std::int64_t batch) const {
-    Shape shape{batch};
-    for (const std::int64_t extent : image_shape) shape.push_back(extent);
-    return shape;
-  }
-  InputBinding binding(DType dtype, std::int64_t batch) const {
-    return {dtype, batch_shape(batch), nullptr};
-  }
-
-  void prepare(Graph graph);
-  Graph with_normalization(const Graph& graph) const;
-  void finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe);
-  void choose_chunk(std::int64_t max_batch);
-  void name_classes(const std::optional<std::vector<std::string>>& given,
-                    const std::vector<std::string>& own);
-  CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
-  const Executable* try_compile(std::int64_t batch) const;
-  void check_images(const TensorView& images) const;
-  bool needs_arranging(const Shape& shape) const;
-  /// Whether the channels of such images are turned round: pixels are RGB, the model takes BGR.
-  bool needs_reversing(DType dtype) const { return input.preprocess.bgr && dtype == DType::kUint8; }
-  void arrange(const TensorView& images, std::int64_t image, std::byte* destination) const;
-  void run_piece(const Variant& variant, const TensorView& images, const Piece& piece,
-                 float* scores) const;
-};
 
 /// Opens the batch, keeps the one output that is scored, and makes both variants.
 void Engine::State::prepare(Graph graph) {
@@ -221,6 +97,7 @@ void Engine::State::prepare(Graph graph) {
     }
     graph = std::move(inferred);
   }
+  as_opened = graph;
   if (dtype == DType::kFloat32) {
     finish_variant(values, DType::kFloat32, graph, probe);
     finish_variant(pixels, DType::kUint8, with_normalization(graph), probe);
@@ -277,6 +154,15 @@ void Engine::State::finish_variant(Variant& variant, DType dtype, Graph graph, s
   Graph inferred = variant.graph;
   infer_and_fold(inferred, std::array{binding(dtype, probe)}, model->fold_limit);
   annotate(variant.graph, inferred);
+  if (precision == Precision::kInt8) {
+    const QuantizedLayers fused = fuse_quantized(variant.graph);
+    if (fused.layers == 0) {
+      fail_argument("{}: no layer of the model is quantised", model->path);
+    }
+    variant.notes.push_back(fmt::format("{} layers compute with 8-bit integers", fused.layers));
+    if (fused.normalizations > 0) variant.notes.push_back("pixels are the first layer's input");
+    fold_constants(variant.graph, model->fold_limit);
+  }
   optimize(variant.graph, variant.notes);
 }
 
@@ -289,9 +175,9 @@ CompiledGraph& Engine::State::compiled(const Variant& variant, std::int64_t batc
   if (CompiledGraph* ready = slot.load(std::memory_order_acquire)) return *ready;
   const std::lock_guard lock(variant.mutex);
   if (CompiledGraph* ready = slot.load(std::memory_order_relaxed)) return *ready;
-  variant.owned.push_back(compile_for(variant.graph, *backend,
-                                      std::array{binding(variant.dtype, batch)}, model->limits,
-                                      model->fold_limit));
+  variant.owned.push_back(
+      compile_for(variant.graph, *backend, std::array{binding(variant.dtype, batch)},
+                  {.limits = model->limits, .precision = precision}, model->fold_limit));
   slot.store(variant.owned.back().get(), std::memory_order_release);
   return *variant.owned.back();
 }
@@ -407,33 +293,36 @@ void Engine::State::arrange(const TensorView& images, std::int64_t image,
   }
 }
 
+const void* Engine::State::stage(const TensorView& images, std::int64_t first, std::int64_t count,
+                                 std::int64_t batch) const {
+  const std::int64_t image_bytes = image_elements * dtype_size(images.dtype);
+  const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
+  const bool arranging = needs_arranging(images.shape) || needs_reversing(images.dtype);
+  if (!arranging && batch == count) return source;
+  // A buffer of the thread's own, grown once.
+  thread_local std::vector<std::byte> staging;
+  if (staging.size() < static_cast<std::size_t>(batch * image_bytes)) {
+    staging.resize(static_cast<std::size_t>(batch * image_bytes));
+  }
+  for (std::int64_t i = 0; i < batch; ++i) {
+    std::byte* to = staging.data() + i * image_bytes;
+    if (i >= count) {
+      std::memset(to, 0, static_cast<std::size_t>(image_bytes));
+    } else if (arranging) {
+      arrange(images, first + i, to);
+    } else {
+      std::memcpy(to, source + i * image_bytes, static_cast<std::size_t>(image_bytes));
+    }
+  }
+  return staging.data();
+}
+
 void Engine::State::run_piece(const Variant& variant, const TensorView& images, const Piece& piece,
                               float* scores) const {
   const auto [first, count, batch] = piece;
-  const std::int64_t image_bytes = image_elements * dtype_size(variant.dtype);
-  const auto* source = static_cast<const std::byte*>(images.data) + first * image_bytes;
-  const bool arranging = needs_arranging(images.shape) || needs_reversing(images.dtype);
-  const void* input_pointer = source;
+  const void* input_pointer = stage(images, first, count, batch);
   void* output_pointer = scores + first * classes;
-  // Buffers of the thread's own, grown once: staging for images that need reordering or padding.
-  thread_local std::vector<std::byte> staging;
-  thread_local std::vector<float> padded_scores;
-  if (arranging || batch != count) {
-    if (staging.size() < static_cast<std::size_t>(batch * image_bytes)) {
-      staging.resize(static_cast<std::size_t>(batch * image_bytes));
-    }
-    for (std::int64_t i = 0; i < batch; ++i) {
-      std::byte* to = staging.data() + i * image_bytes;
-      if (i >= count) {
-        std::memset(to, 0, static_cast<std::size_t>(image_bytes));
-      } else if (arranging) {
-        arrange(images, first + i, to);
-      } else {
-        std::memcpy(to, source + i * image_bytes, static_cast<std::size_t>(image_bytes));
-      }
-    }
-    input_pointer = staging.data();
-  }
+  thread_local std::vector<float> padded_scores;  // Grown once.
   if (batch != count) {
     if (padded_scores.size() < static_cast<std::size_t>(batch * classes)) {
       padded_scores.resize(static_cast<std::size_t>(batch * classes));
@@ -448,14 +337,40 @@ void Engine::State::run_piece(const Variant& variant, const TensorView& images, 
 
 Engine::Engine(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
+namespace {
+
+bool is_quantized(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) { return node.kind == OpKind::kQuantizeLinear; });
+}
+
+/// The model as `options` want it: for int8 one that is quantised.
+onnx::ImportedModel import_model(const std::filesystem::path& path, const EngineOptions& options) {
+  onnx::ImportedModel imported = onnx::import_file(path, options.limits);
+  if (options.precision != Precision::kInt8 || is_quantized(imported.graph)) return imported;
+  if (options.calibration.data == nullptr) {
+    fail_argument(
+        "{}: int8 of a float model needs images to calibrate on (--calibrate IMAGES), or quantise "
+        "the model first (prs-gpu quantize)",
+        path.string());
+  }
+  return onnx::import_bytes(Engine::quantize(path, options.calibration, options), path.string(),
+                            {});
+}
+
+}  // namespace
+
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
   if (options.threads < 0) fail_argument("threads {}; expected 0 (all) or more", options.threads);
   if (options.max_batch < 1) fail_argument("max_batch {}; expected 1 or more", options.max_batch);
   auto state =
       std::make_shared<State>(options.threads > 0 ? options.threads : available_processors());
-  const Model model = Model::load(path, options.limits);
+  const Model model(make_model_state(import_model(path, options), path.string(), options.limits,
+                                     options.precision == Precision::kInt8));
   state->model = model.state_;
   state->backend = make_backend(options.device);
+  state->precision = options.precision;
+  require_precision(*state->backend, state->precision);
   if (model.inputs().size() != 1) {
     fail_argument("{}: the model has {} inputs; images can be scored by models with one",
                   path.string(), model.inputs().size());
@@ -511,6 +426,7 @@ const ImageInput& Engine::input() const noexcept { return state_->input; }
 std::int64_t Engine::classes() const noexcept { return state_->classes; }
 std::span<const std::string> Engine::labels() const noexcept { return state_->labels; }
 std::string Engine::device() const { return state_->backend->name(); }
+Precision Engine::precision() const noexcept { return state_->precision; }
 int Engine::threads() const noexcept { return state_->pool.threads(); }
 
 void Engine::run(const TensorView& images, std::span<float> scores) const {
@@ -583,6 +499,7 @@ ModelDescription Engine::describe(std::int64_t batch) const {
   description.notes = state.notes;
   description.notes.insert(description.notes.end(), state.pixels.notes.begin(),
                            state.pixels.notes.end());
+  description.precision = state.precision;
   description.batch_open = state.fixed_batch == 0;
   const std::int64_t layer_batch = state.traced_batch > 0 ? state.traced_batch : size;
   Graph annotated = state.model->imported.graph;

@@ -106,19 +106,22 @@ TensorType CompiledGraph::output_type(std::size_t index) const {
 
 std::unique_ptr<CompiledGraph> compile_for(const Graph& graph, const Backend& backend,
                                            std::span<const InputBinding> inputs,
-                                           const ModelLimits& limits, std::int64_t fold_limit) {
+                                           const CompileOptions& options, std::int64_t fold_limit) {
   Graph copy = graph;
   std::vector<std::string> notes;
   infer_and_fold(copy, inputs, fold_limit);
   optimize(copy, notes);
-  std::unique_ptr<Executable> executable = backend.compile(copy, limits);
+  std::unique_ptr<Executable> executable = backend.compile(copy, options);
   return std::make_unique<CompiledGraph>(std::move(copy), std::move(executable), std::move(notes));
 }
 
-Model Model::load(const std::filesystem::path& path, const ModelLimits& limits) {
-  auto state = std::make_shared<State>();
-  state->path = path.string();
-  state->imported = onnx::import_file(path, limits);
+std::shared_ptr<Model::State> make_model_state(onnx::ImportedModel imported, std::string path,
+                                               const ModelLimits& limits,
+                                               bool keeps_dequantization) {
+  auto state = std::make_shared<Model::State>();
+  state->path = std::move(path);
+  state->imported = std::move(imported);
+  state->imported.graph.keeps_dequantization = keeps_dequantization;
   state->limits = limits;
   state->fold_limit = kFoldAllowanceBytes + 4 * state->imported.initializer_bytes;
   Graph& graph = state->imported.graph;
@@ -128,7 +131,11 @@ Model Model::load(const std::filesystem::path& path, const ModelLimits& limits) 
   drop_unread_constants(graph);
   state->shape_inputs = prs::shape_inputs(graph);
   state->backend = make_backend("cpu");
-  return Model(std::move(state));
+  return state;
+}
+
+Model Model::load(const std::filesystem::path& path, const ModelLimits& limits) {
+  return Model(make_model_state(onnx::import_file(path, limits), path.string(), limits, false));
 }
 
 Model::Model(std::shared_ptr<const State> state) : state_(std::move(state)) {}
@@ -167,7 +174,7 @@ std::shared_ptr<CompiledGraph> Model::State::compile(std::span<const Tensor> ten
     }
   }
   std::shared_ptr<CompiledGraph> result =
-      compile_for(imported.graph, *backend, bindings, limits, fold_limit);
+      compile_for(imported.graph, *backend, bindings, {.limits = limits}, fold_limit);
   constexpr std::size_t kKept = 8;
   const std::lock_guard lock(mutex);
   compiled.emplace_front(std::move(key), result);

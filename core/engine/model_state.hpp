@@ -49,7 +49,7 @@ class CompiledGraph {
 /// Infers, folds, optimises and compiles a copy of `graph` for these inputs.
 std::unique_ptr<CompiledGraph> compile_for(const Graph& graph, const Backend& backend,
                                            std::span<const InputBinding> inputs,
-                                           const ModelLimits& limits, std::int64_t fold_limit);
+                                           const CompileOptions& options, std::int64_t fold_limit);
 
 struct Model::State {
   std::string path;
@@ -67,6 +67,12 @@ struct Model::State {
 
   std::shared_ptr<CompiledGraph> compile(std::span<const Tensor> tensors) const;
 };
+
+/// An imported model, ready to be compiled. With keeps_dequantization its quantised weights stay
+/// integers (graph.hpp).
+std::shared_ptr<Model::State> make_model_state(onnx::ImportedModel imported, std::string path,
+                                               const ModelLimits& limits,
+                                               bool keeps_dequantization);
 
 /// Fills layers, totals, steps and notes of a description. `annotated`: the imported graph with
 /// shapes for `batch`; `compiled`: what is run for it.

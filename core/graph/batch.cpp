@@ -131,7 +131,13 @@ class BatchWalk {
       case OpKind::kDropout:
       case OpKind::kCast:
       case OpKind::kNormalize:
+      case OpKind::kQuantizedConv:
+      case OpKind::kQuantizedGemm:
         return only_first(node);
+      case OpKind::kQuantizeLinear:
+      case OpKind::kDequantizeLinear:
+        return only_first(node) && (shape(node.inputs[1]).elements() == 1 ||
+                                    off_batch(std::get<QuantizeParams>(node.params).axis));
       case OpKind::kBatchNormalization:
         return only_first(node) && !std::get<BatchNormParams>(node.params).training_mode;
       case OpKind::kGemm: {

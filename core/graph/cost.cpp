@@ -21,7 +21,8 @@ double flops(const Graph& graph, const Node& node) {
   const Value& output = graph.value(node.outputs[0]);
   const double outputs = elements(output);
   switch (node.kind) {
-    case OpKind::kConv: {
+    case OpKind::kConv:
+    case OpKind::kQuantizedConv: {
       // Each output takes one multiply-add per weight of its filter: W is [K, C/group, ...].
       const Value& weights = graph.value(node.inputs[1]);
       const double filters = weights.shape && weights.shape->rank() > 0
@@ -34,6 +35,7 @@ double flops(const Graph& graph, const Node& node) {
       return 2.0 * outputs * extent_from_end(graph.value(node.inputs[0]), params.trans_a ? 2 : 1);
     }
     case OpKind::kMatMul:
+    case OpKind::kQuantizedGemm:
       return 2.0 * outputs * extent_from_end(graph.value(node.inputs[0]), 1);
     case OpKind::kMaxPool:
     case OpKind::kAveragePool: {
@@ -53,6 +55,8 @@ double flops(const Graph& graph, const Node& node) {
       return elements(graph.value(node.inputs[0]));
     case OpKind::kBatchNormalization:
     case OpKind::kNormalize:
+    case OpKind::kQuantizeLinear:
+    case OpKind::kDequantizeLinear:
       return 2.0 * outputs;
     case OpKind::kSoftmax:
     case OpKind::kLogSoftmax:

@@ -59,6 +59,8 @@ struct Graph {
   /// The declared extents of axis 0 of inputs and outputs no longer bind: open_batch proved that
   /// the graph works for any.
   bool batch_opened = false;
+  /// DequantizeLinear of constants is not folded: fuse_quantized() is to see the integers.
+  bool keeps_dequantization = false;
 
   Value& value(ValueId id) { return values[static_cast<std::size_t>(id)]; }
   const Value& value(ValueId id) const { return values[static_cast<std::size_t>(id)]; }

@@ -63,6 +63,7 @@ class Folder {
 
   /// Evaluates a node whose types are inferred, when it is constant and cheap. True when folded.
   bool fold(const Node& node) {
+    if (graph_.keeps_dequantization && node.kind == OpKind::kDequantizeLinear) return false;
     // The result of Shape hangs on its input's shape alone.
     if (node.kind != OpKind::kShape && !all_constant(graph_, node)) return false;
     std::int64_t bytes = 0;

@@ -38,8 +38,20 @@ int fuse_activations(Graph& graph);
 /// not pixels.)
 int fold_normalizations(Graph& graph);
 
-/// All of the above, until nothing changes or a number of rounds is over. Appends to `notes` what
-/// was done, in words.
+/// What fuse_quantized made.
+struct QuantizedLayers {
+  int layers = 0;
+  int normalizations = 0;  ///< Of pixels, which now go in as they are.
+};
+
+/// Conv, Gemm and MatMul between DequantizeLinear and QuantizeLinear, with i8 weights that have one
+/// scale a channel or one for all: layers of 8-bit integers. QuantizeLinear moves up over pooling
+/// and reshaping first. Rounds otherwise than the float layers do: an output may be one step off.
+/// Clears keeps_dequantization.
+QuantizedLayers fuse_quantized(Graph& graph);
+
+/// All of the above but fuse_quantized, until nothing changes or a number of rounds is over.
+/// Appends to `notes` what was done, in words.
 void optimize(Graph& graph, std::vector<std::string>& notes);
 
 /// How a graph treats axis 0 of its first input.

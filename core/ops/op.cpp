@@ -31,7 +31,7 @@ const OpDef& op_def(OpKind kind) { return kTable[static_cast<std::size_t>(kind)]
 
 const OpDef* find_op(std::string_view name) {
   for (const OpDef& def : kTable) {
-    if (def.name == name && def.kind != OpKind::kNormalize) return &def;
+    if (def.name == name && def.kind < OpKind::kNormalize) return &def;
   }
   return nullptr;
 }

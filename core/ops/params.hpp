@@ -181,11 +181,42 @@ struct NormalizeParams {
   std::int64_t channel_axis = 1;
 };
 
+/// QuantizeLinear and DequantizeLinear.
+struct QuantizeParams {
+  std::int64_t axis = 1;     ///< Of scales that are no scalar.
+  DType to = DType::kUint8;  ///< QuantizeLinear without a zero point: the output's type.
+};
+
+/// What becomes of the sums of a quantised layer. Channel c's value is
+/// v = min(max(f32(sum) * multiplier[c] + offset[c], low), high), each operation rounded to f32
+/// (NaN becomes low). An f32 output is v; a quantised one v rounded to nearest even, plus its zero
+/// point.
+struct Requantization {
+  DType to = DType::kFloat32;  ///< Or kUint8, kInt8.
+  std::int32_t x_zero_point = 0;
+  std::int32_t y_zero_point = 0;
+  float low = 0.0F;  ///< Of a quantised output: zero point added, in its type's range.
+  float high = 0.0F;
+};
+
+/// QuantizedConv, our own operator: a Conv of u8 or s8 x with s8 weights, without bias.
+struct QuantizedConvParams {
+  ConvParams conv;
+  Requantization out;
+};
+
+/// QuantizedGemm, our own operator: x B, of u8 or s8 x with s8 B.
+struct QuantizedGemmParams {
+  bool trans_b = false;
+  Requantization out;
+};
+
 using Params =
     std::variant<std::monostate, ConvParams, PoolParams, GemmParams, BinaryParams, UnaryParams,
                  ClipParams, SoftmaxParams, BatchNormParams, ReshapeParams, FlattenParams,
                  AxesParams, ReduceParams, TransposeParams, ConcatParams, ConstantParams,
                  ConstantOfShapeParams, ShapeParams, GatherParams, SliceParams, CastParams,
-                 PadParams, ArgMaxParams, NormalizeParams, MeanVarianceParams, DropoutParams>;
+                 PadParams, ArgMaxParams, NormalizeParams, MeanVarianceParams, DropoutParams,
+                 QuantizeParams, QuantizedConvParams, QuantizedGemmParams>;
 
 }  // namespace prs

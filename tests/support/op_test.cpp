@@ -39,7 +39,7 @@ std::vector<Tensor> allocate(const std::vector<TensorType>& types) {
 
 cpu::Plan make_plan(const OpCase& test, const std::vector<InputInfo>& inputs,
                     const std::vector<TensorType>& outputs, const cpu::Isa& isa) {
-  const cpu::Call call{test.kind, test.params, inputs, outputs};
+  const cpu::Call call{test.kind, test.params, inputs, outputs, test.precision};
   switch (test.kind) {
 #define PRS_OP(kind, family, ...) \
   case OpKind::k##kind:           \

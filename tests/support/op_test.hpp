@@ -28,6 +28,7 @@ struct OpCase {
   std::size_t output_count = 1;
   /// Inputs whose contents the compiler knows; the table's value inputs always count as known.
   std::vector<std::size_t> constant_inputs = {};
+  Precision precision = Precision::kFp32;  ///< Of the CPU kernel.
 };
 
 /// |got - want| <= atol + rtol * |want| element by element; both 0 demands equality.
@@ -51,7 +52,7 @@ std::vector<Tensor> run_reference(const OpCase& test);
 /// The reference's first result.
 inline Tensor run_one(const OpCase& test) { return run_reference(test).at(0); }
 
-/// Plans and runs the CPU kernel of the named level ("portable", "avx2", "avx512"). Output buffers
+/// Plans and runs the CPU kernel of the named level ("portable", "avx2", ...). Output buffers
 /// and scratch are filled with NaN patterns first; runs twice and demands equal bytes.
 std::vector<Tensor> run_cpu(const OpCase& test, std::string_view isa);
 

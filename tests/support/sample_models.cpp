@@ -197,6 +197,24 @@ std::vector<std::pair<std::string, std::string>> operator_samples() {
   add(Sample("Slice_legacy", "Slice", 9)
           .input({5, 6})
           .with({ints_attr("starts", {1}), ints_attr("ends", {4}), ints_attr("axes", {1})}));
+  for (const std::int64_t opset : {10, 13, 21}) {
+    const std::string name = std::to_string(opset);
+    add(Sample("QuantizeLinear_" + name, "QuantizeLinear", opset)
+            .input({2, 3, 4})
+            .constant(tensor<float>({}, {0.02F}))
+            .constant(tensor<std::uint8_t>({}, {100})));
+    add(Sample("DequantizeLinear_" + name, "DequantizeLinear", opset)
+            .input({2, 3, 4}, DType::kInt8)
+            .constant(tensor<float>({}, {0.02F})));
+  }
+  add(Sample("QuantizeLinear_channels", "QuantizeLinear", 13)
+          .input({2, 3, 4})
+          .constant(tensor<float>({3}, {0.02F, 0.5F, 1.0F}))
+          .constant(tensor<std::int8_t>({3}, {0, -5, 9})));
+  add(Sample("DequantizeLinear_channels", "DequantizeLinear", 13)
+          .input({2, 3, 4}, DType::kInt32)
+          .constant(tensor<float>({2}, {0.02F, 0.5F}))
+          .with({int_attr("axis", 0)}));
   add(Sample("Cast", "Cast", 13).input({5}).with({int_attr("to", 7)}));
   for (const char* mode : {"constant", "reflect", "edge"}) {
     add(Sample(std::string("Pad_") + mode, "Pad", 13)

@@ -4,25 +4,34 @@
 #include <vector>
 
 #include "check.hpp"
+#include "cpu/isa/bf16.hpp"
 #include "cpu/isa/elementwise.hpp"
 #include "cpu/isa/gemm.hpp"
+#include "cpu/isa/int8.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
 
 namespace prs::cpu {
 
-#define PRS_DECLARE_ISA(level)                  \
-  namespace level {                             \
-  extern const ElementwiseKernels kElementwise; \
-  extern const GemmKernels kGemm;               \
-  extern const LaneKernels kLaneKernels;        \
-  }                                             \
-  static const Isa kIsa_##level{#level, level::kElementwise, level::kGemm, level::kLaneKernels};
+/// A level, whose f32 kernels are those of level `f32`.
+#define PRS_DECLARE_ISA(level, f32)                                                             \
+  namespace f32 {                                                                               \
+  extern const ElementwiseKernels kElementwise;                                                 \
+  extern const GemmKernels kGemm;                                                               \
+  extern const LaneKernels kLaneKernels;                                                        \
+  }                                                                                             \
+  namespace level {                                                                             \
+  extern const Bf16Kernels kBf16;                                                               \
+  extern const Int8Kernels kInt8;                                                               \
+  }                                                                                             \
+  static const Isa kIsa_##level{#level,       f32::kElementwise, f32::kGemm, f32::kLaneKernels, \
+                                level::kBf16, level::kInt8};
 
-PRS_DECLARE_ISA(portable)
+PRS_DECLARE_ISA(portable, portable)
 #ifdef PRS_ISA_X86_LEVELS
-PRS_DECLARE_ISA(avx2)
-PRS_DECLARE_ISA(avx512)
+PRS_DECLARE_ISA(avx2, avx2)
+PRS_DECLARE_ISA(avx512, avx512)
+PRS_DECLARE_ISA(avx512_bf16, avx512)
 #endif
 
 namespace {
@@ -36,6 +45,9 @@ std::vector<const Isa*> detect() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
       isas.push_back(&kIsa_avx512);
+      if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")) {
+        isas.push_back(&kIsa_avx512_bf16);
+      }
     }
   }
 #endif

@@ -112,8 +112,8 @@ void run_block(const GemmTask& task, const GemmOperands& operands, const Strip& 
       ends.bias =
           operands.bias + row * task.bias_row_stride + strip.column * task.bias_column_stride;
     }
-    tile_function<DenseRows>(rows, vectors)(strip.a + i * strip.a_stride + k, strip.a_stride, b,
-                                            depth, ends, target);
+    tile_function<F32, DenseRows>(rows, vectors)(strip.a + i * strip.a_stride + k, strip.a_stride,
+                                                 b, depth, ends, target);
   }
 }
 

@@ -49,9 +49,10 @@ struct GemmOperands {
 struct ConvTask {
   std::int64_t images = 0;
   std::int64_t groups = 0;
-  std::int64_t channels = 0;  ///< Of x, per group.
-  std::int64_t filters = 0;   ///< Channels of y, per group.
-  std::int64_t k = 0;         ///< channels * taps
+  std::int64_t channels = 0;           ///< Of x, per group; of words (words.hpp): of x, packed.
+  std::int64_t unpacked_channels = 0;  ///< Of words: those of x; the last word may lack some.
+  std::int64_t filters = 0;            ///< Channels of y, per group.
+  std::int64_t k = 0;                  ///< channels * taps
   std::int64_t in[3] = {};
   std::int64_t out[3] = {};
   std::int64_t stride[3] = {};

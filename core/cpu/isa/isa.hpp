@@ -12,17 +12,22 @@
 
 namespace prs::cpu {
 
+struct Bf16Kernels;
 struct ElementwiseKernels;
 struct GemmKernels;
+struct Int8Kernels;
 struct LaneKernels;
 
 /// One level and its kernel tables. Immutable.
 struct Isa {
-  std::string_view
-      name;  ///< "portable" (the compiler's baseline), "avx2" (with FMA), "avx512" (F, BW, DQ, VL).
+  /// "portable" (the compiler's baseline), "avx2" (with FMA), "avx512" (F, BW, DQ, VL),
+  /// "avx512_bf16" (also BF16 and VNNI: only what uses them is compiled for it).
+  std::string_view name;
   const ElementwiseKernels& elementwise;
   const GemmKernels& gemm;
   const LaneKernels& lanes;
+  const Bf16Kernels& bf16;
+  const Int8Kernels& int8;
 };
 
 /// The levels that this machine can run, best last; never empty.

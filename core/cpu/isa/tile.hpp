@@ -4,6 +4,9 @@
 //   for k, r, v:  sums[r][v] += a[r, k] * b[k, v]
 //   for r, v:  y[r, v] = activation(sums[r][v])     (the activation with the last block of k)
 //
+// What a, b and the sums are, and how the sums begin and end, is the arithmetic's: F32 here, those
+// on words in words.hpp.
+//
 // Only for sources of prs_add_isa_sources(), after isa/begin.hpp.
 #pragma once
 
@@ -104,15 +107,15 @@ PRS_INLINE void begin_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTa
   }
 }
 
-template <int R, int V, typename Rows>
-PRS_INLINE void accumulate(Vec (&sums)[R][V], const float* a, std::int64_t a_stride,
-                           const Rows& rows, std::int64_t depth) {
+template <typename A, int R, int V, typename Rows>
+PRS_INLINE void accumulate(typename A::Sum (&sums)[R][V], const typename A::Element* a,
+                           std::int64_t a_stride, const Rows& rows, std::int64_t depth) {
   for (std::int64_t k = 0; k < depth; ++k) {
     Vec b[V];
     PRS_UNROLL for (int v = 0; v < V; ++v) b[v] = rows(k, v);
     PRS_UNROLL for (int r = 0; r < R; ++r) {
-      const Vec x = broadcast(a[r * a_stride + k]);
-      PRS_UNROLL for (int v = 0; v < V; ++v) sums[r][v] += x * b[v];
+      const Vec x = A::spread(a[r * a_stride + k]);
+      PRS_UNROLL for (int v = 0; v < V; ++v) A::add_product(sums[r][v], x, b[v]);
     }
   }
 }
@@ -178,39 +181,63 @@ PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarg
   }
 }
 
-template <int R, int V, typename Rows>
-void run_tile(const float* a, std::int64_t a_stride, const Rows& rows, std::int64_t depth,
-              const TileEnds& ends, const TileTarget& target) {
-  Vec sums[R][V];
-  begin_tile(sums, ends, target);
-  accumulate(sums, a, a_stride, rows, depth);
-  end_tile(sums, ends, target);
+/// Products and sums of f32.
+struct F32 {
+  using Element = float;
+  using Sum = Vec;
+  using Ends = TileEnds;
+  using Target = TileTarget;
+  static constexpr bool kHasWideRow = true;
+
+  PRS_INLINE static Vec spread(float a) { return broadcast(a); }
+  PRS_INLINE static void add_product(Vec& sum, Vec a, Vec b) { sum += a * b; }
+  template <int R, int V>
+  PRS_INLINE static void begin(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
+    begin_tile(sums, ends, target);
+  }
+  template <int R, int V>
+  PRS_INLINE static void end(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
+    end_tile(sums, ends, target);
+  }
+};
+
+template <typename A, int R, int V, typename Rows>
+void run_tile(const typename A::Element* a, std::int64_t a_stride, const Rows& rows,
+              std::int64_t depth, const typename A::Ends& ends, const typename A::Target& target) {
+  typename A::Sum sums[R][V];
+  A::begin(sums, ends, target);
+  accumulate<A>(sums, a, a_stride, rows, depth);
+  A::end(sums, ends, target);
 }
 
-template <typename Rows>
-using TileFunction = void (*)(const float* a, std::int64_t a_stride, const Rows& rows,
-                              std::int64_t depth, const TileEnds& ends, const TileTarget& target);
+template <typename A, typename Rows>
+using TileFunction = void (*)(const typename A::Element* a, std::int64_t a_stride, const Rows& rows,
+                              std::int64_t depth, const typename A::Ends& ends,
+                              const typename A::Target& target);
 
 /// The tile of `rows` rows (1..kTileRows) and `vectors` vectors (1..kTileVectors; of one row
-/// 1..kRowVectors).
-template <typename Rows>
-PRS_INLINE TileFunction<Rows> tile_function(std::int64_t rows, std::int64_t vectors) {
-#define PRS_TILE(r, v) &run_tile<r, v, Rows>
-  static constexpr TileFunction<Rows> kSingle[kRowVectors] = {
-      PRS_TILE(1, 1), PRS_TILE(1, 2), PRS_TILE(1, 3), PRS_TILE(1, 4),
-      PRS_TILE(1, 5), PRS_TILE(1, 6), PRS_TILE(1, 7), PRS_TILE(1, 8)};
+/// 1..kRowVectors where the arithmetic has wide rows).
+template <typename A, typename Rows>
+PRS_INLINE TileFunction<A, Rows> tile_function(std::int64_t rows, std::int64_t vectors) {
+#define PRS_TILE(r, v) &run_tile<A, r, v, Rows>
+  if constexpr (A::kHasWideRow) {
+    static constexpr TileFunction<A, Rows> kSingle[kRowVectors] = {
+        PRS_TILE(1, 1), PRS_TILE(1, 2), PRS_TILE(1, 3), PRS_TILE(1, 4),
+        PRS_TILE(1, 5), PRS_TILE(1, 6), PRS_TILE(1, 7), PRS_TILE(1, 8)};
+    if (rows == 1) return kSingle[vectors - 1];
+  }
   // A level with fewer rows or vectors has its last tile repeated.
 #define PRS_TILES(r)                                                                            \
   {                                                                                             \
     PRS_TILE((r < kTileRows ? r : kTileRows), 1), PRS_TILE((r < kTileRows ? r : kTileRows), 2), \
         PRS_TILE((r < kTileRows ? r : kTileRows), kTileVectors)                                 \
   }
-  static constexpr TileFunction<Rows> kTiles[8][3] = {PRS_TILES(1), PRS_TILES(2), PRS_TILES(3),
-                                                      PRS_TILES(4), PRS_TILES(5), PRS_TILES(6),
-                                                      PRS_TILES(7), PRS_TILES(8)};
+  static constexpr TileFunction<A, Rows> kTiles[8][3] = {PRS_TILES(1), PRS_TILES(2), PRS_TILES(3),
+                                                         PRS_TILES(4), PRS_TILES(5), PRS_TILES(6),
+                                                         PRS_TILES(7), PRS_TILES(8)};
 #undef PRS_TILES
 #undef PRS_TILE
-  return rows == 1 ? kSingle[vectors - 1] : kTiles[rows - 1][vectors - 1];
+  return kTiles[rows - 1][vectors - 1];
 }
 
 }  // namespace prs::cpu::PRS_ISA

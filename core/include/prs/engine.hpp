@@ -21,6 +21,7 @@
 #include "prs/export.hpp"
 #include "prs/image.hpp"
 #include "prs/model.hpp"
+#include "prs/precision.hpp"
 #include "prs/tensor.hpp"
 
 namespace prs {
@@ -52,7 +53,12 @@ struct PreprocessOverrides {
 
 struct EngineOptions {
   std::string device = "auto";  ///< "auto", "cpu", "cuda" or "cuda:N".
-  int threads = 0;              ///< Threads that share one run; 0: all cores this process may use.
+  /// What products are computed in. Throws unsupported at load when the device has not got it.
+  Precision precision = Precision::kFp32;
+  /// int8 of a float model: u8 images as run() takes them, typical ones, that it is quantised for
+  /// first; looked at while loading only. A model that is quantised already needs none.
+  TensorView calibration;
+  int threads = 0;  ///< Threads that share one run; 0: all cores this process may use.
   std::int64_t max_batch =
       256;             ///< Images computed at once by one thread; larger runs are chunked.
   std::string output;  ///< Name of the output to score; empty: the model's first.
@@ -91,10 +97,18 @@ class PRS_API Engine {
   /// argument for options that do not fit, or a model whose input is no image.
   static Engine load(const std::filesystem::path& path, const EngineOptions& options = {});
 
+  /// The float model as a quantised one, an ONNX file's bytes: i8 weights, u8 activations in the
+  /// ranges that they take on these images (u8, as run() takes them). The options are those of
+  /// load(). Throws as load(); invalid argument when there is nothing to quantise, or it is done
+  /// already; unsupported for opsets below 10 and weights in other files.
+  static std::string quantize(const std::filesystem::path& path, const TensorView& images,
+                              const EngineOptions& options = {});
+
   const ImageInput& input() const noexcept;
   std::int64_t classes() const noexcept;                 ///< Scores per image.
   std::span<const std::string> labels() const noexcept;  ///< Empty, or one a class.
   std::string device() const;                            ///< "cpu", "cuda:0", ...
+  Precision precision() const noexcept;
   int threads() const noexcept;
 
   /// Scores a batch into `scores`, [N, classes()] row-major.

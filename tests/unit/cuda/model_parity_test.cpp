@@ -87,6 +87,11 @@ TEST(CudaModels, EveryOperatorRunsInASample) {
   }
   // Made by graph passes only; kernel_parity_test.cpp has it.
   operators.erase("Normalize");
+  // 8-bit integers are the CPU's so far: docs/gpu-status.md.
+  for (const char* name :
+       {"QuantizeLinear", "DequantizeLinear", "QuantizedConv", "QuantizedGemm"}) {
+    EXPECT_EQ(operators.erase(name), 1U) << name << " runs on the GPU now: take it out here";
+  }
   EXPECT_EQ(operators, std::set<std::string>{});
 }
 

@@ -1,0 +1,215 @@
+// Gemm and Conv with bf16 products: the arithmetic, and how f32 and u8 become words of two bf16.
+#include "cpu/isa/begin.hpp"
+
+#include "cpu/isa/bf16.hpp"
+#include "cpu/isa/words.hpp"
+
+namespace prs::cpu::PRS_ISA {
+
+extern const Bf16Kernels kBf16;
+
+namespace {
+
+/// Words of B in a block: a panel of them, at most 36 KiB, stays in the first-level cache.
+constexpr std::int64_t kBlockWords = 192;
+
+struct Bf16 {
+  using Element = std::uint32_t;
+  using Sum = Vec;
+  using Ends = TileEnds;
+  using Target = TileTarget;
+  static constexpr bool kHasWideRow = false;
+
+  PRS_INLINE static Vec spread(std::uint32_t word) { return spread_word(word); }
+  PRS_INLINE static void add_product(Vec& sum, Vec a, Vec b) {
+#if defined(__AVX512BF16__)
+    sum = reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum),
+                                                 reinterpret_cast<__m512bh>(a),
+                                                 reinterpret_cast<__m512bh>(b)));
+#else
+    sum += low(a) * low(b);
+    sum += high(a) * high(b);
+#endif
+  }
+  template <int R, int V>
+  PRS_INLINE static void begin(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
+    begin_tile(sums, ends, target);
+  }
+  template <int R, int V>
+  PRS_INLINE static void end(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
+    end_tile(sums, ends, target);
+  }
+
+ private:
+  PRS_INLINE static Vec low(Vec words) {
+    return reinterpret_cast<Vec>(reinterpret_cast<UintVec>(words) << 16);
+  }
+  PRS_INLINE static Vec high(Vec words) {
+    return reinterpret_cast<Vec>(reinterpret_cast<UintVec>(words) & 0xFFFF0000U);
+  }
+};
+
+/// The bits of the bf16 nearest to x; a NaN keeps its sign and the bits that fit, one of them set.
+PRS_INLINE std::uint32_t round_bits(float x) {
+  const auto bits = __builtin_bit_cast(std::uint32_t, x);
+  const std::uint32_t rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+  return (bits & 0x7FFFFFFFU) > 0x7F800000U ? (bits >> 16) | 0x40U : rounded;
+}
+/// Pixels are bf16 already: 8 digits.
+PRS_INLINE std::uint32_t round_bits(std::uint8_t x) {
+  return __builtin_bit_cast(std::uint32_t, static_cast<float>(x)) >> 16;
+}
+
+using HalfVec = std::uint16_t __attribute__((vector_size(kLanes * 2)));
+using ByteVec = std::uint8_t __attribute__((vector_size(kLanes)));
+
+/// The bits of kLanes bf16, as round_bits() gives them one by one.
+PRS_INLINE HalfVec round_vector(const float* from) {
+  const UintVec bits = reinterpret_cast<UintVec>(load(from));
+  const UintVec rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+  const UintVec nan = (bits >> 16) | 0x40U;
+  const UintVec result = (bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded;
+  return __builtin_convertvector(result, HalfVec);
+}
+PRS_INLINE HalfVec round_vector(const std::uint8_t* from) {
+  ByteVec bytes;
+  __builtin_memcpy(&bytes, from, sizeof(bytes));
+  // By way of int: from bytes to floats directly is a conversion one by one.
+  const Vec values = __builtin_convertvector(__builtin_convertvector(bytes, IntVec), Vec);
+  return __builtin_convertvector(reinterpret_cast<UintVec>(values) >> 16, HalfVec);
+}
+
+/// to[i] = the words of from[2 i] and from[2 i + 1], i in [0, (count + 1) / 2).
+template <typename T>
+void pair_row(const T* from, std::int64_t count, std::uint32_t* to) {
+  std::int64_t i = 0;
+#if defined(__AVX512BF16__)
+  if constexpr (sizeof(T) == sizeof(float)) {
+    for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+      const __m512bh pairs =
+          _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + i + kLanes), _mm512_loadu_ps(from + i));
+      store(reinterpret_cast<float*>(to + i / 2), reinterpret_cast<Vec>(pairs));
+    }
+  }
+#endif
+  // Little-endian: the first of a pair is the low half of its word.
+  for (; i + kLanes <= count; i += kLanes) {
+    const HalfVec halves = round_vector(from + i);
+    __builtin_memcpy(to + i / 2, &halves, sizeof(halves));
+  }
+  for (; i + 1 < count; i += 2) to[i / 2] = round_bits(from[i]) | round_bits(from[i + 1]) << 16;
+  if (i < count) to[i / 2] = round_bits(from[i]);
+}
+
+/// to[i] = the words of low[i * stride] and high[i * stride]; a null `high` counts as zeros.
+template <typename T>
+void pair_rows(const T* low, const T* high, std::int64_t stride, std::int64_t count,
+               std::uint32_t* to) {
+  if (high == nullptr) {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = round_bits(low[i * stride]);
+  } else if (stride == 1) {  // A constant, so that the compiler loads vectors.
+    for (std::int64_t i = 0; i < count; ++i) to[i] = round_bits(low[i]) | round_bits(high[i]) << 16;
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) {
+      to[i] = round_bits(low[i * stride]) | round_bits(high[i * stride]) << 16;
+    }
+  }
+}
+
+std::int64_t word_count(const GemmTask& task) { return (task.k + 1) / 2; }
+
+template <typename T>
+void gemm_of(const GemmTask& task, const Bf16GemmOperands& operands) {
+  const std::int64_t words = word_count(task);
+  const T* a = static_cast<const T*>(operands.a);
+  const auto stage = [&](std::int64_t row, std::int64_t rows, std::uint32_t* to) {
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const T* from = a + (row + i) * task.a_row_stride;
+      std::uint32_t* line = to + i * words;
+      if (task.a_column_stride == 1) {
+        pair_row(from, task.k, line);
+        continue;
+      }
+      const std::int64_t step = task.a_column_stride;
+      pair_rows(from, from + step, 2 * step, task.k / 2, line);
+      if (task.k % 2 != 0) line[words - 1] = round_bits(from[(task.k - 1) * step]);
+    }
+  };
+  const auto ends = [&](std::int64_t row, std::int64_t column, bool first, bool last) {
+    return TileEnds{.bias = operands.bias == nullptr ? nullptr
+                                                     : operands.bias + row * task.bias_row_stride +
+                                                           column * task.bias_column_stride,
+                    .bias_row_stride = task.bias_row_stride,
+                    .bias_column_stride = task.bias_column_stride,
+                    .beta = task.beta,
+                    .activation = task.activation,
+                    .first = first,
+                    .last = last};
+  };
+  gemm_words<Bf16>(
+      task, words, kBlockWords, operands.b, operands.scratch, stage, ends,
+      [&](std::int64_t row, std::int64_t column) { return operands.y + row * task.n + column; });
+}
+
+void gemm(const GemmTask& task, const Bf16GemmOperands& operands) {
+  if (task.a_is_u8) {
+    gemm_of<std::uint8_t>(task, operands);
+  } else {
+    gemm_of<float>(task, operands);
+  }
+}
+
+std::int64_t gemm_scratch(const GemmTask& task) {
+  return staged_rows(task.m, word_count(task)) * word_count(task);
+}
+
+template <typename T>
+void conv_of(const ConvTask& task, const Bf16ConvOperands& operands) {
+  const std::int64_t plane = task.in[0] * task.in[1] * task.in[2];
+  const auto stage_group = [&](std::int64_t i, std::uint32_t* staged) {
+    const T* x = static_cast<const T*>(operands.x) + i * task.unpacked_channels * plane;
+    stage(task, [&](std::int64_t word, std::int64_t offset, std::int64_t count, std::int64_t to) {
+      const T* low = x + 2 * word * plane + offset;
+      const T* high = 2 * word + 1 < task.unpacked_channels ? low + plane : nullptr;
+      pair_rows(low, high, task.stride[2], count, staged + to);
+    });
+  };
+  const auto ends = [&](std::int64_t filter, bool first, bool last) {
+    return TileEnds{.bias = operands.bias == nullptr ? nullptr : operands.bias + filter,
+                    .bias_row_stride = 1,
+                    .bias_column_stride = 0,
+                    .beta = 1.0F,
+                    .activation = task.activation,
+                    .first = first,
+                    .last = last};
+  };
+  const std::int64_t group_outputs = task.filters * outputs(task);
+  conv_words<Bf16>(task, operands.weights, operands.shifts, kBlockWords, 0, operands.scratch,
+                   stage_group, ends, [&](std::int64_t i, std::int64_t filter) {
+                     return operands.y + i * group_outputs + filter * outputs(task);
+                   });
+}
+
+void conv(const ConvTask& task, const Bf16ConvOperands& operands) {
+  if (task.x_is_u8) {
+    conv_of<std::uint8_t>(task, operands);
+  } else {
+    conv_of<float>(task, operands);
+  }
+}
+
+std::int64_t conv_scratch(const ConvTask& task) { return conv_words_scratch(task, kBlockWords); }
+
+}  // namespace
+
+const Bf16Kernels kBf16{
+    .lanes = kLanes,
+    .tile_rows = kTileRows,
+    .tile_vectors = kTileVectors,
+    .gemm = &gemm,
+    .gemm_scratch = &gemm_scratch,
+    .conv = &conv,
+    .conv_scratch = &conv_scratch,
+};
+
+}  // namespace prs::cpu::PRS_ISA
