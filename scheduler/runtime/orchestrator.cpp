@@ -11,6 +11,7 @@
 
 #include "entry/entry.hpp"
 #include "gpu/nvml.hpp"
+#include "monitor/metrics.hpp"
 #include "runtime/orchestrator_impl.hpp"
 
 namespace prs::runtime {
@@ -23,6 +24,8 @@ constexpr auto kShortListing = milliseconds(25);
 constexpr auto kProgressInterval = milliseconds(200);
 constexpr auto kStatusInterval = std::chrono::seconds(1);
 constexpr auto kOverviewInterval = std::chrono::seconds(10);
+constexpr auto kMetricsInterval = std::chrono::seconds(10);
+constexpr int kMetricsPatience = 50;  ///< Times what writing metrics.prom took.
 
 }  // namespace
 
@@ -77,7 +80,10 @@ void Orchestrator::begin() {
                      std::chrono::seconds(step_.resource_monitor_interval_s),
                      [] { return gpu::query_usage(); });
   }
-  if (options_.resume) restore_accepted();
+  if (options_.resume) {
+    restore_accepted();
+    metric_files_.take_all();
+  }
   if (!listing_.finished()) start_listing();
   next_overview_ = start_ + kOverviewInterval;
   feed(job::NodeReady{0, static_cast<int>(gpus_.visible.entries.size())});
@@ -151,6 +157,7 @@ void Orchestrator::turn() {
     do_what_is_due();
     flush_unsent();
     journal_.flush();
+    if (Clock::now() >= next_metrics_) publish_metrics();
     logs_.flush();
     report_log_problem();
   } catch (const Error& error) {
@@ -242,13 +249,23 @@ void Orchestrator::report_progress(bool last) {
       reporter_.status(job_, workers_, now(), end_ ? &*end_ : nullptr, signals_ > 0);
   if (last || time >= next_status_) {
     next_status_ = time + kStatusInterval;
-    write_status(folder_.status(), status);
+    replace_file(folder_.status(), monitor::to_json(status) + '\n');
   }
   if (!last && time >= next_overview_) {
     next_overview_ = time + kOverviewInterval;
     logs_.overview(reporter_.overview(status));
   }
   if (options_.on_progress) options_.on_progress(status);
+}
+
+void Orchestrator::publish_metrics() {
+  next_metrics_ = Clock::now() + kMetricsInterval;
+  if (!metric_files_.has_news()) return;
+  const Clock::time_point begin = Clock::now();
+  replace_file(logs_.paths().metrics(),
+               monitor::to_prometheus(monitor::summarize_metrics(journal_), options_.run_id));
+  // All metrics are read again each time: of very many rarely.
+  next_metrics_ += kMetricsPatience * (Clock::now() - begin);
 }
 
 void Orchestrator::report_log_problem() {
@@ -272,8 +289,10 @@ void Orchestrator::publish() {
 RunOutcome Orchestrator::finish() {
   monitor_.reset();
   try {
+    metric_files_.take_all();
     journal_.flush();
     publish();
+    publish_metrics();
   } catch (const Error& error) {
     *end_ = {job::Outcome::kSystemError, error.message()};
   }
@@ -288,6 +307,7 @@ RunOutcome Orchestrator::finish() {
   std::error_code ignored;
   std::filesystem::remove_all(folder_.segments(), ignored);
   journal_.set_job(record_);
+  metric_files_.remove();
   return outcome;
 }
 

@@ -140,6 +140,7 @@ entry::Context context_of(const wire::Hello& hello) {
           .log_folder = paths.entry_log_folder(hello.node_id()),
           .logs = paths.root(),
           .work_folder = hello.work_folder(),
+          .metrics_file = hello.metrics_path(),
           .agent_name = hello.agent_name(),
           .run_id = hello.run_id(),
           .node_id = hello.node_id(),
@@ -251,7 +252,7 @@ class Worker {
     bool writing = false;
     try {
       const dataset::MiniBatch mini_batch = dataset::parse(request.description());
-      entry_->load(mini_batch);
+      entry_->load(mini_batch, request.attempt());
       wire::FromWorker started;
       started.mutable_run_started()->set_mini_batch(request.mini_batch());
       started.mutable_run_started()->set_attempt(request.attempt());
@@ -272,6 +273,7 @@ class Worker {
         returned.set_crc32c(range.crc32c);
       }
       returned.set_header(rows.header);
+      returned.set_has_metrics(rows.has_metrics);
       for (std::string& error : rows.item_errors) returned.add_item_errors(std::move(error));
       set_times(*returned.mutable_times());
     } catch (const AgentGone&) {
@@ -317,7 +319,7 @@ int run_one(const wire::Foreground& request) {
   const std::unique_ptr<entry::Entry> entry = entry::load_entry(step, context);
   entry->init();
   fmt::print(stderr, "prs-gpu: {}\n", entry->describe());
-  entry->load(mini_batch);
+  entry->load(mini_batch, 1);
   const Clock::time_point start = Clock::now();
   const entry::Rows rows = entry->run(mini_batch);
   const double run_s = seconds_since(start);
