@@ -23,8 +23,9 @@ struct Context {
   std::filesystem::path logs;        ///< The root of the log tree.
   /// Of the run: what a script runs in when its own folder cannot be written to.
   std::filesystem::path work_folder;
-  std::filesystem::path metrics_file;  ///< Metrics are appended to it; "": they are shown only.
-  std::string agent_name;              ///< "process000"
+  std::filesystem::path metrics_file =
+      {};                  ///< Metrics are appended to it; "": they are shown only.
+  std::string agent_name;  ///< "process000"
   std::string run_id;
   int node_id = 0;
   int process_count = 1;  ///< Workers of the node.

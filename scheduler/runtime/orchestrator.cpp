@@ -9,6 +9,7 @@
 #include <prs/error.hpp>
 #include <utility>
 
+#include "dataset/parquet.hpp"
 #include "entry/entry.hpp"
 #include "gpu/nvml.hpp"
 #include "monitor/metrics.hpp"
@@ -26,6 +27,11 @@ constexpr auto kStatusInterval = std::chrono::seconds(1);
 constexpr auto kOverviewInterval = std::chrono::seconds(10);
 constexpr auto kMetricsInterval = std::chrono::seconds(10);
 constexpr int kMetricsPatience = 50;  ///< Times what writing metrics.prom took.
+
+bool is_parquet(const config::Step& step) {
+  return step.output_format == config::OutputFormat::kParquet &&
+         step.output_action == config::OutputAction::kAppendRow;
+}
 
 }  // namespace
 
@@ -139,6 +145,7 @@ output::Assembly& Orchestrator::assembly(const std::string& header) {
     options.segment_folder = folder_.segments();
     options.header = header;
     options.ordered = step_.ordered;
+    if (is_parquet(step_)) options.convert = dataset::write_parquet;
     assembly_.emplace(options, options_.resume ? journal_.last_output_length() : -1);
   }
   return *assembly_;
@@ -322,6 +329,7 @@ int default_process_count(std::size_t gpus) {
 RunOutcome run_job(const RunOptions& options) {
   // Before the output folder is touched.
   entry::check_entry(options.step);
+  if (is_parquet(options.step)) dataset::require_parquet();
   return Orchestrator(options).run();
 }
 

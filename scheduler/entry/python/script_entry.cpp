@@ -194,7 +194,7 @@ class ScriptEntry : public Entry {
     const logs::Paths paths(context.logs);
     const int node = context.node_id;
     const std::string& process = context.agent_name;
-    static constexpr std::array kFormats = {"text", "csv", "jsonl"};
+    static constexpr std::array kFormats = {"text", "csv", "jsonl", "jsonl"};
     static constexpr std::array kLevels = {"WARNING", "INFO", "DEBUG"};
     py::dict side_inputs;
     for (const auto& [name, path] : step.side_inputs) side_inputs[text(name)] = text(path.string());
