@@ -11,10 +11,10 @@
 #include "commands.hpp"
 #include "entry/fields.hpp"
 #include "errors.hpp"
-#include "monitor/metrics.hpp"
 #include "output.hpp"
 #include "runtime/job_folder.hpp"
 #include "store/journal.hpp"
+#include "store/metric_summary.hpp"
 #include "text.hpp"
 
 namespace prs::cli {
@@ -30,7 +30,7 @@ std::string dump(const Json& value, int indent = -1) {
 std::string as_table(const store::Journal& journal, bool all_tries) {
   Table table("<>>>>>");
   table.add({"name", "count", "mean", "min", "max", "last"});
-  for (const auto& [name, summary] : monitor::summarize_metrics(journal, all_tries)) {
+  for (const auto& [name, summary] : store::summarize_metrics(journal, all_tries)) {
     const auto number = [&summary = summary](double value) {
       return summary.numbers == 0 ? std::string("-") : fmt::format("{:.6g}", value);
     };
@@ -58,7 +58,7 @@ std::string as_csv(const store::Journal& journal, bool all_tries) {
                         metric.process, of_try(metric, metric.mini_batch),
                         of_try(metric, metric.attempt), metric.accepted,
                         entry::csv_field(metric.kind), entry::csv_field(metric.name),
-                        entry::csv_field(monitor::metric_text(metric.value)));
+                        entry::csv_field(store::metric_text(metric.value)));
   });
   return text;
 }
@@ -93,9 +93,9 @@ int metrics(const fs::path& output, const std::string& format, bool all_tries) {
     print(as_csv(journal, all_tries));
   } else if (format == "prometheus") {
     const std::optional<store::JobRecord> job = journal.job();
-    print(monitor::to_prometheus(monitor::summarize_metrics(journal, all_tries),
-                                 job ? job->run_id : ""));
-  } else if (monitor::summarize_metrics(journal, all_tries).empty()) {
+    print(
+        store::to_prometheus(store::summarize_metrics(journal, all_tries), job ? job->run_id : ""));
+  } else if (store::summarize_metrics(journal, all_tries).empty()) {
     fmt::print(stderr, "prs-gpu: the job in {} has logged no metrics\n", output.string());
   } else {
     print(as_table(journal, all_tries) + "\n");

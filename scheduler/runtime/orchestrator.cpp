@@ -12,8 +12,8 @@
 #include "dataset/parquet.hpp"
 #include "entry/entry.hpp"
 #include "gpu/nvml.hpp"
-#include "monitor/metrics.hpp"
 #include "runtime/orchestrator_impl.hpp"
+#include "store/metric_summary.hpp"
 
 namespace prs::runtime {
 namespace {
@@ -270,7 +270,7 @@ void Orchestrator::publish_metrics() {
   if (!metric_files_.has_news()) return;
   const Clock::time_point begin = Clock::now();
   replace_file(logs_.paths().metrics(),
-               monitor::to_prometheus(monitor::summarize_metrics(journal_), options_.run_id));
+               store::to_prometheus(store::summarize_metrics(journal_), options_.run_id));
   // All metrics are read again each time: of very many rarely.
   next_metrics_ += kMetricsPatience * (Clock::now() - begin);
 }
@@ -295,9 +295,11 @@ void Orchestrator::publish() {
 
 RunOutcome Orchestrator::finish() {
   monitor_.reset();
+  bool has_all_metrics = false;
   try {
     metric_files_.take_all();
     journal_.flush();
+    has_all_metrics = true;
     publish();
     publish_metrics();
   } catch (const Error& error) {
@@ -314,7 +316,7 @@ RunOutcome Orchestrator::finish() {
   std::error_code ignored;
   std::filesystem::remove_all(folder_.segments(), ignored);
   journal_.set_job(record_);
-  metric_files_.remove();
+  if (has_all_metrics) metric_files_.remove();
   return outcome;
 }
 

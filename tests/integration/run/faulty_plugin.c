@@ -160,7 +160,7 @@ static int one_item(const prs_host* host, const char* path) {
 static int run(void* state, const prs_host* host, const prs_mini_batch* mini_batch) {
   int64_t i;
   (void)state;
-  if (mini_batch->file_count == 0) {
+  if (mini_batch->file_count == 0 && mini_batch->column_count == 0) {
     char row[32];
     const int size = snprintf(row, sizeof row, "rank %lld", (long long)mini_batch->index);
     host->row(host->self, row, (size_t)size);

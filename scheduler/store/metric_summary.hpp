@@ -7,7 +7,7 @@
 
 #include "store/journal.hpp"
 
-namespace prs::monitor {
+namespace prs::store {
 
 /// One name's values over the whole job.
 struct MetricSummary {
@@ -24,7 +24,7 @@ struct MetricSummary {
 std::string metric_text(const std::string& json);
 
 /// By name. Throws as Journal::for_each_metric().
-std::map<std::string, MetricSummary> summarize_metrics(const store::Journal& journal,
+std::map<std::string, MetricSummary> summarize_metrics(const Journal& journal,
                                                        bool all_tries = false);
 
 /// The text exposition format: for each name of numbers prs_metric_last, _count and _sum, with the
@@ -32,4 +32,4 @@ std::map<std::string, MetricSummary> summarize_metrics(const store::Journal& jou
 std::string to_prometheus(const std::map<std::string, MetricSummary>& summaries,
                           const std::string& run_id);
 
-}  // namespace prs::monitor
+}  // namespace prs::store

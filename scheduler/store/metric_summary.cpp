@@ -1,4 +1,4 @@
-#include "monitor/metrics.hpp"
+#include "store/metric_summary.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace prs::monitor {
+namespace prs::store {
 namespace {
 
 using Json = nlohmann::json;
@@ -37,10 +37,9 @@ std::string metric_text(const std::string& json) {
   return text_of(Json::parse(json, nullptr, false), json);
 }
 
-std::map<std::string, MetricSummary> summarize_metrics(const store::Journal& journal,
-                                                       bool all_tries) {
+std::map<std::string, MetricSummary> summarize_metrics(const Journal& journal, bool all_tries) {
   std::map<std::string, MetricSummary> summaries;
-  journal.for_each_metric(all_tries, [&](const store::Metric& metric) {
+  journal.for_each_metric(all_tries, [&](const Metric& metric) {
     MetricSummary& summary = summaries[metric.name];
     const Json value = Json::parse(metric.value, nullptr, false);
     ++summary.count;
@@ -77,4 +76,4 @@ std::string to_prometheus(const std::map<std::string, MetricSummary>& summaries,
   return last + count + sum;
 }
 
-}  // namespace prs::monitor
+}  // namespace prs::store
