@@ -1,24 +1,20 @@
-// `prs-gpu metrics`: what entry scripts logged with Run.log().
-//
-// Each worker appends JSON lines to a file of its own, logs/user/metrics/<node>/<process>.jsonl, so
-// there is nothing to merge, and nothing that a killed worker or orchestrator could lose. A torn
-// last line is left out.
+// `prs-gpu metrics`: what entry scripts logged with Run.log(), from the job's journal. A job that
+// runs is seen as of its last accepted mini-batch.
 
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "commands.hpp"
 #include "entry/fields.hpp"
 #include "errors.hpp"
-#include "logs/log_tree.hpp"
 #include "output.hpp"
 #include "runtime/job_folder.hpp"
+#include "store/journal.hpp"
+#include "store/metric_summary.hpp"
 #include "text.hpp"
 
 namespace prs::cli {
@@ -27,132 +23,82 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-/// All records of a job in the order of their times.
-std::vector<Json> read_metrics(const fs::path& output) {
-  const runtime::JobFolder folder(output);
-  if (!folder.has_job()) {
-    fail(ErrorCode::kInvalidArgument, "{} holds no job of prs-gpu (no {})", output.string(),
-         (folder.store() / "job.sqlite").string());
-  }
-  std::vector<Json> records;
-  std::error_code error;
-  for (const auto& entry :
-       fs::recursive_directory_iterator(logs::Paths(folder.logs()).metrics_folder(), error)) {
-    if (!entry.is_regular_file(error)) continue;
-    std::ifstream file(entry.path(), std::ios::binary);
-    for (std::string line; std::getline(file, line);) {
-      Json record = Json::parse(line, nullptr, false);
-      if (record.is_object() && record.contains("name") && record.contains("value") &&
-          record.value("time", Json()).is_number()) {
-        records.push_back(std::move(record));
-      }
-    }
-  }
-  std::stable_sort(records.begin(), records.end(), [](const Json& a, const Json& b) {
-    return a["time"].get<double>() < b["time"].get<double>();
-  });
-  return records;
+std::string dump(const Json& value, int indent = -1) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string dump(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-/// A value as text: strings without their quotes.
-std::string shown(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : value.is_null() ? "" : dump(value);
-}
-
-/// One name's values over the whole job.
-struct Summary {
-  std::int64_t count = 0;
-  std::int64_t numbers = 0;
-  double sum = 0;
-  double least = 0;
-  double most = 0;
-  std::string last;
-
-  void add(const Json& value) {
-    ++count;
-    last = shown(value);
-    if (!value.is_number()) return;
-    const auto number = value.get<double>();
-    least = numbers == 0 ? number : std::min(least, number);
-    most = numbers == 0 ? number : std::max(most, number);
-    sum += number;
-    ++numbers;
-  }
-};
-
-std::map<std::string, Summary> summarize(const std::vector<Json>& records) {
-  std::map<std::string, Summary> summaries;
-  for (const Json& record : records) summaries[shown(record["name"])].add(record["value"]);
-  return summaries;
-}
-
-std::string as_table(const std::vector<Json>& records) {
+std::string as_table(const store::Journal& journal, bool all_tries) {
   Table table("<>>>>>");
   table.add({"name", "count", "mean", "min", "max", "last"});
-  for (const auto& [name, summary] : summarize(records)) {
+  for (const auto& [name, summary] : store::summarize_metrics(journal, all_tries)) {
     const auto number = [&summary = summary](double value) {
       return summary.numbers == 0 ? std::string("-") : fmt::format("{:.6g}", value);
     };
     table.add({name, std::to_string(summary.count),
                number(summary.sum / static_cast<double>(summary.numbers)), number(summary.least),
-               number(summary.most), summary.last});
+               number(summary.most), summary.last_value});
   }
   return table.to_string("");
 }
 
-std::string as_csv(const std::vector<Json>& records) {
-  std::string text = "time,node,process,mini_batch,kind,name,value\n";
-  for (const Json& record : records) {
-    text += dump(record["time"]);
-    for (const char* field : {"node", "process", "mini_batch", "kind", "name", "value"}) {
-      text += "," + entry::csv_field(shown(record.value(field, Json())));
-    }
-    text += "\n";
-  }
+/// Seconds since 1970 as logged: to the microsecond.
+std::string seconds(std::int64_t time_us) {
+  return fmt::format("{}.{:06}", time_us / 1'000'000, time_us % 1'000'000);
+}
+
+/// A number, or "" outside of run().
+std::string of_try(const store::Metric& metric, std::int64_t number) {
+  return metric.mini_batch < 0 ? "" : std::to_string(number);
+}
+
+std::string as_csv(const store::Journal& journal, bool all_tries) {
+  std::string text = "time,node,process,mini_batch,attempt,accepted,kind,name,value\n";
+  journal.for_each_metric(all_tries, [&](const store::Metric& metric) {
+    text += fmt::format("{},{},{},{},{},{},{},{},{}\n", seconds(metric.time_us), metric.node,
+                        metric.process, of_try(metric, metric.mini_batch),
+                        of_try(metric, metric.attempt), metric.accepted,
+                        entry::csv_field(metric.kind), entry::csv_field(metric.name),
+                        entry::csv_field(store::metric_text(metric.value)));
+  });
   return text;
 }
 
-/// The text exposition format: what a node exporter's textfile collector reads.
-std::string as_prometheus(const std::vector<Json>& records) {
-  const auto label = [](const std::string& name) {
-    std::string escaped;
-    for (const char c : name) {
-      if (c == '\\' || c == '"') escaped += '\\';
-      escaped += c == '\n' ? std::string("\\n") : std::string(1, c);
-    }
-    return escaped;
-  };
-  std::string last = "# TYPE prs_metric_last gauge\n";
-  std::string count = "# TYPE prs_metric_count counter\n";
-  std::string sum = "# TYPE prs_metric_sum gauge\n";
-  for (const auto& [name, summary] : summarize(records)) {
-    if (summary.numbers == 0) continue;
-    const std::string labels = fmt::format("{{name=\"{}\"}}", label(name));
-    last += fmt::format("prs_metric_last{} {}\n", labels, summary.last);
-    count += fmt::format("prs_metric_count{} {}\n", labels, summary.numbers);
-    sum += fmt::format("prs_metric_sum{} {}\n", labels, summary.sum);
-  }
-  return last + count + sum;
+std::string as_json(const store::Journal& journal, bool all_tries) {
+  Json list = Json::array();
+  journal.for_each_metric(all_tries, [&](const store::Metric& metric) {
+    const bool in_run = metric.mini_batch >= 0;
+    list.push_back({{"time", static_cast<double>(metric.time_us) * 1e-6},
+                    {"node", metric.node},
+                    {"process", metric.process},
+                    {"mini_batch", in_run ? Json(metric.mini_batch) : Json()},
+                    {"attempt", in_run ? Json(metric.attempt) : Json()},
+                    {"accepted", metric.accepted},
+                    {"kind", metric.kind},
+                    {"name", metric.name},
+                    {"value", Json::parse(metric.value, nullptr, false)}});
+  });
+  return dump(list, 2) + "\n";
 }
 
-int metrics(const fs::path& output, const std::string& format) {
-  const std::vector<Json> records = read_metrics(output);
+int metrics(const fs::path& output, const std::string& format, bool all_tries) {
+  const runtime::JobFolder folder(output);
+  if (!folder.has_job()) {
+    fail(ErrorCode::kInvalidArgument, "{} holds no job of prs-gpu (no {})", output.string(),
+         (folder.store() / "job.sqlite").string());
+  }
+  const store::Journal journal(folder.store(), true);
   if (format == "json") {
-    Json list = Json::array();
-    for (const Json& record : records) list.push_back(record);
-    print(list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    print(as_json(journal, all_tries));
   } else if (format == "csv") {
-    print(as_csv(records));
+    print(as_csv(journal, all_tries));
   } else if (format == "prometheus") {
-    print(as_prometheus(records));
-  } else if (records.empty()) {
+    const std::optional<store::JobRecord> job = journal.job();
+    print(
+        store::to_prometheus(store::summarize_metrics(journal, all_tries), job ? job->run_id : ""));
+  } else if (store::summarize_metrics(journal, all_tries).empty()) {
     fmt::print(stderr, "prs-gpu: the job in {} has logged no metrics\n", output.string());
   } else {
-    print(as_table(records) + "\n");
+    print(as_table(journal, all_tries) + "\n");
   }
   return kExitDone;
 }
@@ -163,18 +109,21 @@ void add_metrics(CLI::App& app, Command& chosen) {
   struct Options {
     fs::path output;
     std::string format = "text";
+    bool all_tries = false;
   };
   CLI::App* command = app.add_subcommand("metrics", "What a job's script logged with Run.log()");
   auto options = std::make_shared<Options>();
   command->add_option("OUTPUT", options->output, "output folder of the job")->required();
   command->add_option("--format", options->format, "text, json, csv, prometheus")
       ->check(CLI::IsMember({"text", "json", "csv", "prometheus"}));
+  command->add_flag("--all-tries", options->all_tries,
+                    "also what tries logged that failed or were cut off");
   command->footer(
       "\nExamples:\n"
       "  prs-gpu metrics out\n"
       "  prs-gpu metrics out --format csv\n");
   command->callback([options, &chosen] {
-    chosen = [options] { return metrics(options->output, options->format); };
+    chosen = [options] { return metrics(options->output, options->format, options->all_tries); };
   });
 }
 

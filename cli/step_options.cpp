@@ -46,7 +46,7 @@ constexpr Flag kFlags[] = {
     {"--allowed-failed-percent", "allowed_failed_percent", "P", "of all mini-batches; 100: all"},
     {"--output-action", "output_action", "A", "append_row or summary_only"},
     {"--append-row-file-name", "append_row_file_name", "F", "name of the output file"},
-    {"--output-format", "output_format", "F", "text, csv, jsonl"},
+    {"--output-format", "output_format", "F", "text, csv, jsonl, parquet"},
     {"--top-k", "top_k", "K", "classes of a row"},
     {"--compat", "compat", "C", "ours, v1, v2, strict: where Azure's texts disagree"},
 };

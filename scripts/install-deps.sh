@@ -8,7 +8,7 @@
 #             and the packages of the Python scripts among the tests
 #   --train   what retraining the models needs
 #   --data    the Fashion-MNIST images
-#   --parquet DuckDB's library, which reads Parquet: from npm to /usr/local/lib/prs-gpu
+#   --parquet DuckDB's library, for Parquet: from npm to /usr/local/lib/prs-gpu
 #
 # Asks nothing. Uses sudo when not root. Does nothing when everything is there.
 set -euo pipefail
@@ -23,7 +23,7 @@ test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck 
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
 
-# Debian has no library that reads Parquet; npm's package holds DuckDB's own build.
+# Debian has no library for Parquet; npm's package holds DuckDB's own build.
 duckdb=@duckdb/node-bindings-linux-x64@1.4.4-r.1
 duckdb_sha512=7e360d73eb78fd3ee6873679ee8268210696bdb615bf186275c34d6a7b101625a777afc930b0942dde2a9edf172374edd81ad9b2b687ebdd0a481212dd03edd3
 duckdb_folder=/usr/local/lib/prs-gpu

@@ -62,7 +62,7 @@ _prs_gpu() {
     replay) options+=" --mini-batch --debugpy" ;;
     status) options+=" --format" ;;
     runs) options+=" --limit --format" ;;
-    metrics) options+=" --format" ;;
+    metrics) options+=" --format --all-tries" ;;
     logs) options+=" --errors --worker --follow --paths" ;;
     completion)
       mapfile -t COMPREPLY < <(compgen -W "bash zsh $options" -- "$cur")

@@ -24,7 +24,7 @@ inputs:
 output: out
 output_action: append_row          # or summary_only: count results, write no rows
 append_row_file_name: parallel_run_step.txt
-output_format: text                # or csv, jsonl
+output_format: text                # or csv, jsonl, parquet
 ordered: false                     # true: rows sorted by mini-batch
 overwrite: false                   # true: replace an output that is there already
 

@@ -188,18 +188,11 @@ Setting gpus_per_worker() {
 }
 
 Setting output_format() {
-  Setting setting = choice<OutputFormat>("output_format", {}, &Step::output_format,
-                                         {{"text", OutputFormat::kText},
-                                          {"csv", OutputFormat::kCsv},
-                                          {"jsonl", OutputFormat::kJsonLines}});
-  const auto read = setting.read;
-  setting.read = [read](Step& step, const std::string& value, const std::string& spelled) {
-    if (lower_case(value) == "parquet") {
-      refuse_unsupported("'parquet' is not supported yet; allowed now: text, csv, jsonl");
-    }
-    read(step, value, spelled);
-  };
-  return setting;
+  return choice<OutputFormat>("output_format", {}, &Step::output_format,
+                              {{"text", OutputFormat::kText},
+                               {"csv", OutputFormat::kCsv},
+                               {"jsonl", OutputFormat::kJsonLines},
+                               {"parquet", OutputFormat::kParquet}});
 }
 
 Setting worker_memory_limit() {

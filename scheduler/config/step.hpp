@@ -23,7 +23,7 @@ enum class OutputAction { kAppendRow, kSummaryOnly };
 enum class LoggingLevel { kWarning, kInfo, kDebug };
 /// Where rules of the specification disagree (E7, T2): ours, or one reading of Azure's texts.
 enum class Compat { kOurs, kV1, kV2, kStrict };
-enum class OutputFormat { kText, kCsv, kJsonLines };
+enum class OutputFormat { kText, kCsv, kJsonLines, kParquet };
 
 /// What the inputs are (D1): found out from their names, or as the step says.
 enum class InputKind { kAuto, kFiles, kTabular };

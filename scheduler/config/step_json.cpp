@@ -129,7 +129,7 @@ constexpr int last_of(EntrySpec::Kind) { return static_cast<int>(EntrySpec::Kind
 constexpr int last_of(OutputAction) { return static_cast<int>(OutputAction::kSummaryOnly); }
 constexpr int last_of(LoggingLevel) { return static_cast<int>(LoggingLevel::kDebug); }
 constexpr int last_of(Compat) { return static_cast<int>(Compat::kStrict); }
-constexpr int last_of(OutputFormat) { return static_cast<int>(OutputFormat::kJsonLines); }
+constexpr int last_of(OutputFormat) { return static_cast<int>(OutputFormat::kParquet); }
 
 template <typename T>
 requires std::is_enum_v<T>

@@ -55,7 +55,7 @@ struct Api {
 [[noreturn]] void fail_library(const std::string& why) {
   throw Error(
       ErrorCode::kUnsupported,
-      fmt::format("Parquet files are read with DuckDB's library, which cannot be loaded: {}; "
+      fmt::format("Parquet files need DuckDB's library, which cannot be loaded: {}; "
                   "scripts/install-deps.sh --parquet installs it, PRS_DUCKDB=FILE names one",
                   why));
 }

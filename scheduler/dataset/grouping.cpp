@@ -37,7 +37,7 @@ class TemporaryFolder {
 };
 
 /// Texts of any bytes joined so that different lists never look alike.
-std::string joined(const std::vector<std::string>& values) {
+std::string place_key(const std::vector<std::string>& values) {
   std::string key;
   for (const std::string& value : values) key += fmt::format("{}:{}", value.size(), value);
   return key;
@@ -77,7 +77,7 @@ Grouping::~Grouping() = default;
 
 void Grouping::add(const std::vector<std::string>& values, const TablePiece& item) {
   State& state = *state_;
-  const auto [place, is_new] = state.places.emplace(joined(values), state.values.size());
+  const auto [place, is_new] = state.places.emplace(place_key(values), state.values.size());
   if (is_new) state.values.push_back(values);
   state.insert->bind(1, static_cast<std::int64_t>(place->second))
       .bind(2, state.items++)

@@ -166,4 +166,16 @@ Table read_parquet(const std::filesystem::path& file, std::int64_t first, std::i
   return table;
 }
 
+void write_parquet(const std::filesystem::path& json_lines, const std::filesystem::path& parquet) {
+  // All rows decide on the types, and a row may be as long as it wants.
+  const std::string rows =
+      scan_of(json_lines, "read_json",
+              ", format='newline_delimited', sample_size=-1, maximum_object_size=1073741824");
+  Duckdb::instance().query(fmt::format("COPY (SELECT * FROM {}) TO {} (FORMAT parquet)", rows,
+                                       sql_quoted(parquet.native(), '\'')),
+                           parquet.string());
+}
+
+void require_parquet() { Duckdb::instance(); }
+
 }  // namespace prs::dataset

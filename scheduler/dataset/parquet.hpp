@@ -26,4 +26,12 @@ std::vector<RowGroup> parquet_row_groups(const std::filesystem::path& file);
 Table read_parquet(const std::filesystem::path& file, std::int64_t first, std::int64_t count,
                    Values values);
 
+/// Makes a Parquet file of JSON lines, replacing one that is there. Objects give a column a key, of
+/// the type that all its values have (JSON where they have several, dates and UUIDs where all texts
+/// are such); other values one column "json".
+void write_parquet(const std::filesystem::path& json_lines, const std::filesystem::path& parquet);
+
+/// Throws unsupported when the library is not there.
+void require_parquet();
+
 }  // namespace prs::dataset

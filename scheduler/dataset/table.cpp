@@ -23,7 +23,7 @@ namespace {
 using Kind = TableFormat::Kind;
 using Encoding = TableFormat::Encoding;
 
-constexpr std::size_t kHeadBytes = std::size_t{64} << 10;
+constexpr std::int64_t kHeadBytes = std::int64_t{64} << 10;
 
 [[noreturn]] void fail(const std::filesystem::path& file, std::string_view what) {
   throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {}", file.string(), what));
@@ -131,22 +131,25 @@ struct PieceReader::State {
     names.clear();
   }
 
-  std::string read_bytes(std::int64_t offset, std::int64_t size) {
-    std::string bytes(static_cast<std::size_t>(size), '\0');
-    const std::int64_t got = source->read(offset, bytes.data(), size);
-    bytes.resize(static_cast<std::size_t>(got));
-    return bytes;
+  /// Appends what the file has of these bytes; gives how many.
+  std::int64_t read_bytes(std::int64_t offset, std::int64_t size, std::string& text) {
+    const std::size_t begin = text.size();
+    text.resize(begin + static_cast<std::size_t>(size));
+    const std::int64_t got = source->read(offset, text.data() + begin, size);
+    text.resize(begin + static_cast<std::size_t>(got));
+    return got;
   }
 
-  std::string decoded(std::string bytes) const {
+  /// Makes the end of `text`, from `begin` on, UTF-8.
+  void decode(std::string& text, std::size_t begin) const {
     const Encoding actual = source->encoding();
-    if (actual != Encoding::kUtf8) return to_utf8(bytes, actual);
-    if (!simdjson::validate_utf8(bytes.data(), bytes.size())) {
+    if (actual != Encoding::kUtf8) {
+      text.replace(begin, std::string::npos, to_utf8(std::string_view(text).substr(begin), actual));
+    } else if (!simdjson::validate_utf8(text.data() + begin, text.size() - begin)) {
       fail(file,
            "text that is not UTF-8; name its encoding (latin1, windows1252, utf16) in an "
            "MLTable file");
     }
-    return bytes;
   }
 
   /// The names of the columns of a delimited file.
@@ -156,13 +159,13 @@ struct PieceReader::State {
     std::string head;
     bool more = true;
     while (more && !scanner.stopped()) {
-      const std::string part =
-          read_bytes(source->begin() + static_cast<std::int64_t>(head.size()), kHeadBytes);
-      more = !part.empty();
-      head += part.substr(0, scanner.scan(part, 1, std::int64_t{1} << 62));
+      const std::size_t seen = head.size();
+      more = read_bytes(source->begin() + static_cast<std::int64_t>(seen), kHeadBytes, head) > 0;
+      head.resize(seen +
+                  scanner.scan(std::string_view(head).substr(seen), 1, RecordScanner::kNoLimit));
     }
-    const FieldTable record =
-        split_fields(decoded(std::move(head)), format.delimiter, 0, file.string(), 0);
+    decode(head, 0);
+    const FieldTable record = split_fields(std::move(head), format.delimiter, 0, file.string(), 0);
     for (std::size_t i = 0; i < record.columns; ++i) {
       const Field field = record.fields[i];
       names.push_back(format.header ? record.bytes.substr(field.begin, field.size)
@@ -171,10 +174,12 @@ struct PieceReader::State {
     if (format.header) names = distinct_names(std::move(names));
   }
 
-  std::string piece_bytes(const TablePiece& piece) {
-    std::string bytes = read_bytes(piece.byte_offset, piece.byte_size);
-    if (static_cast<std::int64_t>(bytes.size()) != piece.byte_size) fail_changed(file);
-    return decoded(std::move(bytes));
+  /// Appends the piece's text and a line's end.
+  void read_piece(const TablePiece& piece, std::string& text) {
+    const std::size_t begin = text.size();
+    if (read_bytes(piece.byte_offset, piece.byte_size, text) != piece.byte_size) fail_changed(file);
+    decode(text, begin);
+    text += '\n';
   }
 };
 
@@ -201,6 +206,9 @@ Table PieceReader::read(const TableFormat& format, const std::vector<TablePiece>
   std::string text;
   std::vector<std::string> names;
   std::int64_t rows = 0;
+  std::int64_t size = 1;
+  for (const TablePiece& piece : pieces) size += piece.byte_size + 1;
+  text.reserve(static_cast<std::size_t>(size));
   for (const TablePiece& piece : pieces) {
     state.open(format, piece.file);
     if (format.kind == Kind::kDelimited) {
@@ -212,8 +220,7 @@ Table PieceReader::read(const TableFormat& format, const std::vector<TablePiece>
       }
       names = state.names;
     }
-    text += state.piece_bytes(piece);
-    text += '\n';
+    state.read_piece(piece, text);
     rows += piece.record_count;
   }
   const std::string where = pieces.front().file.string();

@@ -23,6 +23,8 @@ struct Context {
   std::filesystem::path logs;        ///< The root of the log tree.
   /// Of the run: what a script runs in when its own folder cannot be written to.
   std::filesystem::path work_folder;
+  std::filesystem::path metrics_file =
+      {};                  ///< Metrics are appended to it; "": they are shown only.
   std::string agent_name;  ///< "process000"
   std::string run_id;
   int node_id = 0;
@@ -52,6 +54,7 @@ struct Rows {
   std::string header;      ///< For formats that have one; equal for every mini-batch.
   /// Items that failed, with the reason, for the logs ("photos/7.png: truncated PNG").
   std::vector<std::string> item_errors;
+  bool has_metrics = false;  ///< Something was appended to Context::metrics_file.
 };
 
 /// Used by one thread. Every function may throw anything: the worker makes a failed try of it.
@@ -59,8 +62,9 @@ class Entry {
  public:
   virtual ~Entry() = default;
   virtual void init() = 0;
-  /// What must be read before run() of the same mini-batch; its time is not run()'s (W4).
-  virtual void load(const dataset::MiniBatch&) {}
+  /// What must be read before run() of the same mini-batch, whose try `attempt` (from 1) this is;
+  /// its time is not run()'s (W4).
+  virtual void load(const dataset::MiniBatch&, int /*attempt*/) {}
   virtual Rows run(const dataset::MiniBatch& mini_batch) = 0;
   virtual void shutdown() = 0;
   /// One line for the log, after init: the model, the device it really uses, ...

@@ -21,6 +21,7 @@ std::string quoted_for(OutputFormat format, const std::string& text) {
     case OutputFormat::kCsv:
       return csv_field(text);
     case OutputFormat::kJsonLines:
+    case OutputFormat::kParquet:
       return json_string(text);
   }
   return text;
@@ -68,6 +69,7 @@ void RowWriter::append(const ImageItem& item, std::span<const float> scores,
     case OutputFormat::kCsv:
       return append_csv(item, best, scores, out);
     case OutputFormat::kJsonLines:
+    case OutputFormat::kParquet:
       return append_json(item, best, scores, out);
   }
 }

@@ -29,8 +29,7 @@ class Paths {
   std::filesystem::path worker_stdout(int node, std::string_view process) const;
   std::filesystem::path worker_stderr(int node, std::string_view process) const;
   std::filesystem::path worker_profile(int node, std::string_view process) const;
-  std::filesystem::path metrics_folder() const;  ///< user/metrics
-  std::filesystem::path metrics(int node, std::string_view process) const;
+  std::filesystem::path metrics() const;                   ///< user/metrics.prom
   std::filesystem::path entry_log_folder(int node) const;  ///< user/entry_script_log/N
   std::filesystem::path entry_log(int node, std::string_view process) const;
   std::filesystem::path user_stdout(int node, std::string_view process) const;

@@ -46,11 +46,7 @@ fs::path Paths::worker_profile(int node, std::string_view process) const {
   return of_process(logs_ / "sys/node", node, process, ".profile");
 }
 
-fs::path Paths::metrics_folder() const { return logs_ / "user/metrics"; }
-
-fs::path Paths::metrics(int node, std::string_view process) const {
-  return of_process(metrics_folder(), node, process, ".jsonl");
-}
+fs::path Paths::metrics() const { return logs_ / "user/metrics.prom"; }
 
 fs::path Paths::entry_log_folder(int node) const {
   return logs_ / "user/entry_script_log" / std::to_string(node);

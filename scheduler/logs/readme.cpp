@@ -26,8 +26,8 @@ user/error/<node>/<process>.txt
     The same errors whole, with their traces: of loading, of init() and of run().
 user/entry_script_log/<node>/<process>.log.txt
     What the script wrote to EntryScript's logger.
-user/metrics/<node>/<process>.jsonl
-    What the script gave Run.log(), one JSON object a line; prs-gpu metrics shows it.
+user/metrics.prom
+    The sums of what the script gave Run.log(), for Prometheus; prs-gpu metrics shows all of it.
 user/stdout/<node>/<process>.stdout.txt
     What the script printed, and Python's root logger.
 user/stderr/<node>/<process>.stderr.txt

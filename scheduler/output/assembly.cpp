@@ -79,8 +79,9 @@ void rename_new(const fs::path& from, const fs::path& to) {
 struct Assembly::State {
   AssemblyOptions options;
   fs::path partial;
-  fs::path sorted;  ///< A copy of .partial in the making.
-  Descriptor file;  ///< .partial; none once published.
+  fs::path sorted;     ///< A copy of .partial in the making.
+  fs::path converted;  ///< Of that, or of .partial.
+  Descriptor file;     ///< .partial; none once published.
   std::int64_t length = 0;
   bool published = false;
   std::vector<Piece> pieces;  ///< Filled when ordered.
@@ -93,6 +94,7 @@ struct Assembly::State {
   void copy_in(const Range& range);
   bool sort_pieces();
   void write_sorted();
+  fs::path make_final();
 };
 
 void Assembly::State::create() {
@@ -108,14 +110,14 @@ void Assembly::State::reopen(std::int64_t resume_length) {
   const std::int64_t final_length = length_of(options.final_path);
   const std::int64_t partial_length = length_of(partial);
   if (final_length >= 0) {
-    // publish() makes a file of just this length; any other is not the job's.
-    if (final_length != resume_length) fail_exists(options.final_path);
+    // publish() makes a file of just this length, unless it converts; any other is not the job's.
+    if (!options.convert && final_length != resume_length) fail_exists(options.final_path);
     if (partial_length < 0) {
       published = true;
       return;
     }
-    // Only a sorted copy is there before .partial goes; it can be made again.
-    if (!options.ordered) fail_exists(options.final_path);
+    // Only a sorted or converted copy is there before .partial goes; it can be made again.
+    if (!options.ordered && !options.convert) fail_exists(options.final_path);
     if (::unlink(options.final_path.c_str()) != 0) {
       fail_io(options.final_path, "remove the unfinished output", errno);
     }
@@ -212,7 +214,26 @@ void Assembly::State::write_sorted() {
   copy(0, rows_begin);
   for (const Piece& piece : pieces) copy(piece.offset, piece.size_bytes);
   flush();
-  sync_data(target, sorted);
+}
+
+/// The file that is to get the final name, on the disk: .partial, or a copy sorted or converted.
+fs::path Assembly::State::make_final() {
+  fs::path rows = partial;
+  if (options.ordered && !sort_pieces()) rows = sorted;
+  try {
+    if (rows == sorted) write_sorted();
+    if (options.convert) {
+      options.convert(rows, converted);
+      if (rows == sorted) ::unlink(sorted.c_str());
+      rows = converted;
+    }
+    sync_data(open_file(rows, O_RDONLY), rows);
+  } catch (...) {
+    ::unlink(sorted.c_str());
+    ::unlink(converted.c_str());
+    throw;
+  }
+  return rows;
 }
 
 Assembly::Assembly(const AssemblyOptions& options, std::int64_t resume_length)
@@ -220,11 +241,13 @@ Assembly::Assembly(const AssemblyOptions& options, std::int64_t resume_length)
   state_->options = options;
   state_->partial = with_suffix(options.final_path, ".partial");
   state_->sorted = with_suffix(options.final_path, ".sorted");
+  state_->converted = with_suffix(options.final_path, ".converted");
   state_->buffer.resize(static_cast<std::size_t>(kBufferBytes));
   create_folders(options.final_path.parent_path());
   create_folders(options.segment_folder);
   std::error_code ignored;
   fs::remove(state_->sorted, ignored);
+  fs::remove(state_->converted, ignored);
   if (resume_length < 0) {
     state_->create();
   } else {
@@ -272,15 +295,14 @@ void Assembly::publish() {
   const fs::path folder = state.options.final_path.parent_path();
   if (!state.published) {
     truncate(state.file, state.partial, state.length);
-    if (!state.options.ordered || state.sort_pieces()) {
-      sync_data(state.file, state.partial);
+    const fs::path made = state.make_final();
+    if (made == state.partial) {
       rename_new(state.partial, state.options.final_path);
     } else {
       try {
-        state.write_sorted();
-        rename_new(state.sorted, state.options.final_path);
+        rename_new(made, state.options.final_path);
       } catch (...) {
-        ::unlink(state.sorted.c_str());
+        ::unlink(made.c_str());
         throw;
       }
       sync_folder(folder);

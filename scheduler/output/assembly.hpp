@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,9 @@ struct AssemblyOptions {
   /// First line, with or without its line end, or "". On resume the file has it already.
   std::string header;
   bool ordered = false;  ///< Rows sorted by mini-batch at publish().
+  /// Makes the final file of the rows, at publish(); throws what went wrong. Empty: they are it.
+  std::function<void(const std::filesystem::path& rows, const std::filesystem::path& target)>
+      convert = {};
 };
 
 /// Where accepted rows lie in .partial; what the journal is to hold.
@@ -54,9 +58,9 @@ class Assembly {
   /// A segment that accept() has seen stays open until this: its worker writes no more.
   void forget_segment(const std::string& name);
 
-  /// Syncs .partial, sorts it when ordered (which takes the space of a second copy), and renames it
-  /// to the final name. Throws io, and invalid argument when the final file has come to exist;
-  /// .partial then still holds every row.
+  /// Syncs .partial, sorts it when ordered (which takes the space of a second copy), converts it,
+  /// and renames it to the final name. Throws io, and invalid argument when the final file has come
+  /// to exist; .partial then still holds every row.
   void publish();
   /// Keeps .partial as it is, synced; the job failed or was canceled.
   void keep_partial();

@@ -78,6 +78,7 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   hello.set_agent_name(process);
   hello.set_process_count(workers_wanted());
   hello.set_work_folder(folder_.work().string());
+  hello.set_metrics_path(metric_files_.path(process).string());
   hello.set_segment_path((folder_.segments() / kept.segment).string());
   send(kept, message);
 }
@@ -150,6 +151,8 @@ void Orchestrator::carry_out(const job::Accept& command) {
   accepted.items = command.succeeded + command.failed;
   accepted.succeeded = command.succeeded;
   accepted.output_length = -1;
+  accepted.process = worker.report.process;
+  accepted.attempt = sent.attempt;
   if (append_row() && !returned_->segment().empty()) {
     output::Range range;
     range.segment = returned_->segment();

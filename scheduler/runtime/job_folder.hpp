@@ -3,7 +3,8 @@
 //   OUTPUT/parallel_run_step.txt          the result (append_row)
 //   OUTPUT/parallel_run_step.txt.partial  accepted rows while the job is not done
 //   OUTPUT/logs/                          the log tree
-//   OUTPUT/.prs/                          job.sqlite, listing, segments/, work/, status.json
+//   OUTPUT/.prs/                          job.sqlite, listing, segments/, metrics/, work/,
+//   status.json
 #pragma once
 
 #include <filesystem>
@@ -20,6 +21,7 @@ class JobFolder {
   std::filesystem::path store() const { return output_ / ".prs"; }
   std::filesystem::path listing() const { return store() / "listing"; }
   std::filesystem::path segments() const { return store() / "segments"; }
+  std::filesystem::path metrics() const { return store() / "metrics"; }
   std::filesystem::path work() const { return store() / "work"; }
   std::filesystem::path status() const { return store() / "status.json"; }
   std::filesystem::path result(const config::Step& step) const {

@@ -82,6 +82,7 @@ void Orchestrator::on_return(WorkerHandle& worker, const wire::RunReturned& retu
                      fmt::format("an item of mini-batch {}", returned.mini_batch()), error);
     reporter_.remember_failure("a failed item", error, "");
   }
+  if (returned.has_metrics()) metric_files_.take(worker.report.process);
   returned_ = &returned;
   times_ = &returned.times();
   speaker_ = &worker;
@@ -153,7 +154,10 @@ void Orchestrator::on_exit(WorkerHandle& worker) {
   if (assembly_) assembly_->forget_segment(worker.segment);
   std::error_code ignored;
   std::filesystem::remove(folder_.segments() / worker.segment, ignored);
+  const std::string process = worker.report.process;
   workers_.erase(worker.id);
+  // Last: should it fail, the job still knows that the worker is gone.
+  metric_files_.take(process);
 }
 
 void Orchestrator::send(WorkerHandle& worker, const wire::ToWorker& message) {

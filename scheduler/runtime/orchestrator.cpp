@@ -9,9 +9,11 @@
 #include <prs/error.hpp>
 #include <utility>
 
+#include "dataset/parquet.hpp"
 #include "entry/entry.hpp"
 #include "gpu/nvml.hpp"
 #include "runtime/orchestrator_impl.hpp"
+#include "store/metric_summary.hpp"
 
 namespace prs::runtime {
 namespace {
@@ -23,6 +25,13 @@ constexpr auto kShortListing = milliseconds(25);
 constexpr auto kProgressInterval = milliseconds(200);
 constexpr auto kStatusInterval = std::chrono::seconds(1);
 constexpr auto kOverviewInterval = std::chrono::seconds(10);
+constexpr auto kMetricsInterval = std::chrono::seconds(10);
+constexpr int kMetricsPatience = 50;  ///< Times what writing metrics.prom took.
+
+bool is_parquet(const config::Step& step) {
+  return step.output_format == config::OutputFormat::kParquet &&
+         step.output_action == config::OutputAction::kAppendRow;
+}
 
 }  // namespace
 
@@ -77,7 +86,10 @@ void Orchestrator::begin() {
                      std::chrono::seconds(step_.resource_monitor_interval_s),
                      [] { return gpu::query_usage(); });
   }
-  if (options_.resume) restore_accepted();
+  if (options_.resume) {
+    restore_accepted();
+    metric_files_.take_all();
+  }
   if (!listing_.finished()) start_listing();
   next_overview_ = start_ + kOverviewInterval;
   feed(job::NodeReady{0, static_cast<int>(gpus_.visible.entries.size())});
@@ -133,6 +145,7 @@ output::Assembly& Orchestrator::assembly(const std::string& header) {
     options.segment_folder = folder_.segments();
     options.header = header;
     options.ordered = step_.ordered;
+    if (is_parquet(step_)) options.convert = dataset::write_parquet;
     assembly_.emplace(options, options_.resume ? journal_.last_output_length() : -1);
   }
   return *assembly_;
@@ -151,6 +164,7 @@ void Orchestrator::turn() {
     do_what_is_due();
     flush_unsent();
     journal_.flush();
+    if (Clock::now() >= next_metrics_) publish_metrics();
     logs_.flush();
     report_log_problem();
   } catch (const Error& error) {
@@ -242,13 +256,23 @@ void Orchestrator::report_progress(bool last) {
       reporter_.status(job_, workers_, now(), end_ ? &*end_ : nullptr, signals_ > 0);
   if (last || time >= next_status_) {
     next_status_ = time + kStatusInterval;
-    write_status(folder_.status(), status);
+    replace_file(folder_.status(), monitor::to_json(status) + '\n');
   }
   if (!last && time >= next_overview_) {
     next_overview_ = time + kOverviewInterval;
     logs_.overview(reporter_.overview(status));
   }
   if (options_.on_progress) options_.on_progress(status);
+}
+
+void Orchestrator::publish_metrics() {
+  next_metrics_ = Clock::now() + kMetricsInterval;
+  if (!metric_files_.has_news()) return;
+  const Clock::time_point begin = Clock::now();
+  replace_file(logs_.paths().metrics(),
+               store::to_prometheus(store::summarize_metrics(journal_), options_.run_id));
+  // All metrics are read again each time: of very many rarely.
+  next_metrics_ += kMetricsPatience * (Clock::now() - begin);
 }
 
 void Orchestrator::report_log_problem() {
@@ -271,9 +295,13 @@ void Orchestrator::publish() {
 
 RunOutcome Orchestrator::finish() {
   monitor_.reset();
+  bool has_all_metrics = false;
   try {
+    metric_files_.take_all();
     journal_.flush();
+    has_all_metrics = true;
     publish();
+    publish_metrics();
   } catch (const Error& error) {
     *end_ = {job::Outcome::kSystemError, error.message()};
   }
@@ -288,6 +316,7 @@ RunOutcome Orchestrator::finish() {
   std::error_code ignored;
   std::filesystem::remove_all(folder_.segments(), ignored);
   journal_.set_job(record_);
+  if (has_all_metrics) metric_files_.remove();
   return outcome;
 }
 
@@ -302,6 +331,7 @@ int default_process_count(std::size_t gpus) {
 RunOutcome run_job(const RunOptions& options) {
   // Before the output folder is touched.
   entry::check_entry(options.step);
+  if (is_parquet(options.step)) dataset::require_parquet();
   return Orchestrator(options).run();
 }
 

@@ -22,6 +22,7 @@
 #include "runtime/guard.hpp"
 #include "runtime/job_folder.hpp"
 #include "runtime/lister.hpp"
+#include "runtime/metric_files.hpp"
 #include "runtime/orchestrator.hpp"
 #include "runtime/reporting.hpp"
 #include "runtime/worker_handle.hpp"
@@ -50,6 +51,7 @@ class Orchestrator {
         partitioner_(options.resume ? nullptr : make_partitioner()),
         folder_(step_.output),
         journal_(open_journal()),
+        metric_files_(folder_.metrics(), journal_),
         record_(begin_record()),
         logs_(logs::Paths(folder_.logs()), static_cast<int>(record_.restarts)),
         listing_(folder_.listing(), options.resume),
@@ -87,6 +89,7 @@ class Orchestrator {
   void end_listing();
   void do_what_is_due();
   void report_progress(bool last);
+  void publish_metrics();
   void report_log_problem();
 
   // Workers.
@@ -144,6 +147,7 @@ class Orchestrator {
   JobFolder folder_;
   EventLoop loop_;
   store::Journal journal_;
+  MetricFiles metric_files_;
   store::JobRecord record_;
   logs::LogTree logs_;
   dataset::ListingWriter listing_;
@@ -168,6 +172,7 @@ class Orchestrator {
   Clock::time_point next_progress_ = start_;
   Clock::time_point next_status_ = start_;
   Clock::time_point next_overview_ = start_;
+  Clock::time_point next_metrics_ = start_;
 };
 
 }  // namespace prs::runtime

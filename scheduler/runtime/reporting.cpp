@@ -193,11 +193,11 @@ const char* status_word(job::Outcome outcome) {
   }
 }
 
-void write_status(const std::filesystem::path& path, const monitor::JobStatus& status) {
+void replace_file(const std::filesystem::path& path, std::string_view text) {
   const std::filesystem::path next = path.string() + ".new";
   {
     std::ofstream file(next, std::ios::binary | std::ios::trunc);
-    file << monitor::to_json(status) << '\n';
+    file << text;
     if (!file.flush()) return;
   }
   std::error_code ignored;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/step.hpp"
@@ -56,8 +57,9 @@ class Reporter {
 /// "completed", "failed", "canceled".
 const char* status_word(job::Outcome outcome);
 
-/// Writes status.json so that a reader sees the old or the new one, whole. A full disk is ignored.
-void write_status(const std::filesystem::path& path, const monitor::JobStatus& status);
+/// Replaces a file, such as status.json, so that a reader sees the old or the new one, whole. A
+/// full disk is ignored.
+void replace_file(const std::filesystem::path& path, std::string_view text);
 
 /// {"files": [...]} or {"file": ..., "first": ..., "count": ...}.
 std::string describe_json(const dataset::MiniBatch& mini_batch);

@@ -3,6 +3,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -114,6 +115,15 @@ void limit_memory(const config::Step& step) {
   ::setrlimit(RLIMIT_AS, &limit);
 }
 
+/// What a mini-batch frees the next one needs again: it stays in the process. Large blocks would go
+/// back to the kernel each time and come in again page by page, which costs more than reading a
+/// table does.
+void keep_freed_memory() {
+  constexpr int kLargestKeptBytes = 32 << 20;  // As far as glibc would go by itself, in time.
+  ::mallopt(M_MMAP_THRESHOLD, kLargestKeptBytes);
+  ::mallopt(M_TRIM_THRESHOLD, 2 * kLargestKeptBytes);
+}
+
 /// S1: what has vanished since the step was checked, or does not exist on this node.
 void check_side_inputs(const config::Step& step) {
   for (const auto& [name, path] : step.side_inputs) {
@@ -130,6 +140,7 @@ entry::Context context_of(const wire::Hello& hello) {
           .log_folder = paths.entry_log_folder(hello.node_id()),
           .logs = paths.root(),
           .work_folder = hello.work_folder(),
+          .metrics_file = hello.metrics_path(),
           .agent_name = hello.agent_name(),
           .run_id = hello.run_id(),
           .node_id = hello.node_id(),
@@ -241,7 +252,7 @@ class Worker {
     bool writing = false;
     try {
       const dataset::MiniBatch mini_batch = dataset::parse(request.description());
-      entry_->load(mini_batch);
+      entry_->load(mini_batch, request.attempt());
       wire::FromWorker started;
       started.mutable_run_started()->set_mini_batch(request.mini_batch());
       started.mutable_run_started()->set_attempt(request.attempt());
@@ -262,6 +273,7 @@ class Worker {
         returned.set_crc32c(range.crc32c);
       }
       returned.set_header(rows.header);
+      returned.set_has_metrics(rows.has_metrics);
       for (std::string& error : rows.item_errors) returned.add_item_errors(std::move(error));
       set_times(*returned.mutable_times());
     } catch (const AgentGone&) {
@@ -307,7 +319,7 @@ int run_one(const wire::Foreground& request) {
   const std::unique_ptr<entry::Entry> entry = entry::load_entry(step, context);
   entry->init();
   fmt::print(stderr, "prs-gpu: {}\n", entry->describe());
-  entry->load(mini_batch);
+  entry->load(mini_batch, 1);
   const Clock::time_point start = Clock::now();
   const entry::Rows rows = entry->run(mini_batch);
   const double run_s = seconds_since(start);
@@ -346,6 +358,7 @@ int run_worker() {
   // The worker ends with its agent, also when that is killed in the middle of a run().
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   install_stack_dump();
+  keep_freed_memory();
   // What the entry starts is no worker: it must not hold the socket open.
   ::fcntl(kWorkerSocket, F_SETFD, FD_CLOEXEC);
   ::fcntl(kWorkerClaims, F_SETFD, FD_CLOEXEC);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "store/metric.hpp"
+
 namespace prs::store {
 
 struct AcceptedMiniBatch {
@@ -18,6 +20,9 @@ struct AcceptedMiniBatch {
   std::int64_t succeeded = 0;
   std::int64_t output_length = 0;   ///< Of .partial with this mini-batch's rows; -1: no rows kept.
   std::int64_t partial_offset = 0;  ///< Where its rows begin in .partial (for ordered output).
+  int node = 0;                     ///< Whose try was accepted,
+  std::string process = {};
+  int attempt = 1;  ///< and which one it was.
 };
 
 struct JobRecord {
@@ -52,6 +57,16 @@ class Journal {
   /// in the journal; the destructor does not do it. An id may be accepted once (internal).
   void accept(const AcceptedMiniBatch& mini_batch);
   void flush();
+
+  /// What the workers logged (E12), buffered and flushed as accept() is, so that a mini-batch is
+  /// accepted together with the metrics of its try. They come from files, one a worker: `taken`
+  /// tells how many bytes of `file` are in the journal with these.
+  void add_metrics(const std::string& file, std::int64_t taken, std::vector<Metric> metrics);
+  /// How much of a file is in the journal or in the buffer; 0 for one that nothing is known of.
+  std::int64_t metrics_taken(const std::string& file) const;
+  /// What has been flushed, in the order of time, read piece by piece: what accepted tries and
+  /// init() logged, or with `all_tries` everything.
+  void for_each_metric(bool all_tries, const std::function<void(const Metric&)>& visit) const;
 
   /// What has been flushed, by rising id, read piece by piece.
   void for_each_accepted(const std::function<void(const AcceptedMiniBatch&)>& visit) const;

@@ -144,7 +144,8 @@ class ScriptEntry : public Entry {
     call([&] { host_.attr("init")(); });
   }
 
-  void load(const dataset::MiniBatch& mini_batch) override {
+  void load(const dataset::MiniBatch& mini_batch, int attempt) override {
+    attempt_ = attempt;
     table_ = {};  // Of a mini-batch that failed.
     if (mini_batch.is_table()) table_ = reader_.read(mini_batch);
   }
@@ -155,10 +156,12 @@ class ScriptEntry : public Entry {
     call([&] {
       py::dict partition;
       for (const auto& [key, value] : mini_batch.partition) partition[text(key)] = text(value);
-      const auto result = py::cast<py::tuple>(run_(data(mini_batch), mini_batch.id, partition));
+      const auto result =
+          py::cast<py::tuple>(run_(data(mini_batch), mini_batch.id, attempt_, partition));
       rows.text = py::cast<py::bytes>(result[0]);
       rows.count = py::cast<std::int64_t>(result[1]);
       rows.header = py::cast<std::string>(result[2]);
+      rows.has_metrics = py::cast<bool>(result[3]);
     });
     return rows;
   }
@@ -191,7 +194,7 @@ class ScriptEntry : public Entry {
     const logs::Paths paths(context.logs);
     const int node = context.node_id;
     const std::string& process = context.agent_name;
-    static constexpr std::array kFormats = {"text", "csv", "jsonl"};
+    static constexpr std::array kFormats = {"text", "csv", "jsonl", "jsonl"};
     static constexpr std::array kLevels = {"WARNING", "INFO", "DEBUG"};
     py::dict side_inputs;
     for (const auto& [name, path] : step.side_inputs) side_inputs[text(name)] = text(path.string());
@@ -205,7 +208,7 @@ class ScriptEntry : public Entry {
         "user_stderr"_a = text(paths.user_stderr(node, process).string()),
         "entry_log"_a = text(paths.entry_log(node, process).string()),
         "profile"_a = text(paths.worker_profile(node, process).string()),
-        "metrics"_a = text(paths.metrics(node, process).string()), "agent_name"_a = text(process),
+        "metrics"_a = text(context.metrics_file.string()), "agent_name"_a = text(process),
         "run_id"_a = text(context.run_id), "node_id"_a = node,
         "logging_level"_a = kLevels.at(static_cast<std::size_t>(step.logging_level)),
         "output_format"_a = kFormats.at(static_cast<std::size_t>(step.output_format)),
@@ -255,7 +258,8 @@ class ScriptEntry : public Entry {
   }
 
   dataset::TableReader reader_;
-  dataset::Table table_;            ///< Of the mini-batch that was loaded.
+  dataset::Table table_;            ///< Of the mini-batch that was loaded,
+  int attempt_ = 0;                 ///< and which try of it this is.
   PyThreadState* state_ = nullptr;  ///< Of this thread while it does not hold the lock.
   py::object host_;
   py::object run_;

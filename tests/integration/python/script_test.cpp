@@ -439,7 +439,7 @@ def run(mini_batch):
   EXPECT_EQ(list.size(), 8U);
   EXPECT_EQ(lines_of(metrics("csv")).size(), 9U);
   expect_in(metrics("csv"), ",row,row,\"{\"\"a\"\":1}\"");
-  expect_in(metrics("prometheus"), "prs_metric_count{name=\"files\"} 4\n");
+  expect_in(metrics("prometheus"), ",name=\"files\"} 4\n");
   expect_in(metrics("text"), "files");
 }
 

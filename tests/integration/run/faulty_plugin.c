@@ -14,6 +14,7 @@
  *   child       starts a child process that outlives the call, then one row
  *   daemon      starts a process in a session of its own whose parent is gone, then one row
  *   remove      removes the file whose path is the second word, then one row
+ * A mini-batch without items gives one row: its number.
  * A verb with "-once" after it happens once for that file, then it is "ok": "crash-once".
  *
  * Arguments: --init fail|crash|hang|fail-once, --marks DIR (where "-once" is remembered),
@@ -159,6 +160,11 @@ static int one_item(const prs_host* host, const char* path) {
 static int run(void* state, const prs_host* host, const prs_mini_batch* mini_batch) {
   int64_t i;
   (void)state;
+  if (mini_batch->file_count == 0 && mini_batch->column_count == 0) {
+    char row[32];
+    const int size = snprintf(row, sizeof row, "rank %lld", (long long)mini_batch->index);
+    host->row(host->self, row, (size_t)size);
+  }
   for (i = 0; i < mini_batch->file_count; ++i) {
     log_line("run", mini_batch->files[i]);
     if (one_item(host, mini_batch->files[i]) != 0) return 1;

@@ -55,6 +55,23 @@ TEST_F(Run, D1_RecordsOfAnIdxFileAreItems) {
   }
 }
 
+TEST_F(Run, D3_APluginGetsTheRowsOfATable) {
+  const ProcessResult result = prs_gpu(
+      {"run", "--plugin", PRS_ROW_SUMS_PLUGIN, "--input", PRS_EXAMPLES "/plugin/measurements.csv",
+       "--output", file("out"), "--ordered", "--mini-batch-size", "rows:3", "--workers", "2"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read_text(out("parallel_run_step.txt")), "0: 42\n1: 21.5\n2: 27.25\n3: 46\n");
+  EXPECT_EQ(statuses()["RUN_DONE"], 2);
+}
+
+TEST_F(Run, D9_APluginGetsTheNumberOfItsMiniBatch) {
+  const ProcessResult result =
+      run({"--input", file("nowhere"), "--set", "error_threshold=0"}, "--rank_mini_batch_count 5");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(rows(), (std::vector<std::string>{"rank 0", "rank 1", "rank 2", "rank 3", "rank 4"}));
+  EXPECT_EQ(statuses()["RUN_DONE"], 5);
+}
+
 TEST_F(Run, D3_RowsOfATableAreItems) {
   // 28 x 28 columns of the model's own input, none of them an image.
   std::string header = "name";

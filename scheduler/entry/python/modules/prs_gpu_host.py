@@ -89,9 +89,10 @@ class Host:
         global _host
         _host = self
         self.settings = types.SimpleNamespace(**settings)
-        self.mini_batch_index = None
+        self._try = (None, None)  # The mini-batch that runs, and which try of it.
         self._pid = os.getpid()
         self._metrics = None
+        self._has_metrics = False  # Since the last mini-batch.
         self._profiler = None
         self._profile_written = time.monotonic()
         self._module = None
@@ -134,10 +135,11 @@ class Host:
             self._call(function)
         self._flush()
 
-    def run(self, data, index, partition):
+    def run(self, data, index, attempt, partition):
         """Runs one mini-batch: `data` is a list of paths, or a DataFrame; `partition` the values of
-        its partition keys. Gives (rows as bytes, their number, header)."""
-        self.mini_batch_index = index
+        its partition keys. Gives (rows as bytes, their number, header, whether metrics were
+        logged)."""
+        self._try = (index, attempt)
         try:
             if isinstance(data, list):
                 data = MiniBatch(data)
@@ -149,11 +151,12 @@ class Host:
                 result = self._call(self._run, data)
             rows = self._rows.write(result)
         finally:
-            self.mini_batch_index = None
+            self._try = (None, None)
             self._flush()
         if self._profiler is not None and time.monotonic() - self._profile_written > 10:
             self._write_profile()
-        return rows
+        has_metrics, self._has_metrics = self._has_metrics, False
+        return *rows, has_metrics
 
     def shutdown(self):
         try:
@@ -196,16 +199,24 @@ class Host:
             type(error), error, self._without_host(error.__traceback__)))
 
     def log_metric(self, kind, name, value):
-        """Appends one record to the worker's file of metrics, whole or not at all."""
-        record = {"time": time.time(), "process": self.settings.agent_name,
-                  "node": self.settings.node_id, "mini_batch": self.mini_batch_index,
+        """Appends one record to the worker's file of metrics, from which the job takes it; also
+        from a thread or a forked child of the script."""
+        if not self.settings.metrics:
+            print(f"{name} = {value}")  # At the terminal there is no job to keep it.
+            return
+        mini_batch, attempt = self._try
+        record = {"time_us": time.time_ns() // 1000, "mini_batch": mini_batch, "attempt": attempt,
                   "kind": kind, "name": str(name), "value": value}
-        line = json.dumps(record, default=prs_gpu_rows.plain) + "\n"
+        try:
+            line = json.dumps(record, default=prs_gpu_rows.plain, allow_nan=False)
+        except ValueError:
+            line = json.dumps(prs_gpu_rows.finite(record), default=prs_gpu_rows.plain)
         if self._metrics is None:
             os.makedirs(os.path.dirname(self.settings.metrics), exist_ok=True)
             self._metrics = os.open(self.settings.metrics,
                                     os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        os.write(self._metrics, line.encode("utf-8", "backslashreplace"))
+        os.write(self._metrics, line.encode("utf-8", "backslashreplace") + b"\n")
+        self._has_metrics = True
 
     # Parts of load().
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import sys
 
@@ -22,6 +23,17 @@ def plain(value):
     if isinstance(value, (set, frozenset)):
         return list(value)
     raise TypeError(f"a value of type {type(value).__name__} has no form in JSON")
+
+
+def finite(value):
+    """The same with "NaN", "Infinity" and "-Infinity" for the numbers that JSON has no form for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return finite(plain(value)) if hasattr(value, "tolist") else value
 
 
 def _is_a(value, module, name):

@@ -151,7 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"allowed_failed_percent", "nan", "a number in [0, 100]"},
         Bad{"output_action", "append", "append_row, summary_only"},
         Bad{"append_row_file_name", "", kFile}, Bad{"append_row_file_name", "..", kFile},
-        Bad{"output_format", "xml", "text, csv, jsonl"},
+        Bad{"output_format", "xml", "text, csv, jsonl, parquet"},
         Bad{"append_row_safe_output", "1", "true or false"},
         Bad{"node_count", "0", "a whole number in [1, 2147483647]"},
         Bad{"process_count_per_node", "0", "a whole number in [1, 2147483647]"},
@@ -188,10 +188,9 @@ TEST_F(StepTest, C_FileNamesWithTheForbiddenCharactersAreRefused) {
   }
 }
 
-TEST_F(StepTest, C_SeveralNodesAndParquetAreNotThereYet) {
+TEST_F(StepTest, C_SeveralNodesAreNotThereYet) {
   expect_set_refused("node_count", "2", "a step runs on this one machine", ErrorCode::kUnsupported);
   expect_set_refused("resources.instance_count", "2", "not supported", ErrorCode::kUnsupported);
-  expect_set_refused("output_format", "parquet", "allowed now", ErrorCode::kUnsupported);
 }
 
 TEST_F(StepTest, D8_PartitionKeysTakeThePlaceOfAMiniBatchSize) {

@@ -6,11 +6,13 @@
 #include <zlib.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <random>
 
 #include "dataset/column_builder.hpp"
 #include "dataset/duckdb.hpp"
 #include "dataset/identity.hpp"
+#include "dataset/number_text.hpp"
 #include "dataset/record_scanner.hpp"
 #include "support.hpp"
 #include "support/expect_error.hpp"
@@ -115,6 +117,38 @@ TEST_F(Tables, DecimalsAreTheNearestDouble) {
   }
   const Table table = read_table(cut({write("x.csv", text)}, bytes(1 << 20)).at(0));
   EXPECT_EQ(table.columns[0].floats, values);
+}
+
+TEST(NumberText, AgreesWithTheStandardLibraryForTextsOfAnyLength) {
+  // Texts around the eight characters that are read at a time, right and wrong ones.
+  std::mt19937 random(7);
+  const auto is_whole_text = [](const std::string& text, const char* end) {
+    while (*end == ' ') ++end;
+    return end == text.c_str() + text.size() && text.find_first_not_of(' ') != std::string::npos;
+  };
+  int numbers = 0;
+  for (int i = 0; i < 20000; ++i) {
+    std::string text;
+    const auto size = random() % 19;
+    const bool mostly_digits = i % 2 == 0;
+    while (text.size() < size) {
+      text += mostly_digits && random() % 16 != 0 ? static_cast<char>('0' + random() % 10)
+                                                  : ".-+ 0/:;"[random() % 8];
+    }
+    double number = 0;
+    std::int64_t integer = 0;
+    char* end = nullptr;
+    const double expected = std::strtod(text.c_str(), &end);
+    const bool is_number = is_whole_text(text, end);
+    numbers += is_number ? 1 : 0;
+    ASSERT_EQ(parse_number(text, number), is_number) << "'" << text << "'";
+    ASSERT_TRUE(!is_number || number == expected) << text << " is not " << number;
+    const std::int64_t whole = std::strtoll(text.c_str(), &end, 10);
+    const bool is_integer = is_whole_text(text, end);
+    ASSERT_EQ(parse_integer(text, integer) == Integer::kValue, is_integer) << "'" << text << "'";
+    ASSERT_TRUE(!is_integer || integer == whole) << text << " is not " << integer;
+  }
+  EXPECT_GT(numbers, 5000);
 }
 
 TEST_F(Tables, LinesBlanksAndQuotes) {

@@ -261,6 +261,47 @@ TEST_F(AssemblyTest, O3_OrderedRefusesRowsOfUnknownMiniBatches) {
                [&] { assembly.publish(); });
 }
 
+TEST_F(AssemblyTest, O2_ConvertedRowsAreTheFinalFile) {
+  options_.ordered = true;
+  options_.convert = [](const fs::path& rows, const fs::path& target) {
+    write_file(target, "converted:\n" + read_file(rows));
+  };
+  {
+    Assembly assembly(options_);
+    assembly.accept(1, segment("s1", "b\n"));
+    assembly.accept(0, segment("s0", "a\n"));
+    assembly.publish();
+  }
+  EXPECT_EQ(read_file(final_path()), "converted:\na\nb\n");
+  EXPECT_EQ(files(), Names{"rows.txt"});
+  // Killed right before .partial went: it is made again, whatever is there of it.
+  write_file(partial(), "b\na\n");
+  write_file(final_path(), "half of it");
+  {
+    Assembly assembly(options_, 4);
+    assembly.restore(1, 0, 2);
+    assembly.restore(0, 2, 2);
+    assembly.publish();
+  }
+  EXPECT_EQ(read_file(final_path()), "converted:\na\nb\n");
+  EXPECT_EQ(files(), Names{"rows.txt"});
+  // Killed after that: there is nothing left to do.
+  Assembly(options_, 4).publish();
+  EXPECT_EQ(read_file(final_path()), "converted:\na\nb\n");
+}
+
+TEST_F(AssemblyTest, O2_RowsThatCannotBeConvertedStayInThePartialFile) {
+  options_.convert = [](const fs::path&, const fs::path& target) {
+    write_file(target, "half of it");
+    throw Error(ErrorCode::kInvalidArgument, "row 1 is no object");
+  };
+  Assembly assembly(options_);
+  assembly.accept(0, segment("s0", "a\n"));
+  expect_error(ErrorCode::kInvalidArgument, "no object", [&] { assembly.publish(); });
+  EXPECT_EQ(files(), Names{"rows.txt.partial"});
+  EXPECT_EQ(read_file(partial()), "a\n");
+}
+
 TEST_F(AssemblyTest, X1_AJobKilledRightAfterPublishIsFinishedByResume) {
   for (const bool ordered : {false, true}) {
     options_.ordered = ordered;

@@ -1,5 +1,6 @@
 #include "store/journal.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -73,6 +74,52 @@ TEST(Journal, WithoutKeptRowsThereIsNoOutputLength) {
   journal.accept({0, 10, 10, -1, 0});
   journal.flush();
   EXPECT_EQ(journal.last_output_length(), -1);
+}
+
+/// "time:name", with a '-' behind what was not accepted.
+std::string metrics_in(const Journal& journal, bool all_tries) {
+  std::string text;
+  journal.for_each_metric(all_tries, [&](const Metric& metric) {
+    text += fmt::format("{}:{}{} ", metric.time_us, metric.name, metric.accepted ? "" : "-");
+  });
+  return text;
+}
+
+TEST(Journal, E12_KnowsTheMetricsOfTheAcceptedTries) {
+  const TempDir dir;
+  const auto metric = [](std::int64_t time_us, const char* process, std::int64_t mini_batch,
+                         int attempt, const char* name) {
+    return Metric{.time_us = time_us,
+                  .process = process,
+                  .mini_batch = mini_batch,
+                  .attempt = attempt,
+                  .kind = "value",
+                  .name = name,
+                  .value = "1"};
+  };
+  {
+    Journal journal(dir.path());
+    journal.add_metrics("process000", 100,
+                        {metric(1, "process000", -1, 0, "init"), metric(4, "process000", 7, 1, "a"),
+                         metric(5, "process000", 8, 1, "b")});
+    EXPECT_EQ(journal.metrics_taken("process000"), 100);
+    EXPECT_EQ(metrics_in(journal, true), "");
+    journal.accept({7, 1, 1, 10, 0, 0, "process000", 1});
+    journal.flush();
+    // The second try, of another worker; and a third that came too late.
+    journal.add_metrics("process001", 30, {metric(3, "process001", 8, 2, "b")});
+    journal.accept({8, 1, 1, 20, 10, 0, "process001", 2});
+    journal.add_metrics("process001", 60, {metric(6, "process001", 8, 3, "b")});
+    journal.flush();
+  }
+  Journal journal(dir.path());
+  EXPECT_EQ(journal.metrics_taken("process000"), 100);
+  EXPECT_EQ(journal.metrics_taken("process001"), 60);
+  EXPECT_EQ(journal.metrics_taken("process002"), 0);
+  EXPECT_EQ(metrics_in(journal, false), "1:init 3:b 4:a ");
+  EXPECT_EQ(metrics_in(journal, true), "1:init 3:b 4:a 5:b- 6:b- ");
+  EXPECT_EQ(journal.forget_beyond(10), 1);
+  EXPECT_EQ(metrics_in(journal, false), "1:init 4:a ");
 }
 
 TEST(Journal, WhatIsNotFlushedIsNotInIt) {
@@ -226,7 +273,7 @@ TEST(Journal, OfANewerVersionIsRefused) {
   for (const bool read_only : {false, true}) {
     expect_error(ErrorCode::kUnsupported,
                  "job.sqlite: has format 7, written by a newer prs-gpu; this one knows formats up "
-                 "to 1",
+                 "to 2",
                  [&] { Journal(dir.path(), read_only); });
   }
 }
