@@ -4,7 +4,7 @@
 The rooms stand in one line, core < cuda < scheduler < cli; a room includes
 itself and what stands left of it, and of that only what the table below opens.
 Examples see the installed headers only, bench the job's decisions as well,
-which it measures alone. `--self-test` checks the check.
+which it measures alone; the program measures with bench/measure. `--self-test` checks the check.
 """
 
 import posixpath
@@ -21,7 +21,7 @@ ROOMS = {
     "core": (),
     "cuda": PUBLIC + ("core/backend.hpp", "core/check.hpp", "core/graph/", "core/ops/"),
     "scheduler": PUBLIC,
-    "cli": PUBLIC + ("scheduler/",),
+    "cli": PUBLIC + ("scheduler/", "bench/measure/"),
     "examples": PUBLIC + PLUGIN_API,
     "bench": PUBLIC + PLUGIN_API + ("scheduler/job/",),
 }
@@ -30,9 +30,9 @@ SEARCH = {
     "core": ("core", "core/include"),
     "cuda": ("cuda", "core", "core/include"),
     "scheduler": ("scheduler", "scheduler/include", "core/include"),
-    "cli": ("cli", "scheduler", "scheduler/include", "core/include"),
+    "cli": ("cli", "scheduler", "scheduler/include", "core/include", "bench"),
     "examples": ("core/include", "scheduler/include"),
-    "bench": ("core/include", "scheduler", "scheduler/include"),
+    "bench": ("bench", "core/include", "scheduler", "scheduler/include"),
 }
 # Written by CMake at build time.
 GENERATED = {"generated/version_info.hpp", "completion_scripts.hpp", "protocol.pb.h"}
