@@ -17,21 +17,27 @@ function tuned() {
   };
 }
 
-/// Every contender: name, command line without arguments, precision, environment. `ours` once a
-/// precision; the reference, whose scores the others' are compared with, is the first peer.
+/// Every contender: name, a label of its own, command line without arguments, precision, environment.
+/// `ours` once a precision; the reference, whose scores the others' are compared with, is the first peer. Those of
+/// int8 take a quantised model.
 function contenders(bin) {
   const program = (name) => [path.join(bin, `bench_${name}`)];
-  const ours = (precision) => ({ name: 'prs-gpu', ours: true, precision, command: program('engine') });
-  const peer = (name, command, more = {}) => ({ name, precision: 'fp32', command, ...more });
+  const onnxRuntime = [process.execPath, path.join(__dirname, 'peers', 'onnxruntime.cjs')];
+  const ours = (precision) => ({
+    name: 'prs-gpu', label: `prs-gpu ${precision}`, ours: true, precision, command: program('engine'),
+  });
+  const peer = (name, command, more = {}) =>
+    ({ name, label: name, precision: 'fp32', command, ...more });
   return [
     ours('fp32'),
     ours('bf16'),
     ours('int8'),
-    peer('ONNX Runtime', [process.execPath, path.join(__dirname, 'peers', 'onnxruntime.cjs')]),
+    peer('ONNX Runtime', onnxRuntime),
     peer('TorchScript', program('torchscript')),
     peer('TorchScript tuned', program('torchscript'), { environment: tuned() }),
     peer('OpenCV DNN', program('opencv')),
     peer('Eigen', program('eigen')),
+    peer('ONNX Runtime int8', onnxRuntime, { precision: 'int8' }),
   ];
 }
 
@@ -71,15 +77,21 @@ class Process {
   }
 }
 
-/// Starts all of `list` for a model; those that cannot do it here are left out, and `left_out(name,
-/// why)` is told so.
-async function start(list, model, images, threads, leftOut) {
+/// Starts all of `list`, each with its precision's file among `models`; those that cannot do it here
+/// are left out, and `leftOut(name, why)` is told so.
+async function start(list, models, images, threads, leftOut) {
   const running = [];
   for (const contender of list) {
+    const { precision } = contender;
+    const model = precision === 'int8' ? models.int8 : models.fp32;
+    if (model === undefined) {
+      leftOut(contender.label, 'this build of prs-gpu quantises no models');
+      continue;
+    }
     const started = new Process(contender, model, images, threads);
     started.hello = await started.answer();
     if (started.hello.unsupported) {
-      leftOut(`${contender.name} ${contender.precision}`, started.hello.unsupported);
+      leftOut(contender.label, started.hello.unsupported);
       await started.close();
     } else {
       running.push(started);

@@ -37,7 +37,7 @@ class OurEngine : public Contender {
  private:
   static EngineOptions options(const Arguments& arguments) {
     if (arguments.precision != "fp32") {
-      throw Unsupported(arguments.precision + ": this build computes in fp32 only");
+      throw Unsupported("this build computes in fp32 only");
     }
     EngineOptions options;
     options.device = "cpu";

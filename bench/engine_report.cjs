@@ -7,6 +7,8 @@ const thousands = (rate) => (rate >= 1e5 ? (rate / 1e3).toFixed(0) : (rate / 1e3
 const percent = (part, digits) => `${(part * 100).toFixed(digits)} %`;
 const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`);
+/// The load average from which on the figures are not to be trusted: half a processor.
+const BUSY = 0.5;
 const unique = (values) => [...new Set(values)];
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
@@ -20,6 +22,13 @@ const howMeasured = (result) =>
   `${peerNames(result).join(', ')}. Peers are given float32 that is scaled already; ONNX Runtime is ` +
   `called through Node, which counts at batch 1. Tuned: memory kept between batches, OpenBLAS's ` +
   `kernels for AVX-512.`;
+
+/// A warning where other work disturbed the run.
+const disturbed = ({ machine }) =>
+  machine.load_before < BUSY ? [] : [
+    `**Other processes had the machine too (load ${machine.load_before.toFixed(1)} before the run): the ` +
+      `figures are rough, and unfair to peers whose threads wait by spinning.**`, '',
+  ];
 
 function rateTable(result) {
   const head = ['model', 'batch', 'threads', 'precision', 'ours, k/s', 'best peer, k/s', 'ratio',
@@ -72,7 +81,7 @@ function peakTable({ peaks }) {
 function page(result, name) {
   const notes = result.left_out.length > 0 ? ['', 'Left out:', ''] : [];
   return [
-    `# Engine, CPU: ${result.date}`, '', howMeasured(result), '', ...origin(result), '',
+    `# Engine, CPU: ${result.date}`, '', howMeasured(result), '', ...disturbed(result), ...origin(result), '',
     `![Images per second over the batch size](${name}.svg)`, '',
     '## Ours against the best peer', '',
     `Ratio: the median of the pairwise ratios. Limit: the model's operations at the peak below, or its ` +
@@ -108,38 +117,42 @@ function seriesOf(cells) {
   return series;
 }
 
-/// Writes the plot: a row for each thread count, a panel for each model.
+/// Writes the plot: a row for each thread count, a panel for each model, one key for all.
 function plot(result, file) {
   const models = unique(result.cells.map(({ model }) => model));
   const threads = unique(result.cells.map((cell) => cell.threads));
   const batches = unique(result.cells.map(({ batch }) => batch));
+  const width = 300 + 340 * models.length;
   const lines = [
-    `set terminal svg size ${120 + 360 * models.length},${60 + 330 * threads.length} ` +
-      `font 'sans-serif,13' background '#ffffff'`,
+    `set terminal svg size ${width},${300 * threads.length} font 'sans-serif,13' ` +
+      `background '#ffffff'`,
     `set output '${file}'`,
-    `set multiplot layout ${threads.length},${models.length}`,
-    'set logscale xy', 'set grid ytics lc rgb \'#dddddd\'', 'set border 3', 'set tics nomirror',
-    `set xtics (${batches.map((batch) => `'${batch}' ${batch}`).join(', ')})`,
+    `set multiplot layout ${threads.length},${models.length} ` +
+      `margins screen ${60 / width},${1 - 240 / width},0.1,0.93 spacing screen ${60 / width},0.16`,
+    'set logscale xy', "set grid ytics lt 1 lc rgb '#dddddd'", 'set border 3', 'set tics nomirror',
+    `set xtics font ',11' (${batches.map((batch) => `'${batch}' ${batch}`).join(', ')})`,
     `set xrange [${Math.min(...batches) * 0.8}:${Math.max(...batches) * 1.25}]`,
-    "set format y '%.0s%c'", "set xlabel 'batch'", 'set key below maxcols 3 samplen 1',
+    "set format y '%.0s%c'", "set xlabel 'batch' offset 0,0.5", 'unset key',
   ];
-  for (const count of threads) {
-    for (const model of models) {
-      const cells = result.cells.filter((cell) => cell.model === model && cell.threads === count);
-      const series = [...seriesOf(cells)];
-      series.forEach(([, points], index) => lines.push(
-        `$data${index} << EOD`, ...[...points].map((point) => point.join(' ')), 'EOD'));
-      lines.push(
-        `set title '${model}, ${plural(count, 'thread')}: images/s'`,
-        'plot ' + series.map(([name], index) => {
-          const width = name.startsWith('prs-gpu') ? 3 : 1.5;
-          const colour = COLOURS[name] ?? '#000000';
-          return `$data${index} with linespoints pt 7 ps 0.4 lw ${width} lc rgb '${colour}' ` +
-            `title '${name}'`;
-        }).join(', '),
-      );
+  const panels = threads.flatMap((count) => models.map((model) => ({ count, model })));
+  const names = [...seriesOf(result.cells).keys()];
+  const style = (name) =>
+    `with linespoints pt 7 ps 0.4 lw ${name.startsWith('prs-gpu') ? 3 : 1.5} ` +
+    `lc rgb '${COLOURS[name] ?? '#000000'}' title '${name}'`;
+  panels.forEach(({ count, model }, index) => {
+    const series = seriesOf(
+      result.cells.filter((cell) => cell.model === model && cell.threads === count));
+    [...series.values()].forEach((points, line) => lines.push(
+      `$data${line} << EOD`, ...[...points].map((point) => point.join(' ')), 'EOD'));
+    const plots = [...series.keys()].map((name, line) => `$data${line} ${style(name)}`);
+    if (index === panels.length - 1) {
+      // The last panel draws the key, which also names what it has no line of.
+      lines.push('set key at screen 0.995,0.93 Left reverse samplen 1');
+      plots.push(...names.filter((name) => !series.has(name)).map((name) => `NaN ${style(name)}`));
     }
-  }
+    lines.push(`set title '${model}, ${plural(count, 'thread')}: images/s' offset 0,-0.5`,
+      `plot ${plots.join(', ')}`);
+  });
   execFileSync('gnuplot', ['-'], { input: lines.join('\n') + '\n' });
 }
 
@@ -165,9 +178,10 @@ function readmeSection(result, folder, name) {
   return [
     `The engine on the CPU, as a ratio to the fastest of ${peerNames(result).join(', ')} at each ` +
       `batch size; above 1 ours is faster. ${processor}, ${compiler}, ` +
-      `${plural(result.repeats, 'run')} of ${result.seconds} s in turn, processor load ` +
-      `${result.machine.load_before.toFixed(1)} before it, commit ${result.commit}:`,
+      `${plural(result.repeats, 'run')} of ${result.seconds} s in turn, commit ` +
+      `${result.commit}:`,
     '',
+    ...disturbed(result),
     ...table(['model', 'precision', 'threads', ...batches], rows),
     '',
     lost.length === 0

@@ -95,6 +95,20 @@ function agreement(scores, reference, labels) {
   };
 }
 
+/// The files of a model by precision; int8 where our program can quantise, on images that are not
+/// those that are measured.
+function modelFiles(bin, data, model) {
+  const files = { fp32: path.join(ROOT, 'models', `${model}.onnx`) };
+  const program = path.join(bin, 'prs-gpu');
+  if (/^  quantize /m.test(execFileSync(program, ['--help'], { encoding: 'utf8' }))) {
+    files.int8 = path.resolve(`${model}.int8.onnx`);
+    fs.rmSync(files.int8, { force: true });
+    const images = path.join(data, 'train-images-idx3-ubyte.gz');
+    execFileSync(program, ['quantize', files.fp32, '--calibrate', images, '-o', files.int8]);
+  }
+  return files;
+}
+
 async function scoresOf(contender, batch) {
   const file = path.resolve('scores');
   await contender.ask(`scores ${batch} ${file}`);
@@ -122,14 +136,8 @@ function summary(answers) {
   };
 }
 
-function percentOfLimit(rate, { flops_per_image, bytes_per_image }, precision, peaks) {
-  const peak = peaks[PEAK[precision]];
-  if (peak === null) return null;
-  return (100 * rate * Math.max(flops_per_image / peak, bytes_per_image / peaks.copy_gb_s)) / 1e9;
-}
-
 /// The cells of one batch: one for each precision of ours.
-function cells({ model, batch, threads }, answers, compared, peaks) {
+function cells({ model, batch, threads }, answers, compared) {
   const peers = [...answers.keys()].filter(({ contender }) => !contender.ours);
   return [...answers.keys()].filter(({ contender }) => contender.ours).map((ours) => {
     const { precision } = ours.contender;
@@ -155,7 +163,8 @@ function cells({ model, batch, threads }, answers, compared, peaks) {
       device: 'cpu',
       precision,
       ...mine,
-      percent_of_limit: percentOfLimit(mine.images_per_s, ours.hello, precision, peaks),
+      flops_per_image: ours.hello.flops_per_image,
+      bytes_per_image: ours.hello.bytes_per_image,
       ...compared.get(ours),
       best_peer: best.name,
       ratio_to_best_peer: best.ratio,
@@ -176,35 +185,48 @@ function disagreements(cell) {
         `difference ${max_abs_error.toExponential(1)}`);
 }
 
-/// What the machine can do, by thread count.
-function measurePeaks(bin, { threads, seconds }) {
+/// What the machine can do with `threads` threads. Other work can only slow it down: `before`, what an
+/// earlier measurement found, is raised where this one finds more.
+function measurePeaks(bin, threads, before = {}) {
   const text = execFileSync(
     path.join(bin, 'prs-gpu'),
-    ['bench', 'cpu', '--format', 'json', '--threads', threads.join(), '--seconds', `${seconds}`],
+    ['bench', 'cpu', '--format', 'json', '--threads', `${threads}`],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
   );
-  return JSON.parse(text).peaks;
+  const [peaks] = JSON.parse(text).peaks;
+  for (const key of Object.keys(peaks)) {
+    if (peaks[key] !== null) peaks[key] = Math.max(peaks[key], before[key] ?? 0);
+  }
+  return peaks;
+}
+
+function percentOfLimit(cell, peaks) {
+  const peak = peaks[PEAK[cell.precision]];
+  if (peak === null) return null;
+  const nanoseconds = Math.max(cell.flops_per_image / peak, cell.bytes_per_image / peaks.copy_gb_s);
+  return (100 * cell.images_per_s * nanoseconds) / 1e9;
 }
 
 async function main([bin, data, ...options]) {
   const grid = settings(options);
   const load = os.loadavg()[0];
   const { images, labels } = dataset(data);
-  const peaks = measurePeaks(bin, grid);
+  const peaks = new Map();
   const result = {
     date: today(),
     commit: '',
     machine: { ...machine(), load_before: load, node: process.version },
     repeats: grid.repeats,
     seconds: grid.seconds,
-    peaks,
+    peaks: [],
     cells: [],
   };
   const leftOut = new Map();
   for (const model of grid.models) {
-    const file = path.join(ROOT, 'models', `${model}.onnx`);
-    for (const [index, threads] of grid.threads.entries()) {
-      const running = await start(contenders(bin), file, images, threads, (name, why) =>
+    const files = modelFiles(bin, data, model);
+    for (const threads of grid.threads) {
+      peaks.set(threads, measurePeaks(bin, threads, peaks.get(threads)));
+      const running = await start(contenders(bin), files, images, threads, (name, why) =>
         leftOut.set(`${model}: ${name}`, why));
       const { commit, compiler, kernels } = running[0].hello;
       result.commit = commit;
@@ -223,7 +245,7 @@ async function main([bin, data, ...options]) {
           compared.set(ours, agreement(await scoresOf(ours, batch), reference, labels));
         }
         const answers = await measure(running, batch, grid);
-        for (const cell of cells({ model, batch, threads }, answers, compared, peaks[index])) {
+        for (const cell of cells({ model, batch, threads }, answers, compared)) {
           result.cells.push(cell);
           console.error(
             `${model} ${cell.precision}, batch ${batch}, threads ${threads}: ` +
@@ -234,6 +256,10 @@ async function main([bin, data, ...options]) {
       }
       for (const contender of running) await contender.close();
     }
+  }
+  result.peaks = [...peaks.values()];
+  for (const cell of result.cells) {
+    cell.percent_of_limit = percentOfLimit(cell, peaks.get(cell.threads));
   }
   result.left_out = [...leftOut].map(([name, why]) => `${name}: ${why}`);
   write(grid.output, result, page(result, path.basename(grid.output)));

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <sched.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
@@ -10,7 +12,6 @@
 #include <optional>
 #include <random>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -68,6 +69,12 @@ struct ModelReport {
   double bytes_per_image = 0.0;
   std::vector<Cell> cells;
 };
+
+/// The processors that this process may run on.
+int available_processors() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
 
 std::vector<std::uint8_t> random_pixels(std::int64_t count) {
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count));
@@ -192,7 +199,7 @@ void add_bench(CLI::App& app, Command& chosen) {
   CLI::App& command = *app.add_subcommand("bench", "Measure a model's speed on this machine");
   const auto options = std::make_shared<BenchOptions>();
   options->scoring.engine.device = "cpu";
-  const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int cores = available_processors();
   options->threads = cores == 1 ? std::vector<int>{1} : std::vector<int>{1, cores};
   command.add_option("device", options->scoring.engine.device, "What to measure: cpu")
       ->required()

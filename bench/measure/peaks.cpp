@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 // registers hold 16 and the operands.
 constexpr int kSums = 16;
 constexpr std::int64_t kRounds = 20000;
-constexpr int kSlices = 5;
+constexpr int kSlices = 10;
 
 /// Makes the compiler take a value as unknown, and as used.
 template <typename T>

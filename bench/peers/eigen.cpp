@@ -44,7 +44,7 @@ class EigenGemm : public Contender {
       : images_(read_images(arguments.images)),
         layers_(load_layers(arguments.model)),
         activations_(layers_.size()) {
-    if (arguments.precision != "fp32") throw Unsupported(arguments.precision + ": fp32 only");
+    if (arguments.precision != "fp32") throw Unsupported("computes in fp32 only");
     Eigen::setNbThreads(arguments.threads);
   }
   nlohmann::ordered_json hello() const override {

@@ -12,7 +12,7 @@ class OpenCv : public Contender {
  public:
   explicit OpenCv(const Arguments& arguments)
       : images_(read_images(arguments.images)), net_(cv::dnn::readNetFromONNX(arguments.model)) {
-    if (arguments.precision != "fp32") throw Unsupported(arguments.precision + ": fp32 only");
+    if (arguments.precision != "fp32") throw Unsupported("computes in fp32 only");
     cv::setNumThreads(arguments.threads);
     net_.setPreferableBackend(cv::dnn::DNN_BACKEND_OPENCV);
     net_.setPreferableTarget(cv::dnn::DNN_TARGET_CPU);

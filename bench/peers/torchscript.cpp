@@ -80,7 +80,7 @@ class TorchScript : public Contender {
  public:
   explicit TorchScript(const Arguments& arguments)
       : images_(read_images(arguments.images)), module_(load_module(arguments.model)) {
-    if (arguments.precision != "fp32") throw Unsupported(arguments.precision + ": fp32 only");
+    if (arguments.precision != "fp32") throw Unsupported("computes in fp32 only");
     at::set_num_threads(arguments.threads);
   }
   nlohmann::ordered_json hello() const override {
