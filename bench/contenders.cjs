@@ -18,8 +18,8 @@ function tuned() {
 }
 
 /// Every contender: name, a label of its own, command line without arguments, precision, environment.
-/// `ours` once a precision; the reference, whose scores the others' are compared with, is the first peer. Those of
-/// int8 take a quantised model.
+/// Ours comes once a precision. The first peer is the reference, whose scores the others' are compared
+/// with.
 function contenders(bin) {
   const program = (name) => [path.join(bin, `bench_${name}`)];
   const onnxRuntime = [process.execPath, path.join(__dirname, 'peers', 'onnxruntime.cjs')];
@@ -45,16 +45,16 @@ function contenders(bin) {
 class Process {
   constructor(contender, model, images, threads) {
     this.contender = contender;
-    this.latest = '';
+    this.complaint = '';
     const [program, ...more] = contender.command;
     this.child = spawn(program, [...more, model, images, String(threads), contender.precision], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, OMP_NUM_THREADS: String(threads), ...contender.environment },
     });
     this.exit = new Promise((resolve) => this.child.on('close', resolve));
-    this.child.stderr.on('data', (text) => (this.latest = (this.latest + text).slice(-2000)));
+    this.child.stderr.on('data', (text) => (this.complaint = (this.complaint + text).slice(-2000)));
     this.child.stdin.on('error', () => {}); // Its end is told by exit.
-    this.child.on('error', (error) => (this.latest = error.message));
+    this.child.on('error', (error) => (this.complaint = error.message));
     this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
 
@@ -63,7 +63,7 @@ class Process {
     const { value, done } = await this.lines.next();
     if (!done) return JSON.parse(value);
     await this.exit;
-    throw new Error(`${this.contender.name}: ended: ${this.latest.trim() || 'without a word'}`);
+    throw new Error(`${this.contender.name}: ended: ${this.complaint.trim() || 'without a word'}`);
   }
 
   ask(request) {

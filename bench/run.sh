@@ -7,7 +7,7 @@
 #
 # Every model we ship, batch 1 to 4096, 1 and 2 threads, every precision that this machine has: N (5)
 # runs of S (0.5) seconds each, ours and the peers' in turn. Writes PATH.json, PATH.md and PATH.svg
-# (bench/results/DATE-engine-cpu) with the machine, the compiler and the commit; takes about an hour.
+# (bench/results/DATE-engine-cpu) with the machine, the compiler and the commit; takes about half an hour.
 # Installs what is missing: Debian packages of up to 400 MB and onnxruntime-node from npm. Exits with 1
 # when scores disagree. bench/readme.sh then writes README's section.
 set -euo pipefail

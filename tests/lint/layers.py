@@ -88,18 +88,20 @@ def self_test():
     """Check problem_of against includes known to be right or wrong."""
     tree = {"core/check.hpp", "core/cpu/plan.hpp", "core/include/prs/engine.hpp",
             "core/backend.hpp", "cuda/probe.hpp", "cli/text.hpp", "scheduler/job.hpp",
-            "scheduler/include/prs/plugin.h"}
+            "scheduler/include/prs/plugin.h", "bench/measure/peaks.hpp", "bench/contender.hpp"}
     right = [("core/cpu/gemm.cpp", '"', "check.hpp"), ("core/cpu/gemm.cpp", '"', "plan.hpp"),
              ("core/error.cpp", "<", "vector"), ("cuda/backends.cpp", '"', "backend.hpp"),
              ("cuda/probe.cu", "<", "cuda_runtime_api.h"), ("cli/score.cpp", "<", "prs/engine.hpp"),
              ("scheduler/job.cpp", "<", "prs/engine.hpp"), ("cli/score.cpp", '"', "text.hpp"),
-             ("cli/score.cpp", '"', "job.hpp"), ("scheduler/job.cpp", "<", "prs/plugin.h")]
+             ("cli/score.cpp", '"', "job.hpp"), ("cli/bench.cpp", '"', "measure/peaks.hpp"),
+             ("scheduler/job.cpp", "<", "prs/plugin.h")]
     wrong = [("core/error.cpp", '"', "../cuda/probe.hpp"), ("core/error.cpp", "<", "cuda_runtime.h"),
              ("cuda/backends.cpp", '"', "cpu/plan.hpp"), ("cli/score.cpp", '"', "check.hpp"),
              ("scheduler/job.cpp", '"', "../cuda/probe.hpp"),
              ("scheduler/job.cpp", '"', "../core/check.hpp"), ("core/error.cpp", '"', "missing.hpp"),
              ("examples/embed/main.cpp", '"', "../../core/check.hpp"),
-             ("core/error.cpp", '"', "../cli/text.hpp"), ("cuda/probe.cu", '"', "../scheduler/job.hpp")]
+             ("core/error.cpp", '"', "../cli/text.hpp"), ("cli/bench.cpp", '"', "contender.hpp"),
+             ("cuda/probe.cu", '"', "../scheduler/job.hpp")]
     bad = [case for case in right if problem_of(*case, tree.__contains__)]
     bad += [case for case in wrong if not problem_of(*case, tree.__contains__)]
     for case in bad:
