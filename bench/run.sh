@@ -1,30 +1,32 @@
 #!/usr/bin/env bash
-# Measures the engine on the CPU side by side with ONNX Runtime.
+# Measures the engine on the CPU side by side with what else scores images there: ONNX Runtime,
+# TorchScript, OpenCV DNN, and Eigen's matrix products as the floor.
 #
-#   bench/run.sh [REPEATS [SECONDS]]
+#   bench/run.sh [--repeats N] [--seconds S] [--models M,..] [--batches N,..] [--threads N,..]
+#                [--output PATH]
 #
-# Every model we ship, batch 1 to 4096, 1 and 2 threads: REPEATS (5) runs of SECONDS (0.5) each, ours
-# and the peer's in turn. Installs what is missing. Writes DATE-engine-cpu.json and .md into
-# bench/results/ with the machine, the compiler, the flags and the commit.
+# Every model we ship, batch 1 to 4096, 1 and 2 threads, every precision that this machine has: N (5)
+# runs of S (0.5) seconds each, ours and the peers' in turn. Writes PATH.json, PATH.md and PATH.svg
+# (bench/results/DATE-engine-cpu) with the machine, the compiler and the commit; takes about half an hour.
+# Installs what is missing: Debian packages of up to 400 MB and onnxruntime-node from npm. Exits with 1
+# when scores disagree. bench/readme.sh then writes README's section.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
-  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "bench/run.sh"; exit 0 ;;
+  -h | --help) sed -n '2,13s/^# \{0,1\}//p' "bench/run.sh"; exit 0 ;;
 esac
-repeats=${1:-5}
-seconds=${2:-0.5}
 
-scripts/install-deps.sh --build --test --data
-cmake --preset release -D PRS_TESTS=ON >build/bench.log
-cmake --build build/release --target bench_engine --parallel "$(scripts/jobs.sh)" >>build/bench.log
-
-work=build/bench
+scripts/install-deps.sh --build --test --data --bench
+build=build/peers work=build/bench
 mkdir -p "$work" bench/results
+{
+  cmake -S . -B "$build" -G Ninja -D CMAKE_BUILD_TYPE=Release -D PRS_TESTS=ON -D PRS_PEERS=ON
+  cmake --build "$build" --parallel "$(scripts/jobs.sh)" --target prs-gpu bench_engine \
+    bench_torchscript bench_opencv bench_eigen
+} >build/bench.log || { tail -n 20 build/bench.log >&2; exit 1; }
+
 tests/conformance/ort/install.sh "$work"
-target=$PWD/bench/results/$(date --utc +%Y-%m-%d)-engine-cpu
-program=$PWD/build/release/bin/bench_engine
-script=$PWD/bench/run.cjs
-images=${PRS_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/t10k-images-idx3-ubyte.gz
+root=$PWD
 cd "$work"
-node "$script" "$program" "$images" "$target" "$repeats" "$seconds"
-echo "$target.md"
+node "$root/bench/run.cjs" "$root/$build/bin" \
+  "${PRS_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}" "$@"

@@ -29,6 +29,7 @@ void add_evaluate(CLI::App& app, Command& chosen);
 void add_inspect(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
 void add_export_images(CLI::App& app, Command& chosen);
+void add_bench(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);
 void add_replay(CLI::App& app, Command& chosen);
 void add_resume(CLI::App& app, Command& chosen);

@@ -125,6 +125,7 @@ int parse_and_run(int argc, char** argv) {
   add_inspect(app, chosen);
   add_verify(app, chosen);
   add_export_images(app, chosen);
+  add_bench(app, chosen);
   add_run(app, chosen);
   add_resume(app, chosen);
   add_replay(app, chosen);

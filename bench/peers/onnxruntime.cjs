@@ -1,19 +1,17 @@
-// onnxruntime.cjs MODEL IMAGES.idx[.gz] BATCH THREADS SECONDS [SCORES]: what bench_engine measures,
-// with ONNX Runtime in its place, and one more field: version.
+// onnxruntime.cjs: ONNX Runtime as a contender, with the arguments and the line protocol of
+// ../contender.hpp. The images are given as ../peers/images.hpp says.
 //
-// The images are given as float32, divided by 255 before the clock starts: that step, which our own
-// figure includes, is free here. The way through Node costs some microseconds a call, which counts
-// at batch 1.
+// The way through Node costs some microseconds a call, which counts at batch 1: no package brings the
+// headers of its C interface.
 'use strict';
 const fs = require('fs');
 const path = require('path');
+const readline = require('readline');
 const { readImages } = require('../../tests/conformance/ort/idx.cjs');
 // Installed in the folder that this runs in, not beside this file.
 const ort = require(path.resolve('node_modules', 'onnxruntime-node'));
 
-const SCORE_BATCH = 500;
-
-async function main([model, imageFile, batchText, threads, seconds, scores]) {
+async function main([model, imageFile, threads]) {
   const { count, height, width, pixels } = readImages(imageFile);
   const values = Float32Array.from(pixels, (pixel) => Math.fround(pixel / 255));
   const size = height * width;
@@ -28,49 +26,56 @@ async function main([model, imageFile, batchText, threads, seconds, scores]) {
       batch, 1, height, width,
     ]),
   });
-  if (scores) {
-    const file = fs.openSync(scores, 'w');
-    for (let first = 0; first < count; first += SCORE_BATCH) {
-      const results = await session.run(feed(first, Math.min(SCORE_BATCH, count - first)));
+
+  async function scores(batch, file) {
+    const target = fs.openSync(file, 'w');
+    for (let first = 0; first < count; first += batch) {
+      const results = await session.run(feed(first, Math.min(batch, count - first)));
       const { data } = results[output];
-      fs.writeSync(file, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+      fs.writeSync(target, Buffer.from(data.buffer, data.byteOffset, data.byteLength));
     }
-    fs.closeSync(file);
+    fs.closeSync(target);
+    return { images: count };
   }
 
-  const batch = Number(batchText);
-  const feeds = [];
-  for (let first = 0; first + batch <= count; first += batch) feeds.push(feed(first, batch));
-  if (feeds.length === 0) throw new Error('batch out of range');
-  let next = 0;
-  const runFor = async (nanoseconds, latencies) => {
-    const start = process.hrtime.bigint();
-    let before = start;
-    do {
-      await session.run(feeds[next]);
-      next = (next + 1) % feeds.length;
-      const now = process.hrtime.bigint();
-      latencies.push(Number(now - before) / 1e3);
-      before = now;
-    } while (Number(before - start) < nanoseconds);
-    return Number(before - start) / 1e9;
-  };
-  await runFor((Number(seconds) / 4) * 1e9, []);
-  const latencies = [];
-  const elapsed = await runFor(Number(seconds) * 1e9, latencies);
-  const images = latencies.length * batch;
-  latencies.sort((a, b) => a - b);
-  const percentile = (fraction) => latencies[Math.floor((latencies.length - 1) * fraction)];
-  console.log(
-    JSON.stringify({
-      images,
-      seconds: elapsed,
-      images_per_s: images / elapsed,
+  async function run(batch, seconds) {
+    const feeds = [];
+    for (let first = 0; first + batch <= count; first += batch) feeds.push(feed(first, batch));
+    if (feeds.length === 0) throw new Error('batch out of range');
+    let next = 0;
+    const runFor = async (nanoseconds, latencies) => {
+      const start = process.hrtime.bigint();
+      let before = start;
+      do {
+        await session.run(feeds[next]);
+        next = (next + 1) % feeds.length;
+        const now = process.hrtime.bigint();
+        latencies.push(Number(now - before) / 1e3);
+        before = now;
+      } while (Number(before - start) < nanoseconds);
+      return Number(before - start) / 1e9;
+    };
+    await runFor((seconds / 4) * 1e9, []);
+    const latencies = [];
+    const elapsed = await runFor(seconds * 1e9, latencies);
+    latencies.sort((a, b) => a - b);
+    const percentile = (fraction) => latencies[Math.floor((latencies.length - 1) * fraction)];
+    return {
+      images_per_s: (latencies.length * batch) / elapsed,
       p50_us: percentile(0.5),
       p99_us: percentile(0.99),
-      version: ort.env.versions.node ?? ort.env.versions.common,
-    }),
-  );
+    };
+  }
+
+  const version = ort.env.versions.node ?? ort.env.versions.common;
+  console.log(JSON.stringify({ name: 'ONNX Runtime', version }));
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const [, command, batch, rest] = /^(run|scores) (\d+) (.+)$/.exec(line) ?? [];
+    if (!command) throw new Error(`'${line}': expected run BATCH SECONDS or scores BATCH FILE`);
+    const answer =
+      command === 'run' ? await run(Number(batch), Number(rest)) : await scores(Number(batch), rest);
+    console.log(JSON.stringify(answer));
+  }
 }
 
 main(process.argv.slice(2)).catch((error) => {

@@ -3,7 +3,7 @@ _prs_gpu() {
   local cur prev command="" word
   cur=${COMP_WORDS[COMP_CWORD]}
   prev=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="score evaluate inspect verify export-images run resume replay status runs logs metrics completion"
+  local commands="score evaluate inspect verify export-images bench run resume replay status runs logs metrics completion"
   local global="--help --version --log-level"
   local model="--model --device --precision --threads --batch --model-output"
   local preprocessing="--scale --mean --std --invert --no-invert --layout --channel-order --channels --resize"
@@ -30,7 +30,7 @@ _prs_gpu() {
       [[ $command == metrics ]] && values="text json csv prometheus"
       [[ $command == score ]] && values="text csv jsonl"
       ;;
-    --threads | --batch | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name | --mini-batch | --debugpy)
+    --threads | --batch | --seconds | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name | --mini-batch | --debugpy)
       return
       ;;
     --data | --suite | --source-directory)
@@ -51,6 +51,7 @@ _prs_gpu() {
     inspect) options+=" $model $preprocessing --format" ;;
     verify) options+=" --model --data --suite --rtol --atol --format" ;;
     export-images) options+=" --output --limit --labels --overwrite" ;;
+    bench) options+=" --model --threads --batch --seconds --format $preprocessing" ;;
     run)
       options+=" --input --set --model --entry-script --source-directory --python --plugin --output --name --mini-batch-size --workers --gpus-per-worker"
       options+=" --gpuless-workers --device --precision --timeout --max-try --error-threshold --allowed-failed-count"

@@ -47,7 +47,7 @@ std::vector<std::string> options_of(const std::string& command) {
 TEST(Program, HelpNamesTheSubcommands) {
   EXPECT_EQ(commands(),
             (std::vector<std::string>{"score", "evaluate", "inspect", "verify", "export-images",
-                                      "run", "resume", "replay", "status", "runs", "logs",
+                                      "bench", "run", "resume", "replay", "status", "runs", "logs",
                                       "metrics", "completion"}));
 }
 

@@ -4,7 +4,7 @@
 The rooms stand in one line, core < cuda < scheduler < cli; a room includes
 itself and what stands left of it, and of that only what the table below opens.
 Examples see the installed headers only, bench the job's decisions as well,
-which it measures alone. `--self-test` checks the check.
+which it measures alone; the program measures with bench/measure. `--self-test` checks the check.
 """
 
 import posixpath
@@ -21,7 +21,7 @@ ROOMS = {
     "core": (),
     "cuda": PUBLIC + ("core/backend.hpp", "core/check.hpp", "core/graph/", "core/ops/"),
     "scheduler": PUBLIC,
-    "cli": PUBLIC + ("scheduler/",),
+    "cli": PUBLIC + ("scheduler/", "bench/measure/"),
     "examples": PUBLIC + PLUGIN_API,
     "bench": PUBLIC + PLUGIN_API + ("scheduler/job/",),
 }
@@ -30,9 +30,9 @@ SEARCH = {
     "core": ("core", "core/include"),
     "cuda": ("cuda", "core", "core/include"),
     "scheduler": ("scheduler", "scheduler/include", "core/include"),
-    "cli": ("cli", "scheduler", "scheduler/include", "core/include"),
+    "cli": ("cli", "scheduler", "scheduler/include", "core/include", "bench"),
     "examples": ("core/include", "scheduler/include"),
-    "bench": ("core/include", "scheduler", "scheduler/include"),
+    "bench": ("bench", "core/include", "scheduler", "scheduler/include"),
 }
 # Written by CMake at build time.
 GENERATED = {"generated/version_info.hpp", "completion_scripts.hpp", "protocol.pb.h"}
@@ -88,18 +88,20 @@ def self_test():
     """Check problem_of against includes known to be right or wrong."""
     tree = {"core/check.hpp", "core/cpu/plan.hpp", "core/include/prs/engine.hpp",
             "core/backend.hpp", "cuda/probe.hpp", "cli/text.hpp", "scheduler/job.hpp",
-            "scheduler/include/prs/plugin.h"}
+            "scheduler/include/prs/plugin.h", "bench/measure/peaks.hpp", "bench/contender.hpp"}
     right = [("core/cpu/gemm.cpp", '"', "check.hpp"), ("core/cpu/gemm.cpp", '"', "plan.hpp"),
              ("core/error.cpp", "<", "vector"), ("cuda/backends.cpp", '"', "backend.hpp"),
              ("cuda/probe.cu", "<", "cuda_runtime_api.h"), ("cli/score.cpp", "<", "prs/engine.hpp"),
              ("scheduler/job.cpp", "<", "prs/engine.hpp"), ("cli/score.cpp", '"', "text.hpp"),
-             ("cli/score.cpp", '"', "job.hpp"), ("scheduler/job.cpp", "<", "prs/plugin.h")]
+             ("cli/score.cpp", '"', "job.hpp"), ("cli/bench.cpp", '"', "measure/peaks.hpp"),
+             ("scheduler/job.cpp", "<", "prs/plugin.h")]
     wrong = [("core/error.cpp", '"', "../cuda/probe.hpp"), ("core/error.cpp", "<", "cuda_runtime.h"),
              ("cuda/backends.cpp", '"', "cpu/plan.hpp"), ("cli/score.cpp", '"', "check.hpp"),
              ("scheduler/job.cpp", '"', "../cuda/probe.hpp"),
              ("scheduler/job.cpp", '"', "../core/check.hpp"), ("core/error.cpp", '"', "missing.hpp"),
              ("examples/embed/main.cpp", '"', "../../core/check.hpp"),
-             ("core/error.cpp", '"', "../cli/text.hpp"), ("cuda/probe.cu", '"', "../scheduler/job.hpp")]
+             ("core/error.cpp", '"', "../cli/text.hpp"), ("cli/bench.cpp", '"', "contender.hpp"),
+             ("cuda/probe.cu", '"', "../scheduler/job.hpp")]
     bad = [case for case in right if problem_of(*case, tree.__contains__)]
     bad += [case for case in wrong if not problem_of(*case, tree.__contains__)]
     for case in bad:

@@ -23,7 +23,7 @@ cd "$work"
 "$here/install.sh" . || missing "ONNX Runtime could not be installed"
 pairs=()
 for model in mlp lenet cnn; do
-  "$bench_engine" "$models/$model.onnx" "$images" 256 2 0 "$model.scores"
+  echo "scores 256 $model.scores" | "$bench_engine" "$models/$model.onnx" "$images" 2
   pairs+=("$models/$model.onnx" "$model.scores")
 done
 node "$here/compare.cjs" "$images" 1e-4 "${pairs[@]}"
