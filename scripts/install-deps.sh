@@ -17,7 +17,8 @@ build=(build-essential cmake ninja-build
   libeigen3-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libprotobuf-dev protobuf-compiler libonnx-dev libyaml-cpp-dev libsqlite3-dev libsimdjson-dev
   python3-dev pybind11-dev
-  libopencv-core-dev libopencv-imgproc-dev libpng-dev libturbojpeg0-dev libtiff-dev zlib1g-dev)
+  libopencv-core-dev libopencv-imgproc-dev libpng-dev libdeflate-dev libturbojpeg0-dev
+  libtiff-dev zlib1g-dev)
 test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3
   python3-venv python3-numpy python3-pandas python3-pil python3-debugpy)
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)

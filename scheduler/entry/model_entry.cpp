@@ -39,6 +39,7 @@ class ModelRunner {
   ModelRunner(const config::Step& step, const ScorerOptions& options)
       : scorer_(load_scorer(options)),
         reader_(scorer_.engine.input(), options.resize, options.max_pixels),
+        loader_(reader_.loader()),
         writer_(scorer_, step.output_format, step.top_k, false),
         rows_(step),
         classes_(static_cast<std::size_t>(scorer_.engine.classes())),
@@ -165,9 +166,10 @@ class ModelRunner {
               std::uint8_t* destination) {
     try {
       if (source == nullptr) {
-        reader_.read(mini_batch.files[static_cast<std::size_t>(i)], destination);
+        loader_.read(mini_batch.files[static_cast<std::size_t>(i)], destination);
       } else {
-        reader_.read(*source, mini_batch.first_record + i, mini_batch.item_name(i), destination);
+        load_record(*source, mini_batch.first_record + i, mini_batch.item_name(i), loader_,
+                    destination);
       }
       return true;
     } catch (const Error& error) {
@@ -193,6 +195,7 @@ class ModelRunner {
 
   const Scorer scorer_;
   const ImageReader reader_;
+  ImageLoader loader_;
   const RowWriter writer_;
   RowCollector rows_;
   const std::size_t classes_;
