@@ -1,7 +1,5 @@
 #include "engine/thread_pool.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -74,15 +72,6 @@ void ThreadPool::worker_loop() {
     lock.lock();
     if (--active_ == 0) idle_.notify_all();
   }
-}
-
-int available_processors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) {
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  }
-  return std::max(1, CPU_COUNT(&set));
 }
 
 }  // namespace prs

@@ -90,6 +90,7 @@ void Orchestrator::carry_out(const job::SendMiniBatch& command) {
   message.mutable_run()->set_mini_batch(sent.mini_batch);
   message.mutable_run()->set_attempt(sent.attempt);
   message.mutable_run()->set_number(sent.number);
+  message.mutable_run()->set_alone(command.alone);
   message.mutable_run()->set_description(sent.description);
   send(worker, message);
   if (logs_.writes(logs::Level::kDebug)) {
@@ -186,6 +187,16 @@ void Orchestrator::carry_out(const job::TryFailed& command) {
   reporter_.remember_failure(
       fmt::format("{} of mini-batch {} on {}", status, command.mini_batch, worker->report.process),
       command.message, logs_.paths().user_error(0, worker->report.process).string());
+}
+
+void Orchestrator::carry_out(const job::SharedTryFailed& command) {
+  WorkerHandle* worker = find(command.worker);
+  if (worker == nullptr) return;
+  take_back(*worker, command.mini_batch);
+  logs_.master(fmt::format("{} ran mini-batch {} together with others: {}; each of them will be "
+                           "tried alone, and this counts as no try",
+                           worker->report.process, command.mini_batch, command.message),
+               logs::Level::kWarning);
 }
 
 void Orchestrator::carry_out(const job::MiniBatchFailed& command) {

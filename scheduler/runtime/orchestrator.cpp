@@ -1,11 +1,11 @@
 #include "runtime/orchestrator.hpp"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <prs/engine.hpp>
 #include <prs/error.hpp>
 #include <utility>
 
@@ -291,13 +291,7 @@ RunOutcome Orchestrator::finish() {
   return outcome;
 }
 
-int default_process_count(std::size_t gpus) {
-  if (gpus > 0) return 1;
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  ::sched_getaffinity(0, sizeof cores, &cores);
-  return std::max(1, CPU_COUNT(&cores));
-}
+int default_process_count(std::size_t gpus) { return gpus > 0 ? 1 : available_processors(); }
 
 RunOutcome run_job(const RunOptions& options) {
   // Before the output folder is touched.

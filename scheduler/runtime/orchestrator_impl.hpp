@@ -117,6 +117,7 @@ class Orchestrator {
   void carry_out(const job::DumpStacks& command);
   void carry_out(const job::Accept& command);
   void carry_out(const job::TryFailed& command);
+  void carry_out(const job::SharedTryFailed& command);
   void carry_out(const job::MiniBatchFailed& command);
   void carry_out(const job::Note& command);
   void carry_out(const job::EndJob& command) { end_ = command; }

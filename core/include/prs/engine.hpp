@@ -50,9 +50,13 @@ struct PreprocessOverrides {
   std::optional<std::int64_t> width;
 };
 
+/// The processors that this process may use, at least 1: those of its affinity mask, or fewer where
+/// a cgroup's quota gives it less time than that (1.5 processors' time counts as 2).
+PRS_API int available_processors();
+
 struct EngineOptions {
   std::string device = "auto";  ///< "auto", "cpu", "cuda" or "cuda:N".
-  int threads = 0;              ///< Threads that share one run; 0: all cores this process may use.
+  int threads = 0;              ///< Threads that share one run; 0: available_processors().
   std::int64_t max_batch =
       256;             ///< Images computed at once by one thread; larger runs are chunked.
   std::string output;  ///< Name of the output to score; empty: the model's first.
