@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the project needs and that are missing.
 #
-#   scripts/install-deps.sh [--build] [--test] [--train] [--data] [--parquet]
+#   scripts/install-deps.sh [--build] [--test] [--train] [--data] [--bench] [--parquet]
 #
 #   --build   what building prs-gpu needs (the default)
 #   --test    what scripts/test.sh needs besides: GoogleTest, clang for the fuzzers, linters, node,
 #             and the packages of the Python scripts among the tests
 #   --train   what retraining the models needs
 #   --data    the Fashion-MNIST images
+#   --bench   what bench/end_to_end.sh compares with
 #   --parquet DuckDB's library, which reads Parquet: from npm to /usr/local/lib/prs-gpu
 #
 # Asks nothing. Uses sudo when not root. Does nothing when everything is there.
@@ -23,6 +24,7 @@ test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck 
   python3-venv python3-numpy python3-pandas python3-pil python3-debugpy)
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
+bench=(libspng-dev libpng-dev python3-numpy python3-pil time)
 
 # Debian has no library that reads Parquet; npm's package holds DuckDB's own build.
 duckdb=@duckdb/node-bindings-linux-x64@1.4.4-r.1
@@ -43,11 +45,12 @@ for argument in "$@"; do
       ;;
     --train) wanted+=("${train[@]}") ;;
     --data) wanted+=("${data[@]}") ;;
+    --bench) wanted+=("${bench[@]}") ;;
     --parquet)
       parquet=1
       command -v npm >/dev/null || wanted+=(npm)
       ;;
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "install-deps.sh: unknown argument $argument; see --help" >&2; exit 2 ;;
   esac
 done

@@ -14,6 +14,7 @@
 
 #include "config/step.hpp"
 #include "dataset/dataset.hpp"
+#include "monitor/profile.hpp"
 
 namespace prs::entry {
 
@@ -31,7 +32,8 @@ struct Context {
   int stack_signal = 0;   ///< The signal at which a worker writes its stack to stderr.
   /// The entry has the terminal: streams are not redirected, Ctrl-C is the script's.
   bool foreground = false;
-  int debugpy_port = 0;  ///< A script waits there for a debugger (debugpy); 0: no.
+  profile::Recorder* profile = nullptr;  ///< Null: nobody wants to know.
+  int debugpy_port = 0;                  ///< A script waits there for a debugger (debugpy); 0: no.
 };
 
 /// A failure of the user's own code, told in its words.

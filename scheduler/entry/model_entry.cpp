@@ -33,6 +33,7 @@ namespace prs::entry {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using profile::Stage;
 using Group = std::span<const dataset::MiniBatch>;
 
 double seconds_since(Clock::time_point start) {
@@ -64,7 +65,7 @@ struct FileRun {
 /// A model that is loaded, with buffers that every mini-batch uses again.
 class ModelRunner {
  public:
-  ModelRunner(const config::Step& step, const ScorerOptions& options)
+  ModelRunner(const config::Step& step, const ScorerOptions& options, profile::Recorder* profile)
       : scorer_(load_scorer(options)),
         reader_(scorer_.engine.input(), options.resize, options.max_pixels),
         loader_(reader_.loader()),
@@ -74,7 +75,8 @@ class ModelRunner {
         columns_(options.columns),
         batch_size_(reader_.batch_size(options.engine.max_batch)),
         together_(batch_size_ * scorer_.engine.threads()),
-        read_ahead_(reader_, scorer_.engine.threads() - 1) {}
+        profile_(profile),
+        read_ahead_(reader_, scorer_.engine.threads() - 1, profile) {}
   ModelRunner(const ModelRunner&) = delete;  // writer_ points to scorer_.
   ModelRunner& operator=(const ModelRunner&) = delete;
 
@@ -186,6 +188,7 @@ class ModelRunner {
     for (std::int64_t done = 0; done < items; done += together_) {
       const std::int64_t count = std::min(together_, items - done);
       score(records_->file->records(group[first].first_record + done, count));
+      const profile::Scope scope(profile_, Stage::kRows);
       for (std::int64_t i = 0; i < count; ++i) {
         while (place.item == group[place.mini_batch].items()) place = {place.mini_batch + 1, 0};
         add_row(place.mini_batch, item(group[place.mini_batch], place.item++), i);
@@ -302,6 +305,7 @@ class ModelRunner {
   void score_files(const FileRun& run, std::size_t first, ImageBatch& batch) {
     const Clock::time_point start = Clock::now();
     const auto image_bytes = static_cast<std::size_t>(reader_.image_bytes());
+    std::optional<profile::Scope> assemble(std::in_place, profile_, Stage::kAssemble);
     places_.clear();
     for (std::size_t i = 0; i < batch.files.size(); ++i) {
       const Place& place = run.places[first + i];
@@ -316,6 +320,7 @@ class ModelRunner {
       }
       places_.push_back(place);
     }
+    assemble.reset();
     score_places(run.group, batch.pixels.data());
     const double share = seconds_since(start) / static_cast<double>(batch.files.size());
     for (std::size_t i = 0; i < batch.files.size(); ++i) {
@@ -328,6 +333,7 @@ class ModelRunner {
     const auto count = static_cast<std::int64_t>(places_.size());
     if (count == 0) return;
     score({DType::kUint8, reader_.batch_shape(count), pixels});
+    const profile::Scope scope(profile_, Stage::kRows);
     for (std::int64_t i = 0; i < count; ++i) {
       const Place& place = places_[static_cast<std::size_t>(i)];
       add_row(place.mini_batch, item(group[place.mini_batch], place.item), i);
@@ -335,6 +341,7 @@ class ModelRunner {
   }
 
   void score(const TensorView& images) {
+    const profile::Scope scope(profile_, Stage::kCompute);
     scores_.resize(static_cast<std::size_t>(images.shape[0]) * classes_);
     scorer_.engine.run(images, scores_);
   }
@@ -360,7 +367,8 @@ class ModelRunner {
   const std::int64_t batch_size_;
   const std::int64_t together_;  ///< Images in one call of the engine: a batch for each thread.
   std::vector<std::unique_ptr<FileRun>> ahead_;  ///< Groups that are read and not run.
-  ReadAhead read_ahead_;                         ///< Ends before what it may be reading.
+  profile::Recorder* const profile_;
+  ReadAhead read_ahead_;  ///< Ends before what it may be reading.
   std::filesystem::path records_path_;
   std::optional<RecordSource> records_;  ///< The file of the last record mini-batch.
   std::vector<std::uint8_t> pixels_;     // [batch_size_, image_bytes]
@@ -374,9 +382,11 @@ class ModelRunner {
 class ModelEntry : public Entry {
  public:
   ModelEntry(const config::Step& step, const Context& context)
-      : step_(step), options_(scorer_options(step, context.process_count)) {}
+      : step_(step),
+        options_(scorer_options(step, context.process_count)),
+        profile_(context.profile) {}
 
-  void init() override { runner_.emplace(step_, options_); }
+  void init() override { runner_.emplace(step_, options_, profile_); }
   Rows run(const dataset::MiniBatch& mini_batch) override {
     return std::move(run_together({&mini_batch, 1}).front().rows);
   }
@@ -397,6 +407,7 @@ class ModelEntry : public Entry {
  private:
   const config::Step step_;
   const ScorerOptions options_;
+  profile::Recorder* const profile_;
   std::optional<ModelRunner> runner_;
 };
 

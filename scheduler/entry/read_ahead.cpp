@@ -21,8 +21,8 @@ bool is_of_item(const Error& error) {
          error.code() == ErrorCode::kUnsupported;
 }
 
-ReadAhead::ReadAhead(const ImageReader& reader, int threads)
-    : reader_(reader), threads_wanted_(threads), loader_(reader.loader()) {}
+ReadAhead::ReadAhead(const ImageReader& reader, int threads, profile::Recorder* profile)
+    : reader_(reader), threads_wanted_(threads), profile_(profile), loader_(reader.loader()) {}
 
 ReadAhead::~ReadAhead() {
   {
@@ -53,7 +53,10 @@ void ReadAhead::wait(ImageBatch& batch) {
   std::unique_lock lock(mutex_);
   while (decode_some(batch, loader_, lock)) {
   }
-  done_.wait(lock, [&] { return batch.missing_ == 0; });
+  if (batch.missing_ > 0) {
+    const profile::Scope waiting(profile_, profile::Stage::kWaiting);
+    done_.wait(lock, [&] { return batch.missing_ == 0; });
+  }
   std::erase(queue_, &batch);
   if (batch.error_) std::rethrow_exception(batch.error_);
 }
@@ -68,6 +71,7 @@ void ReadAhead::cancel(ImageBatch& batch) {
 
 void ReadAhead::work() {
   ImageLoader loader = reader_.loader();
+  if (profile_ != nullptr) profile_->name_thread("reader");
   std::unique_lock lock(mutex_);
   while (true) {
     begun_.wait(lock, [&] { return stop_ || !queue_.empty(); });
@@ -86,10 +90,12 @@ bool ReadAhead::decode_some(ImageBatch& batch, ImageLoader& loader,
   lock.unlock();
   const auto image_bytes = static_cast<std::size_t>(reader_.image_bytes());
   std::exception_ptr error;
-  Clock::time_point start = Clock::now();
+  const Clock::time_point start = Clock::now();
+  ImageLoader::Times all;
   for (std::size_t i = first; i < last && !error; ++i) {
+    ImageLoader::Times times;
     try {
-      loader.read(*batch.files[i], batch.pixels.data() + i * image_bytes);
+      loader.read(*batch.files[i], batch.pixels.data() + i * image_bytes, times);
     } catch (const Error& failure) {
       if (is_of_item(failure)) {
         batch.errors[i] = failure.message();
@@ -99,15 +105,26 @@ bool ReadAhead::decode_some(ImageBatch& batch, ImageLoader& loader,
     } catch (...) {
       error = std::current_exception();
     }
-    const Clock::time_point end = Clock::now();
-    batch.seconds[i] = std::chrono::duration<float>(end - start).count();
-    start = end;
+    batch.seconds[i] = static_cast<float>(times.read_s + times.decode_s);
+    all.read_s += times.read_s;
+    all.decode_s += times.decode_s;
   }
+  if (profile_ != nullptr) record(start, all);
   lock.lock();
   if (error && !batch.error_) batch.error_ = error;
   batch.missing_ -= last - first;
   if (batch.missing_ == 0) done_.notify_all();
   return true;
+}
+
+/// Of a few files, whose reading and decoding take turns: as if all had been read first.
+void ReadAhead::record(profile::Clock::time_point start, const ImageLoader::Times& times) {
+  const auto later = [&](double seconds) {
+    return start +
+           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  };
+  profile_->add(profile::Stage::kRead, start, later(times.read_s));
+  profile_->add(profile::Stage::kDecode, later(times.read_s), later(times.read_s + times.decode_s));
 }
 
 }  // namespace prs::entry

@@ -20,6 +20,7 @@
 #include <prs/image.hpp>
 
 #include "entry/image_reader.hpp"
+#include "monitor/profile.hpp"
 
 namespace prs::entry {
 
@@ -40,7 +41,8 @@ struct ImageBatch {
 /// begin() and wait() are for one thread. Without threads of its own all is done in wait().
 class ReadAhead {
  public:
-  ReadAhead(const ImageReader& reader, int threads);
+  /// `profile`: takes the stages read, decode and waiting; may be null.
+  ReadAhead(const ImageReader& reader, int threads, profile::Recorder* profile);
   /// What was begun and not waited for is left undone.
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
@@ -58,9 +60,11 @@ class ReadAhead {
   void work();
   /// Takes and decodes a few of the files. False when all are taken. `lock` is held around it.
   bool decode_some(ImageBatch& batch, ImageLoader& loader, std::unique_lock<std::mutex>& lock);
+  void record(profile::Clock::time_point start, const ImageLoader::Times& times);
 
   const ImageReader& reader_;
   const int threads_wanted_;
+  profile::Recorder* const profile_;
   ImageLoader loader_;  ///< Of the owner's thread.
   std::mutex mutex_;
   std::condition_variable begun_;

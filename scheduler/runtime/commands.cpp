@@ -78,6 +78,10 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   hello.set_agent_name(process);
   hello.set_process_count(workers_wanted());
   hello.set_work_folder(folder_.work().string());
+  if (recorder_ != nullptr) {
+    profile_parts_.push_back(paths.perf_folder(0) / (process + ".spans"));
+    hello.set_profile_path(profile_parts_.back().string());
+  }
   hello.set_segment_path((folder_.segments() / kept.segment).string());
   send(kept, message);
 }
@@ -158,6 +162,7 @@ void Orchestrator::carry_out(const job::Accept& command) {
     range.size_bytes = returned_->size_bytes();
     range.crc32c = returned_->crc32c();
     if (!header_) header_ = header_line(returned_->header());
+    const profile::Scope scope(recorder_.get(), profile::Stage::kAccept);
     const output::Placement place = assembly(returned_->header()).accept(command.mini_batch, range);
     accepted.output_length = place.length;
     accepted.partial_offset = place.offset;

@@ -29,6 +29,7 @@
 #include "entry/entry.hpp"
 #include "job/job.hpp"
 #include "logs/log_tree.hpp"
+#include "monitor/profile.hpp"
 #include "output/segment.hpp"
 #include "protocol.pb.h"
 #include "runtime/claims.hpp"
@@ -40,6 +41,7 @@ namespace prs::runtime {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using profile::Stage;
 
 /// Thrown when the agent's end of the socket is closed: nobody is left to work for.
 struct AgentGone {};
@@ -175,6 +177,7 @@ class Worker {
       if (!run_group(*current, next != nullptr)) return kWorkerOutOfMemory;
     }
     flush();
+    const profile::Scope scope(recorder_.get(), Stage::kFinish);
     entry_->shutdown();
     return 0;
   }
@@ -189,8 +192,12 @@ class Worker {
   /// Takes what the agent has sent; with `wait`, once there is something.
   void read_requests(bool wait) {
     if (wait) flush();
-    const auto fill = reader_.fill(kWorkerSocket, wait ? 0 : MSG_DONTWAIT);
-    if (fill == FrameReader::Fill::kEnded) throw AgentGone{};
+    {
+      const profile::Scope scope(recorder_.get(), wait ? Stage::kWaiting : Stage::kMessages);
+      const auto fill = reader_.fill(kWorkerSocket, wait ? 0 : MSG_DONTWAIT);
+      if (fill == FrameReader::Fill::kEnded) throw AgentGone{};
+    }
+    const profile::Scope scope(recorder_.get(), Stage::kMessages);
     while (const std::optional<wire::ToWorker> message = next_message()) {
       if (message->has_shutdown()) shutting_down_ = true;
       if (message->has_run()) pending_.push_back(pending_of(message->run()));
@@ -271,6 +278,7 @@ class Worker {
     flush();
   }
   void flush() {
+    const profile::Scope scope(recorder_.get(), Stage::kMessages);
     if (!writer_.flush(kWorkerSocket)) throw AgentGone{};
   }
 
@@ -292,11 +300,17 @@ class Worker {
   /// Loads the entry and runs its init(). False when that failed; the agent has been told.
   bool start(const wire::Hello& hello) {
     std::string stage = "loading";
+    if (!hello.profile_path().empty()) {
+      recorder_ = std::make_unique<profile::Recorder>(hello.profile_path(), hello.agent_name());
+    }
+    const profile::Scope scope(recorder_.get(), profile::Stage::kStart);
     try {
       step_ = config::step_from_json(hello.step_json());
       limit_memory(step_);
       check_side_inputs(step_);
-      entry_ = entry::load_entry(step_, context_of(hello));
+      entry::Context context = context_of(hello);
+      context.profile = recorder_.get();
+      entry_ = entry::load_entry(step_, context);
       segment_.emplace(hello.segment_path());
       wire::FromWorker loaded;
       loaded.mutable_loaded()->set_protocol_version(kProtocolVersion);
@@ -359,7 +373,7 @@ class Worker {
       started.mutable_run_started()->set_shared(group.members.size() > 1 || reading);
       send(started);
       time.run_begins();
-      const std::vector<entry::SharedResult> results = entry_->run_together(group.mini_batches);
+      const std::vector<entry::SharedResult> results = run_entry(group);
       time.run_ends();
       writing = true;
       post_results(group, results, time);
@@ -372,6 +386,12 @@ class Worker {
     }
   }
 
+  std::vector<entry::SharedResult> run_entry(const Group& group) {
+    // What the built-in entry does besides computing has stages of its own within.
+    const profile::Scope scope(recorder_.get(), Stage::kCompute);
+    return entry_->run_together(group.mini_batches);
+  }
+
   /// What failed together is each member's own failure only when it fails alone.
   bool run_one_by_one(const Group& group, bool reading) {
     for (std::size_t i = 0; i < group.members.size(); ++i) {
@@ -382,6 +402,7 @@ class Worker {
 
   void post_results(const Group& group, const std::vector<entry::SharedResult>& results,
                     Stopwatch& time) {
+    std::optional<profile::Scope> append(std::in_place, recorder_.get(), Stage::kAppend);
     std::vector<output::Range> ranges;
     double work_s = 0;
     for (const entry::SharedResult& result : results) {
@@ -389,6 +410,8 @@ class Worker {
       ranges.push_back(result.rows.text.empty() ? output::Range()
                                                 : segment_->append(result.rows.text));
     }
+    append.reset();
+    const profile::Scope scope(recorder_.get(), Stage::kMessages);
     for (std::size_t i = 0; i < results.size(); ++i) {
       const entry::Rows& rows = results[i].rows;
       wire::FromWorker answer;
@@ -427,6 +450,7 @@ class Worker {
   }
 
   config::Step step_;
+  std::unique_ptr<profile::Recorder> recorder_;  ///< Null: no profile is wanted.
   std::unique_ptr<entry::Entry> entry_;
   std::optional<output::SegmentWriter> segment_;
   Claims claims_ = Claims::inherited(kWorkerClaims);

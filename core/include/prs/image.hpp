@@ -71,8 +71,15 @@ class PRS_API ImageLoader {
   ImageLoader(ImageLoader&&) noexcept;
   ImageLoader& operator=(ImageLoader&&) noexcept;
 
-  /// Writes the height x width x channels pixels of a file to `destination`. Throws as
-  /// read_image(), and `destination` holds anything then.
+  /// What reading and decoding took, in seconds.
+  struct Times {
+    double read_s = 0;
+    double decode_s = 0;
+  };
+
+  /// Writes the height x width x channels pixels of a file to `destination`, and adds to `times`.
+  /// Throws as read_image(), and `destination` holds anything then.
+  void read(const std::filesystem::path& path, std::uint8_t* destination, Times& times);
   void read(const std::filesystem::path& path, std::uint8_t* destination);
   /// The same for a file in memory; `name` begins every message.
   void decode(std::span<const std::byte> bytes, std::string_view name, std::uint8_t* destination);
