@@ -78,8 +78,9 @@ class Pipeline {
 
   void decode_until_done();
   std::optional<Claim> claim();
-  void decode(const Claim& claim);
-  void decode_item(const Batch& batch, std::int64_t item, std::uint8_t* destination) const;
+  void decode(const Claim& claim, ImageLoader& loader);
+  void decode_item(const Batch& batch, std::int64_t item, ImageLoader& loader,
+                   std::uint8_t* destination) const;
   void stop(std::exception_ptr error);
 
   bool score_batches();
@@ -191,7 +192,8 @@ void Pipeline::stop(std::exception_ptr error) {
 
 void Pipeline::decode_until_done() {
   try {
-    while (const std::optional<Claim> next = claim()) decode(*next);
+    ImageLoader loader = reader_.loader();
+    while (const std::optional<Claim> next = claim()) decode(*next, loader);
   } catch (...) {
     stop(std::current_exception());
   }
@@ -221,12 +223,12 @@ std::optional<Pipeline::Claim> Pipeline::claim() {
   return claim;
 }
 
-void Pipeline::decode(const Claim& claim) {
+void Pipeline::decode(const Claim& claim, ImageLoader& loader) {
   const Batch batch = batch_at(claim.batch);
   Slot& filled = slot(claim.batch);
   for (std::int64_t i = claim.first; i < claim.first + claim.count && !interrupted(); ++i) {
     try {
-      decode_item(batch, batch.first + i, filled.pixels.data() + i * image_bytes_);
+      decode_item(batch, batch.first + i, loader, filled.pixels.data() + i * image_bytes_);
     } catch (const Error& error) {
       filled.errors[static_cast<std::size_t>(i)] = error.message();
     } catch (const std::bad_alloc&) {
@@ -239,13 +241,13 @@ void Pipeline::decode(const Claim& claim) {
   if (filled.missing == 0) batch_decoded_.notify_all();
 }
 
-void Pipeline::decode_item(const Batch& batch, std::int64_t index,
+void Pipeline::decode_item(const Batch& batch, std::int64_t index, ImageLoader& loader,
                            std::uint8_t* destination) const {
   const ImageItem item = images_.item(index);
   if (batch.source == nullptr) {
-    reader_.read(item.path, destination);
+    loader.read(item.path, destination);
   } else {
-    reader_.read(*batch.source, item.record, item.name(), destination);
+    entry::load_record(*batch.source, item.record, item.name(), loader, destination);
   }
 }
 

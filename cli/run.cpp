@@ -67,6 +67,7 @@ struct RunCommand {
   bool dry_run = false;
   bool example = false;
   bool quiet = false;
+  bool profile = false;
   bool debug = false;
   int debugpy_port = 0;
   std::string format = "text";
@@ -106,7 +107,7 @@ void put_history(const store::RunRecord& record, JobDisplay& display) {
 
 /// `settings`: their identity when a later run may reuse this one's result, else "".
 int run_to_the_end(const config::Step& step, const std::string& run_id, bool resume,
-                   const std::string& settings, bool quiet) {
+                   const std::string& settings, bool quiet, bool profile = false) {
   JobDisplay display(quiet);
   display.limits(config::limits_table(step));
   for (const std::string& note : step.notes) display.note("note: " + note);
@@ -115,6 +116,7 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
   options.step = step;
   options.resume = resume;
   options.identify_inputs = !settings.empty();
+  options.profile = profile;
   options.run_id = run_id;
   options.program = this_program();
   options.on_progress = [&](const monitor::JobStatus& status) {
@@ -135,6 +137,7 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
   }
   put_history(record, display);
   display.result(outcome.result, logs::Paths(runtime::JobFolder(step.output).logs()));
+  if (!outcome.profile.empty()) fmt::print(stderr, "\n{}", outcome.profile);
   return outcome.exit_code;
 }
 
@@ -243,7 +246,8 @@ int run(const RunCommand& command) {
       return kExitDone;
     }
   }
-  return run_to_the_end(step, new_run_id(step.name), false, settings, command.quiet);
+  return run_to_the_end(step, new_run_id(step.name), false, settings, command.quiet,
+                        command.profile);
 }
 
 void add_debugpy(CLI::App& command, int& port) {
@@ -265,6 +269,8 @@ void add_run(CLI::App& app, Command& chosen) {
       ->check(CLI::IsMember({"text", "json"}));
   command->add_flag("--example", options->example, "print a step file that explains itself");
   command->add_flag("-q,--quiet", options->quiet, "no progress");
+  command->add_flag("--profile", options->profile,
+                    "in the end tell where the time went; a trace for Perfetto in the logs");
   command->add_flag("--debug", options->debug,
                     "one worker in the foreground, the first mini-batch, no timeout");
   add_debugpy(*command, options->debugpy_port);

@@ -8,7 +8,7 @@
 #             and the packages of the Python scripts among the tests
 #   --train   what retraining the models needs
 #   --data    the Fashion-MNIST images
-#   --bench   what bench/run.sh compares with and draws with: up to 400 MB
+#   --bench   what bench/*.sh compare with and draw with: up to 400 MB
 #   --parquet DuckDB's library, for Parquet: from npm to /usr/local/lib/prs-gpu
 #
 # Asks nothing. Uses sudo when not root. Does nothing when everything is there.
@@ -18,12 +18,14 @@ build=(build-essential cmake ninja-build
   libeigen3-dev libspdlog-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libprotobuf-dev protobuf-compiler libonnx-dev libyaml-cpp-dev libsqlite3-dev libsimdjson-dev
   python3-dev pybind11-dev
-  libopencv-core-dev libopencv-imgproc-dev libpng-dev libturbojpeg0-dev libtiff-dev zlib1g-dev)
+  libopencv-core-dev libopencv-imgproc-dev libpng-dev libdeflate-dev libturbojpeg0-dev
+  libtiff-dev zlib1g-dev)
 test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck python3
   python3-venv python3-numpy python3-pandas python3-pil python3-debugpy)
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
-bench=(libtorch-dev libopencv-dnn-dev libopenblas0-openmp gnuplot-nox)
+bench=(libtorch-dev libopencv-dnn-dev libopenblas0-openmp libspng-dev gnuplot-nox python3-numpy python3-pil
+  time)
 
 # Debian has no library for Parquet; npm's package holds DuckDB's own build.
 duckdb=@duckdb/node-bindings-linux-x64@1.4.4-r.1

@@ -57,7 +57,7 @@ _prs_gpu() {
       options+=" --gpuless-workers --device --precision --timeout --max-try --error-threshold --allowed-failed-count"
       options+=" --allowed-failed-percent --output-action --append-row-file-name --output-format --top-k --compat"
       options+=" --overwrite --ordered --strict-return-length --fail-on-empty --reuse-by-content --dry-run --format"
-      options+=" --example --quiet --parameters --debug --debugpy"
+      options+=" --example --quiet --parameters --debug --debugpy --profile"
       ;;
     resume) options+=" --set --quiet" ;;
     replay) options+=" --mini-batch --debugpy" ;;

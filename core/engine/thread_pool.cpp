@@ -1,7 +1,5 @@
 #include "engine/thread_pool.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -127,15 +125,6 @@ void ThreadPool::worker_loop() {
     const std::uint32_t left = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;
     if ((left & (kActive | kOpen)) == 0) state_.notify_all();
   }
-}
-
-int available_processors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) {
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  }
-  return std::max(1, CPU_COUNT(&set));
 }
 
 }  // namespace prs

@@ -63,7 +63,4 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
-/// The processors that this process may run on (its affinity mask), at least 1.
-int available_processors();
-
 }  // namespace prs

@@ -38,6 +38,8 @@ void check_extents(const Source& source, std::int64_t width, std::int64_t height
 Image make_image(std::int64_t width, std::int64_t height, std::int64_t channels);
 
 Image decode_png(const Source& source);
+/// What decode_png() leaves to libpng; gives the same for every file.
+Image decode_png_by_libpng(const Source& source);
 Image decode_jpeg(const Source& source);
 Image decode_bmp(const Source& source);
 Image decode_pnm(const Source& source);

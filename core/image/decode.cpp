@@ -2,13 +2,18 @@
 // decode, then brings the pixels to the channels and size asked for.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <limits>
+#include <memory>
 #include <opencv2/imgproc.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "image/bytes.hpp"
 #include "image/codec.hpp"
 #include "image/file.hpp"
+#include "image/plain_png.hpp"
 #include "image/text.hpp"
 
 namespace prs {
@@ -143,6 +148,60 @@ Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& option
 
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options) {
   return decode_image(image::read_file(path, image::kMostFileBytes), options, path.native());
+}
+
+struct ImageLoader::State {
+  DecodeOptions options;
+  Layout layout;
+  image::PlainPngDecoder png;
+  std::vector<std::byte> file;
+};
+
+ImageLoader::ImageLoader(const DecodeOptions& options, Layout layout) {
+  image::check_options(options, "ImageLoader");
+  if (options.height < 1 || options.width < 1) {
+    fail_argument("ImageLoader: a size of {}x{} (width x height); expected at least 1x1",
+                  options.width, options.height);
+  }
+  if (layout == Layout::kHw && options.channels != 1) {
+    fail_argument("ImageLoader: layout nhw holds one channel, not {}", options.channels);
+  }
+  state_ = std::make_unique<State>(State{options, layout, {}, {}});
+}
+
+ImageLoader::~ImageLoader() = default;
+ImageLoader::ImageLoader(ImageLoader&&) noexcept = default;
+ImageLoader& ImageLoader::operator=(ImageLoader&&) noexcept = default;
+
+void ImageLoader::read(const std::filesystem::path& path, std::uint8_t* destination) {
+  decode(image::read_file(path, image::kMostFileBytes, state_->file), path.native(), destination);
+}
+
+void ImageLoader::read(const std::filesystem::path& path, std::uint8_t* destination, Times& times) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds = [](Clock::duration duration) {
+    return std::chrono::duration<double>(duration).count();
+  };
+  const Clock::time_point start = Clock::now();
+  const auto bytes = image::read_file(path, image::kMostFileBytes, state_->file);
+  const Clock::time_point middle = Clock::now();
+  times.read_s += seconds(middle - start);
+  decode(bytes, path.native(), destination);
+  times.decode_s += seconds(Clock::now() - middle);
+}
+
+void ImageLoader::decode(std::span<const std::byte> bytes, std::string_view name,
+                         std::uint8_t* destination) {
+  const DecodeOptions& options = state_->options;
+  // With one channel every layout has the same order.
+  const bool interleaved = options.channels == 1 || state_->layout != Layout::kChw;
+  const std::optional<image::PlainPng> png =
+      interleaved ? state_->png.open(bytes) : std::optional<image::PlainPng>();
+  const bool fits = png && png->height == options.height && png->width == options.width &&
+                    png->channels == options.channels &&
+                    png->width <= options.max_pixels / png->height;
+  if (fits && state_->png.decode(destination)) return;
+  arrange_pixels(decode_image(bytes, options, name), state_->layout, destination);
 }
 
 bool is_image_path(const std::filesystem::path& path) {

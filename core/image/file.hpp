@@ -14,6 +14,11 @@ namespace prs::image {
 /// The bytes of a regular file; invalid argument when there are more than max_bytes.
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::int64_t max_bytes);
 
+/// The same into a buffer that is kept: `buffer` grows as needed and never shrinks. The bytes that
+/// were read, valid until it changes.
+std::span<const std::byte> read_file(const std::filesystem::path& path, std::int64_t max_bytes,
+                                     std::vector<std::byte>& buffer);
+
 /// A file mapped read-only; copies share the mapping. Empty for an empty file.
 class MappedFile {
  public:

@@ -1,4 +1,5 @@
 // PNG through libpng: chunk order, checksums and the amount of pixel data are libpng's to check.
+// Usual files that are whole do not come so far (plain_png.hpp).
 //
 // libpng is called directly because the error and warning callbacks are the only place where it
 // tells damaged pixel data apart from a complete image. Its errors jump past our frames, so the
@@ -10,9 +11,12 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "image/codec.hpp"
+#include "image/plain_png.hpp"
 
 namespace prs::image {
 namespace {
@@ -110,9 +114,29 @@ class PngReader {
   refuse(source, "corrupt PNG ({})", reader.message());
 }
 
+/// Nothing when the file is for libpng.
+std::optional<Image> decode_plain_png(const Source& source) {
+  PlainPngDecoder decoder;
+  const std::optional<PlainPng> png = decoder.open(source.bytes);
+  if (!png) return std::nullopt;
+  check_extents(source, png->width, png->height);
+  // More than deflate can have shrunk to so few bytes: not worth the memory.
+  if (png->width * png->height / 1032 > static_cast<std::int64_t>(source.bytes.size())) {
+    return std::nullopt;
+  }
+  Image image = make_image(png->width, png->height, png->channels);
+  if (!decoder.decode(image.pixels.data())) return std::nullopt;
+  return image;
+}
+
 }  // namespace
 
 Image decode_png(const Source& source) {
+  if (std::optional<Image> image = decode_plain_png(source)) return *std::move(image);
+  return decode_png_by_libpng(source);
+}
+
+Image decode_png_by_libpng(const Source& source) {
   PngReader reader(source.bytes);
   if (!reader.read_header()) refuse_png(source, reader);
   check_extents(source, reader.width(), reader.height());

@@ -24,6 +24,12 @@ void check_file(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::vector<SharedResult> Entry::run_together(std::span<const dataset::MiniBatch> group) {
+  std::vector<SharedResult> results;
+  for (const dataset::MiniBatch& mini_batch : group) results.push_back({run(mini_batch), 1});
+  return results;
+}
+
 std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& context) {
   check_file(step.entry.path);
   switch (step.entry.kind) {
@@ -34,7 +40,7 @@ std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& conte
     case Kind::kModel:
       break;
   }
-  return load_model(step);
+  return load_model(step, context);
 }
 
 void check_entry(const config::Step& step) {

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 
 #include "config/step.hpp"
 #include "dataset/dataset.hpp"
+#include "monitor/profile.hpp"
 
 namespace prs::entry {
 
@@ -32,7 +34,8 @@ struct Context {
   int stack_signal = 0;   ///< The signal at which a worker writes its stack to stderr.
   /// The entry has the terminal: streams are not redirected, Ctrl-C is the script's.
   bool foreground = false;
-  int debugpy_port = 0;  ///< A script waits there for a debugger (debugpy); 0: no.
+  profile::Recorder* profile = nullptr;  ///< Null: nobody wants to know.
+  int debugpy_port = 0;                  ///< A script waits there for a debugger (debugpy); 0: no.
 };
 
 /// A failure of the user's own code, told in its words.
@@ -57,6 +60,12 @@ struct Rows {
   bool has_metrics = false;  ///< Something was appended to Context::metrics_file.
 };
 
+/// What run_together() gives for one of its mini-batches.
+struct SharedResult {
+  Rows rows;
+  double work_s = 0;  ///< What reading, computing and writing its rows took, on all threads.
+};
+
 /// Used by one thread. Every function may throw anything: the worker makes a failed try of it.
 class Entry {
  public:
@@ -66,6 +75,21 @@ class Entry {
   /// its time is not run()'s (W4).
   virtual void load(const dataset::MiniBatch&, int /*attempt*/) {}
   virtual Rows run(const dataset::MiniBatch& mini_batch) = 0;
+  /// Whether run_together() may take `next` with `group` (not empty), which joined before. An entry
+  /// whose run() is of somebody else's making never says so: it is called for one at a time (E3).
+  virtual bool joins(std::span<const dataset::MiniBatch>, const dataset::MiniBatch&) const {
+    return false;
+  }
+  /// run() for mini-batches that join, at less cost than one after the other. The results, in their
+  /// order, are those of run(). When it throws, none of them has a result.
+  virtual std::vector<SharedResult> run_together(std::span<const dataset::MiniBatch> group);
+  /// Whether there is any use in read_ahead().
+  virtual bool reads_ahead() const { return false; }
+  /// This group will be run after the next call of run_together(): the entry may begin to read it
+  /// at once. It stays where it is until it is run or forget() is called. Whether it did.
+  virtual bool read_ahead(std::span<const dataset::MiniBatch>) { return false; }
+  /// What read_ahead() was given will not be run.
+  virtual void forget() {}
   virtual void shutdown() = 0;
   /// One line for the log, after init: the model, the device it really uses, ...
   virtual std::string describe() const = 0;

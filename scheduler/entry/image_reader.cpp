@@ -29,6 +29,11 @@ std::vector<std::byte> encode_pnm(const Image& image) {
 
 }  // namespace
 
+void load_record(const RecordSource& source, std::int64_t record, std::string_view name,
+                 ImageLoader& loader, std::uint8_t* destination) {
+  loader.decode(encode_pnm(record_image(*source.file, record)), name, destination);
+}
+
 RecordSource record_source(const RecordFile& file, const Engine& engine) {
   RecordSource source{file, RecordUse::kDirect, {}};
   try {
@@ -66,16 +71,6 @@ Shape ImageReader::batch_shape(std::int64_t count) const {
       break;
   }
   return {count, image_bytes_};
-}
-
-void ImageReader::read(const std::filesystem::path& path, std::uint8_t* destination) const {
-  arrange_pixels(read_image(path, options_), layout_, destination);
-}
-
-void ImageReader::read(const RecordSource& source, std::int64_t record, std::string_view name,
-                       std::uint8_t* destination) const {
-  const std::vector<std::byte> bytes = encode_pnm(record_image(*source.file, record));
-  arrange_pixels(decode_image(bytes, options_, name), layout_, destination);
 }
 
 }  // namespace prs::entry

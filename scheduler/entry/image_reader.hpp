@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +23,11 @@ struct RecordSource {
   std::string refusal;  ///< Why not, for kRefuse.
 };
 
+/// Writes the pixels of a record of a source with RecordUse::kDecode to `destination`; `name`
+/// begins every message. Throws as ImageLoader.
+void load_record(const RecordSource& source, std::int64_t record, std::string_view name,
+                 ImageLoader& loader, std::uint8_t* destination);
+
 /// Decides how the records of `file` reach `engine`.
 RecordSource record_source(const RecordFile& file, const Engine& engine);
 
@@ -40,11 +44,8 @@ class ImageReader {
   /// The shape of that many images' pixels, one after the other.
   Shape batch_shape(std::int64_t count) const;
 
-  /// Writes the image_bytes() pixels of an image file to `destination`. Throws as read_image.
-  void read(const std::filesystem::path& path, std::uint8_t* destination) const;
-  /// The same for a record of a source with RecordUse::kDecode; `name` begins every message.
-  void read(const RecordSource& source, std::int64_t record, std::string_view name,
-            std::uint8_t* destination) const;
+  /// What writes the image_bytes() pixels of one image: for one thread.
+  ImageLoader loader() const { return {options_, layout_}; }
 
  private:
   DecodeOptions options_;

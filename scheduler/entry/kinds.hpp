@@ -7,7 +7,7 @@
 
 namespace prs::entry {
 
-std::unique_ptr<Entry> load_model(const config::Step& step);
+std::unique_ptr<Entry> load_model(const config::Step& step, const Context& context);
 void check_model(const config::Step& step);
 
 std::unique_ptr<Entry> load_plugin(const config::Step& step, const Context& context);

@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 
+#include <prs/engine.hpp>
 #include <prs/error.hpp>
 
 #include "dataset/dataset.hpp"
@@ -159,11 +160,11 @@ void parse_size(std::string_view text, PreprocessOverrides& overrides) {
   fail_argument(fmt::format("'{}' is no size such as 224x224", text));
 }
 
-ScorerOptions scorer_options(const config::Step& step) {
+ScorerOptions scorer_options(const config::Step& step, int workers) {
   ScorerOptions options;
   options.model = step.entry.path;
   options.engine.device = step.device;
-  options.engine.threads = 1;
+  options.engine.threads = std::max(1, available_processors() / std::max(1, workers));
   options.tables = dataset::names_tables(dataset::input_spec(step));
   for (const auto& [key, value] : step.model_options) {
     const auto setter = setters().find(key);

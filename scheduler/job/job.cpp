@@ -92,7 +92,12 @@ void Job::State::on(const WorkerInitFailed& event) {
 
 void Job::State::on(const RunStarted& event) {
   Worker* worker = running(event.worker, event.mini_batch, event.attempt);
-  if (worker == nullptr || worker->phase != WorkerPhase::kLoadingMiniBatch) return;
+  const bool begins = worker != nullptr && worker->phase == WorkerPhase::kLoadingMiniBatch;
+  // What failed together is run again alone, at once.
+  const bool begins_alone =
+      worker != nullptr && worker->phase == WorkerPhase::kRun && worker->shared && !event.shared;
+  if (!begins && !begins_alone) return;
+  worker->shared = event.shared;
   workers.set_phase(*worker, WorkerPhase::kRun, now);
   workers.set_deadline(*worker, settings.run_invocation_timeout, true);
   workers.set_recall(*worker, kRecallAfter);
@@ -153,6 +158,8 @@ void Job::State::on(const WorkerExited& event) {
   if (worker == nullptr) return;
   if (worker->mini_batch >= 0 && worker->was_ahead && event.between) {
     mini_batches.put_back(std::exchange(worker->mini_batch, -1));
+  } else if (worker->mini_batch >= 0 && worker->shared) {
+    end_shared_try(*worker, event.detail);
   } else if (worker->mini_batch >= 0) {
     // W3. Also one that was sent alone and not begun: else a process that always ends just then
     // would be replaced for ever.
@@ -205,10 +212,18 @@ void Job::State::end_try(Worker& worker, TryStatus status, const std::string& me
   }
 }
 
+void Job::State::end_shared_try(Worker& worker, const std::string& message) {
+  const std::int64_t id = std::exchange(worker.mini_batch, -1);
+  mini_batches.put_back_alone(id);
+  commands.emplace_back(SharedTryFailed{worker.id, id, message});
+}
+
 void Job::State::begin(Worker& worker, const Assignment& assignment) {
   worker.mini_batch = assignment.mini_batch;
   worker.attempt = assignment.attempt;
   worker.was_ahead = false;
+  // Else it stays so until the worker says what it runs next: it may have prepared that already.
+  if (mini_batches.alone(assignment.mini_batch)) worker.shared = false;
   worker.began = now;
   workers.set_phase(worker, WorkerPhase::kLoadingMiniBatch, now);
   workers.set_deadline(worker, settings.task_overhead_timeout, true);
@@ -246,7 +261,11 @@ void Job::State::withdraw(Worker& worker) {
 
 void Job::State::put_back_ahead(Worker& worker) {
   for (const Assignment& one : std::exchange(worker.ahead, {})) {
-    mini_batches.put_back(one.mini_batch);
+    if (worker.shared) {
+      mini_batches.put_back_alone(one.mini_batch);
+    } else {
+      mini_batches.put_back(one.mini_batch);
+    }
   }
 }
 

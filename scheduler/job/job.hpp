@@ -103,11 +103,14 @@ struct WorkerInitFailed {
   std::string message;
 };
 /// The entry's run() was called: from here on run_invocation_timeout counts, before it
-/// task_overhead_timeout.
+/// task_overhead_timeout. `shared`: together with mini-batches that the worker has ahead, whose
+/// results follow this one's. Should the process end or the time pass before, nobody knows whose
+/// fault it is: no try is counted, and each of them is sent again to run alone.
 struct RunStarted {
   WorkerId worker;
   std::int64_t mini_batch;
   int attempt;
+  bool shared = false;
 };
 struct RunReturned {
   WorkerId worker;
@@ -161,11 +164,13 @@ struct StartWorker {
   std::vector<int> gpu_slots;
 };
 /// A worker that has one already runs this one after it, and after those sent before. A try begins
-/// when the worker takes it up: until then it can be withdrawn and has used nothing up.
+/// when the worker takes it up: until then it can be withdrawn and has used nothing up. `alone`:
+/// the worker must not run it together with others.
 struct SendMiniBatch {
   WorkerId worker;
   std::int64_t mini_batch;
   int attempt;
+  bool alone = false;
 };
 /// What the worker has not begun is wanted back; answered by one Withdrawn.
 struct WithdrawMiniBatches {
@@ -202,6 +207,12 @@ struct TryFailed {
   std::string message;
   bool will_retry;
 };
+/// The worker failed while it ran this one together with others; each is tried again alone.
+struct SharedTryFailed {
+  WorkerId worker;
+  std::int64_t mini_batch;
+  std::string message;
+};
 /// Out of tries: all its items count as failed.
 struct MiniBatchFailed {
   std::int64_t mini_batch;
@@ -221,7 +232,7 @@ struct EndJob {
 
 using Command =
     std::variant<StartWorker, SendMiniBatch, WithdrawMiniBatches, ShutdownWorker, KillWorker,
-                 DumpStacks, Accept, TryFailed, MiniBatchFailed, Note, EndJob>;
+                 DumpStacks, Accept, TryFailed, SharedTryFailed, MiniBatchFailed, Note, EndJob>;
 
 /// A worker is never sent more mini-batches ahead of the one that it runs.
 inline constexpr std::int64_t kMostAhead = 64;

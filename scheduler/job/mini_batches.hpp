@@ -41,6 +41,13 @@ class MiniBatches {
   bool end_try(std::int64_t id, bool node_lost);
   /// The try counts nothing: it had not begun, or the job is being stopped.
   void put_back(std::int64_t id);
+  /// The same for one that was run together with others when their worker ended: from now on it
+  /// runs alone.
+  void put_back_alone(std::int64_t id) {
+    at(id).alone = true;
+    put_back(id);
+  }
+  bool alone(std::int64_t id) const { return at(id).alone; }
 
   const Counts& counts() const { return counts_; }
   /// What the limits on failed mini-batches look at. T2: under v1's reading also those whose latest
@@ -58,6 +65,7 @@ class MiniBatches {
     std::uint8_t losses = 0;  ///< Tries lost with their node.
     State state = State::kWaiting;
     bool failing = false;  ///< Counted by failing_.
+    bool alone = false;
   };
 
   Entry& at(std::int64_t id) { return entries_[static_cast<std::size_t>(id)]; }

@@ -61,7 +61,11 @@ void Job::State::check_worker_deadlines() {
     } else if (worker.mini_batch >= 0) {
       const std::string text = timeout_text(*due, worker);
       const bool in_run = worker.phase == WorkerPhase::kRun;
-      end_try(worker, in_run ? TryStatus::kRunTimeout : TryStatus::kLoadTimeout, text);
+      if (in_run && worker.shared) {
+        end_shared_try(worker, text);
+      } else {
+        end_try(worker, in_run ? TryStatus::kRunTimeout : TryStatus::kLoadTimeout, text);
+      }
       kill(worker, text);
     } else if (worker.phase == WorkerPhase::kStopping) {
       kill(worker, "shutdown took longer than task_overhead_timeout");
@@ -149,7 +153,7 @@ void Job::State::assign() {
     worker->served = true;
     const std::int64_t id = *mini_batches.take();
     begin(*worker, {id, mini_batches.next_attempt(id)});
-    commands.emplace_back(SendMiniBatch{worker->id, id, worker->attempt});
+    commands.emplace_back(SendMiniBatch{worker->id, id, worker->attempt, mini_batches.alone(id)});
   }
 }
 
@@ -158,7 +162,9 @@ void Job::State::send_ahead() {
   if (worker == nullptr || worker->mini_batch < 0 || worker->withdrawal != 0) return;
   // Of the last mini-batches every worker is to get its share.
   const std::int64_t share = mini_batches.waiting() / (2 * workers.live());
-  const std::int64_t by_pace = kWorkAhead / std::max(worker->pace, Duration(1));
+  // What a worker runs together must not take as long as a single run() may.
+  const Duration work = std::min(kWorkAhead, settings.run_invocation_timeout / 4);
+  const std::int64_t by_pace = work / std::max(worker->pace, Duration(1));
   const std::int64_t wanted = std::min({kMostAhead, by_pace, share});
   auto ahead = static_cast<std::int64_t>(worker->ahead.size());
   // Many at a time: one message to the worker costs as much as several.
@@ -168,7 +174,8 @@ void Job::State::send_ahead() {
     if (!id) break;
     const Assignment& one =
         worker->ahead.emplace_back(Assignment{*id, mini_batches.next_attempt(*id)});
-    commands.emplace_back(SendMiniBatch{worker->id, one.mini_batch, one.attempt});
+    commands.emplace_back(
+        SendMiniBatch{worker->id, one.mini_batch, one.attempt, mini_batches.alone(*id)});
   }
   workers.set_recall(*worker, kRecallAfter);
 }

@@ -69,6 +69,8 @@ struct Job::State {
   /// The worker that runs this very try, or null.
   Worker* running(WorkerId id, std::int64_t mini_batch, int attempt);
   void end_try(Worker& worker, TryStatus status, const std::string& message);
+  /// The worker ends, and any of the mini-batches that it ran together may be why.
+  void end_shared_try(Worker& worker, const std::string& message);
   /// The worker takes up what it was sent.
   void begin(Worker& worker, const Assignment& assignment);
   /// After its try: the worker goes on with the next mini-batch that it has, or is idle.

@@ -28,6 +28,7 @@ struct Worker {
   std::int64_t mini_batch = -1;
   int attempt = 0;
   bool was_ahead = false;         ///< It was sent mini_batch before it needed one.
+  bool shared = false;            ///< By its last RunStarted it runs mini-batches together.
   std::vector<Assignment> ahead;  ///< Sent to be run after mini_batch, in this order.
   std::int64_t withdrawal = 0;    ///< Ticket of the withdrawal that is not answered yet; 0: none.
   Time began{0};                  ///< When mini_batch could begin.

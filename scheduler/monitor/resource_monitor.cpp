@@ -126,12 +126,16 @@ ResourceMonitor::ResourceMonitor(fs::path perf_folder, fs::path watched,
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-ResourceMonitor::~ResourceMonitor() {
+void ResourceMonitor::stop() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->stop = true;
   }
   state_->wake.notify_all();
+}
+
+ResourceMonitor::~ResourceMonitor() {
+  stop();
   state_->thread.join();
 }
 

@@ -29,6 +29,9 @@ class ResourceMonitor {
   ResourceMonitor(std::filesystem::path perf_folder, std::filesystem::path watched,
                   std::chrono::milliseconds interval, GpuUsage gpu_usage);
   /// Ends the thread without waiting for the interval.
+  /// Begins the last sample, which the destructor waits for: what is to be done at the end of a job
+  /// can be done meanwhile.
+  void stop();
   ~ResourceMonitor();
 
  private:

@@ -79,6 +79,10 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   hello.set_process_count(workers_wanted());
   hello.set_work_folder(folder_.work().string());
   hello.set_metrics_path(metric_files_.path(process).string());
+  if (recorder_ != nullptr) {
+    profile_parts_.push_back(paths.perf_folder(0) / (process + ".spans"));
+    hello.set_profile_path(profile_parts_.back().string());
+  }
   hello.set_segment_path((folder_.segments() / kept.segment).string());
   send(kept, message);
 }
@@ -91,6 +95,7 @@ void Orchestrator::carry_out(const job::SendMiniBatch& command) {
   message.mutable_run()->set_mini_batch(sent.mini_batch);
   message.mutable_run()->set_attempt(sent.attempt);
   message.mutable_run()->set_number(sent.number);
+  message.mutable_run()->set_alone(command.alone);
   message.mutable_run()->set_description(sent.description);
   send(worker, message);
   if (logs_.writes(logs::Level::kDebug)) {
@@ -160,6 +165,7 @@ void Orchestrator::carry_out(const job::Accept& command) {
     range.size_bytes = returned_->size_bytes();
     range.crc32c = returned_->crc32c();
     if (!header_) header_ = header_line(returned_->header());
+    const profile::Scope scope(recorder_.get(), profile::Stage::kAccept);
     const output::Placement place = assembly(returned_->header()).accept(command.mini_batch, range);
     accepted.output_length = place.length;
     accepted.partial_offset = place.offset;
@@ -189,6 +195,16 @@ void Orchestrator::carry_out(const job::TryFailed& command) {
   reporter_.remember_failure(
       fmt::format("{} of mini-batch {} on {}", status, command.mini_batch, worker->report.process),
       command.message, logs_.paths().user_error(0, worker->report.process).string());
+}
+
+void Orchestrator::carry_out(const job::SharedTryFailed& command) {
+  WorkerHandle* worker = find(command.worker);
+  if (worker == nullptr) return;
+  take_back(*worker, command.mini_batch);
+  logs_.master(fmt::format("{} ran mini-batch {} together with others: {}; each of them will be "
+                           "tried alone, and this counts as no try",
+                           worker->report.process, command.mini_batch, command.message),
+               logs::Level::kWarning);
 }
 
 void Orchestrator::carry_out(const job::MiniBatchFailed& command) {

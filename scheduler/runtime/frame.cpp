@@ -51,7 +51,7 @@ bool FrameWriter::flush(int fd) {
   return true;
 }
 
-FrameReader::Fill FrameReader::fill(int fd) {
+FrameReader::Fill FrameReader::fill(int fd, int flags) {
   if (begin_ == end_) begin_ = end_ = 0;
   if (begin_ > kReadBytes) {
     buffer_.erase(0, begin_);
@@ -60,7 +60,7 @@ FrameReader::Fill FrameReader::fill(int fd) {
   }
   if (buffer_.size() < end_ + kReadBytes) buffer_.resize(end_ + kReadBytes);
   while (true) {
-    const ssize_t got = ::recv(fd, buffer_.data() + end_, buffer_.size() - end_, 0);
+    const ssize_t got = ::recv(fd, buffer_.data() + end_, buffer_.size() - end_, flags);
     if (got > 0) {
       end_ += static_cast<std::size_t>(got);
       return Fill::kData;

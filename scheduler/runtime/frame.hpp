@@ -28,8 +28,8 @@ class FrameWriter {
 class FrameReader {
  public:
   enum class Fill { kData, kNothingNow, kEnded };
-  /// Reads what is there, blocking only when the socket does.
-  Fill fill(int fd);
+  /// Reads what is there, blocking only when the socket does; never with MSG_DONTWAIT in `flags`.
+  Fill fill(int fd, int flags = 0);
   /// The next whole frame; valid until the next call of fill(). Throws io for a length past
   /// kMaxFrameBytes: the stream is damaged.
   std::optional<std::string_view> next();

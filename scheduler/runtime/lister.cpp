@@ -20,10 +20,11 @@ constexpr std::size_t kMostUntaken = 256;
 }  // namespace
 
 Lister::Lister(dataset::InputSpec inputs, std::unique_ptr<dataset::Partitioner> partitioner,
-               Identify identify)
+               Identify identify, profile::Recorder* profile)
     : inputs_(std::move(inputs)),
       partitioner_(std::move(partitioner)),
       identify_(identify),
+      profile_(profile),
       ready_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!ready_) throw Error(ErrorCode::kIo, fmt::format("eventfd: {}", std::strerror(errno)));
   thread_ = std::jthread([this](const std::stop_token& stop) { list(stop); });
@@ -32,6 +33,8 @@ Lister::Lister(dataset::InputSpec inputs, std::unique_ptr<dataset::Partitioner> 
 Lister::~Lister() = default;
 
 void Lister::list(const std::stop_token& stop) {
+  if (profile_ != nullptr) profile_->name_thread("listing");
+  const profile::Scope scope(profile_, profile::Stage::kList);
   std::string identity;
   std::exception_ptr error;
   try {

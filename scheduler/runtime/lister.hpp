@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "dataset/dataset.hpp"
+#include "monitor/profile.hpp"
 #include "runtime/fd.hpp"
 
 namespace prs::runtime {
@@ -36,9 +37,9 @@ class Lister {
   };
 
   /// Begins. A file is looked at for `identify` before the mini-batch with it is given out. Throws
-  /// io.
+  /// io. `profile` may be null.
   Lister(dataset::InputSpec inputs, std::unique_ptr<dataset::Partitioner> partitioner,
-         Identify identify);
+         Identify identify, profile::Recorder* profile = nullptr);
   /// Ends the listing where it is.
   ~Lister();
   Lister(const Lister&) = delete;
@@ -61,6 +62,7 @@ class Lister {
   const dataset::InputSpec inputs_;
   const std::unique_ptr<dataset::Partitioner> partitioner_;
   const Identify identify_;
+  profile::Recorder* const profile_;
   Fd ready_;
   std::mutex mutex_;
   std::condition_variable_any changed_;

@@ -56,7 +56,7 @@ void Orchestrator::handle_message(WorkerHandle& worker, const wire::FromWorker& 
     feed(job::WorkerInitFailed{worker.id, text});
   } else if (message.has_run_started()) {
     const wire::RunStarted& started = message.run_started();
-    feed(job::RunStarted{worker.id, started.mini_batch(), started.attempt()});
+    feed(job::RunStarted{worker.id, started.mini_batch(), started.attempt(), started.shared()});
   } else if (message.has_run_returned()) {
     on_return(worker, message.run_returned());
   } else if (message.has_run_failed()) {

@@ -1,11 +1,12 @@
 #include "runtime/orchestrator.hpp"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
+#include <prs/engine.hpp>
 #include <prs/error.hpp>
 #include <utility>
 
@@ -18,7 +19,10 @@
 namespace prs::runtime {
 namespace {
 
+using profile::Stage;
 using std::chrono::milliseconds;
+
+constexpr char kOwnTrack[] = "prs-gpu";
 
 /// How long workers wait for the listing of an input that may need fewer of them.
 constexpr auto kShortListing = milliseconds(25);
@@ -75,6 +79,12 @@ int Orchestrator::workers_wanted() const {
 void Orchestrator::begin() {
   logs_.set_level(log_level(step_.logging_level));
   logs_.add_node(0);
+  if (options_.profile) {
+    profile_parts_.push_back(logs_.paths().perf_folder(0) / "prs-gpu.spans");
+    std::filesystem::create_directories(profile_parts_.back().parent_path());
+    recorder_ = std::make_unique<profile::Recorder>(profile_parts_.back(), kOwnTrack);
+    recorder_->add(Stage::kStart, start_, Clock::now());
+  }
   logs_.master(
       fmt::format("run {} of step {} begins, process {}", options_.run_id, step_.name, ::getpid()));
   for (const std::string& line : reporter_.settings_lines()) logs_.master(line);
@@ -104,7 +114,7 @@ void Orchestrator::start_listing() {
   if (options_.identify_inputs) {
     identify = step_.reuse_by_content ? Identify::kByContent : Identify::kByState;
   }
-  lister_.emplace(dataset::input_spec(step_), std::move(partitioner_), identify);
+  lister_.emplace(dataset::input_spec(step_), std::move(partitioner_), identify, recorder_.get());
   loop_.add(lister_->fd(), kListingTag);
   // There are to be no more workers than mini-batches; of a long input they start meanwhile.
   lister_->wait_for(static_cast<std::size_t>(workers_wanted()) + 1, kShortListing);
@@ -156,14 +166,21 @@ output::Assembly& Orchestrator::assembly(const std::string& header) {
 void Orchestrator::turn() {
   try {
     // Copied: handling one may wait for others.
-    const std::vector<EventLoop::Ready> ready = loop_.wait(wait_time());
-    for (const EventLoop::Ready& one : ready) {
-      dispatch(one);
+    const std::vector<EventLoop::Ready> ready = wait();
+    {
+      const profile::Scope scope(recorder_.get(), Stage::kDispatch);
+      for (const EventLoop::Ready& one : ready) {
+        dispatch(one);
+        flush_unsent();
+      }
+      do_what_is_due();
       flush_unsent();
     }
-    do_what_is_due();
-    flush_unsent();
-    journal_.flush();
+    {
+      const profile::Scope scope(recorder_.get(), Stage::kJournal);
+      journal_.flush();
+    }
+    const profile::Scope scope(recorder_.get(), Stage::kLogs);
     if (Clock::now() >= next_metrics_) publish_metrics();
     logs_.flush();
     report_log_problem();
@@ -172,6 +189,11 @@ void Orchestrator::turn() {
     if (std::exchange(system_failed_, true)) throw;
     feed(job::SystemFailed{error.message()});
   }
+}
+
+std::vector<EventLoop::Ready> Orchestrator::wait() {
+  const profile::Scope scope(recorder_.get(), Stage::kWaiting);
+  return loop_.wait(wait_time());
 }
 
 std::chrono::nanoseconds Orchestrator::wait_time() const {
@@ -294,7 +316,8 @@ void Orchestrator::publish() {
 }
 
 RunOutcome Orchestrator::finish() {
-  monitor_.reset();
+  finish_start_ = Clock::now();
+  if (monitor_) monitor_->stop();
   bool has_all_metrics = false;
   try {
     metric_files_.take_all();
@@ -317,16 +340,34 @@ RunOutcome Orchestrator::finish() {
   std::filesystem::remove_all(folder_.segments(), ignored);
   journal_.set_job(record_);
   if (has_all_metrics) metric_files_.remove();
+  monitor_.reset();
+  outcome.profile = finish_profile();
   return outcome;
 }
 
-int default_process_count(std::size_t gpus) {
-  if (gpus > 0) return 1;
-  cpu_set_t cores;
-  CPU_ZERO(&cores);
-  ::sched_getaffinity(0, sizeof cores, &cores);
-  return std::max(1, CPU_COUNT(&cores));
+std::string Orchestrator::finish_profile() {
+  if (recorder_ == nullptr) return "";
+  lister_.reset();  // It uses the recorder.
+  recorder_->add(Stage::kFinish, finish_start_, Clock::now());
+  recorder_.reset();
+  const std::filesystem::path folder = logs_.paths().perf_folder(0);
+  try {
+    const std::string table =
+        profile::write_profile(profile_parts_, kOwnTrack, folder / "profile.json");
+    std::ofstream(folder / "profile.txt") << table;
+    std::error_code ignored;
+    for (const std::filesystem::path& part : profile_parts_) {
+      std::filesystem::remove(part, ignored);
+    }
+    return fmt::format("{}The trace is {}: open it in https://ui.perfetto.dev\n", table,
+                       (folder / "profile.json").string());
+  } catch (const Error& error) {
+    note("warning: there is no profile: " + error.message(), logs::Level::kWarning);
+    return "";
+  }
 }
+
+int default_process_count(std::size_t gpus) { return gpus > 0 ? 1 : available_processors(); }
 
 RunOutcome run_job(const RunOptions& options) {
   // Before the output folder is touched.

@@ -16,6 +16,7 @@ struct RunOptions {
   config::Step step;
   bool resume = false;
   bool identify_inputs = false;  ///< For a later run that might reuse this one's result.
+  bool profile = false;          ///< Record where the time goes: logs/perf/profile.{txt,json}
   std::string run_id;
   std::filesystem::path program;  ///< prs-gpu itself, for workers.
   /// Called some times a second with how the job stands, and once at the end.
@@ -36,6 +37,7 @@ struct RunOutcome {
   int exit_code = kExitCompleted;
   std::string input_identity;  ///< When asked for and all inputs were listed; else "".
   logs::JobResult result;
+  std::string profile;  ///< When asked for: the table.
 };
 
 /// Runs the job to its end, whatever that is. SIGINT, SIGTERM and SIGHUP are taken while it runs:

@@ -13,6 +13,7 @@
 
 #include "dataset/dataset.hpp"
 #include "job/job.hpp"
+#include "monitor/profile.hpp"
 #include "monitor/resource_monitor.hpp"
 #include "output/assembly.hpp"
 #include "protocol.pb.h"
@@ -72,6 +73,7 @@ class Orchestrator {
     return std::make_unique<dataset::Partitioner>(dataset::input_spec(step_),
                                                   step_.mini_batch_size);
   }
+  std::string finish_profile();
   store::Journal open_journal();
   store::JobRecord begin_record();
   int workers_wanted() const;
@@ -82,6 +84,7 @@ class Orchestrator {
 
   // The loop.
   void turn();
+  std::vector<EventLoop::Ready> wait();
   std::chrono::nanoseconds wait_time() const;
   void dispatch(const EventLoop::Ready& ready);
   void start_listing();
@@ -120,6 +123,7 @@ class Orchestrator {
   void carry_out(const job::DumpStacks& command);
   void carry_out(const job::Accept& command);
   void carry_out(const job::TryFailed& command);
+  void carry_out(const job::SharedTryFailed& command);
   void carry_out(const job::MiniBatchFailed& command);
   void carry_out(const job::Note& command);
   void carry_out(const job::EndJob& command) { end_ = command; }
@@ -150,6 +154,8 @@ class Orchestrator {
   MetricFiles metric_files_;
   store::JobRecord record_;
   logs::LogTree logs_;
+  std::unique_ptr<profile::Recorder> recorder_;  ///< Null: no profile is wanted.
+  std::vector<std::filesystem::path> profile_parts_;
   dataset::ListingWriter listing_;
   std::optional<Lister> lister_;  ///< While the listing goes on.
   std::string input_identity_;
@@ -169,6 +175,7 @@ class Orchestrator {
   const wire::Times* times_ = nullptr;           ///< Its times,
   const WorkerHandle* speaker_ = nullptr;        ///< and whose it is.
   std::optional<job::EndJob> end_;
+  Clock::time_point finish_start_;
   Clock::time_point next_progress_ = start_;
   Clock::time_point next_status_ = start_;
   Clock::time_point next_overview_ = start_;

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <deque>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -21,11 +22,15 @@
 #include <prs/error.hpp>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "config/step.hpp"
 #include "dataset/dataset.hpp"
 #include "entry/entry.hpp"
+#include "job/job.hpp"
 #include "logs/log_tree.hpp"
+#include "monitor/profile.hpp"
 #include "output/segment.hpp"
 #include "protocol.pb.h"
 #include "runtime/claims.hpp"
@@ -37,6 +42,7 @@ namespace prs::runtime {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using profile::Stage;
 
 /// Thrown when the agent's end of the socket is closed: nobody is left to work for.
 struct AgentGone {};
@@ -148,35 +154,128 @@ entry::Context context_of(const wire::Hello& hello) {
           .stack_signal = kStackSignal};
 }
 
+/// More of them are not run together: those behind come and go meanwhile.
+constexpr std::size_t kMostTogether = static_cast<std::size_t>(job::kMostAhead) / 2;
+
+/// A mini-batch that was sent and has not been taken up.
+struct Pending {
+  std::int64_t mini_batch = -1;
+  int attempt = 0;
+  std::uint64_t number = 0;
+  bool alone = false;
+  dataset::MiniBatch description;
+  std::exception_ptr problem;  ///< Why there is no description.
+};
+
+/// Mini-batches that are run together, mostly one. Stays where it is once it is read ahead.
+struct Group {
+  std::vector<Pending> members;
+  std::vector<dataset::MiniBatch> mini_batches;  ///< Theirs.
+  bool read_ahead = false;
+};
+
 class Worker {
  public:
   int run() {
     const wire::Hello hello = receive_hello();
     if (!start(hello)) return kWorkerInitFailed;
-    while (true) {
-      const wire::ToWorker message = receive();
-      if (message.has_shutdown()) break;
-      if (!message.has_run() || !claims_.take(message.run().number())) continue;
-      if (!run_mini_batch(message.run())) return kWorkerOutOfMemory;
+    std::unique_ptr<Group> next;
+    while (next || wait_for_requests()) {
+      const std::unique_ptr<Group> current = next ? std::move(next) : take_group();
+      claim(*current);
+      if (current->members.empty()) continue;
+      next = begin_next(*current);
+      if (!run_group(*current, next != nullptr)) return kWorkerOutOfMemory;
     }
     flush();
+    const profile::Scope scope(recorder_.get(), Stage::kFinish);
     entry_->shutdown();
     return 0;
   }
 
  private:
-  wire::ToWorker receive() {
-    while (true) {
-      if (const std::optional<std::string_view> frame = reader_.next()) {
-        wire::ToWorker message;
-        if (!message.ParseFromArray(frame->data(), static_cast<int>(frame->size()))) {
-          throw Error(ErrorCode::kInternal, "a message of the agent cannot be read");
-        }
-        return message;
-      }
-      flush();
-      if (reader_.fill(kWorkerSocket) == FrameReader::Fill::kEnded) throw AgentGone{};
+  /// False: there will be none.
+  bool wait_for_requests() {
+    while (pending_.empty() && !shutting_down_) read_requests(true);
+    return !pending_.empty();
+  }
+
+  /// Takes what the agent has sent; with `wait`, once there is something.
+  void read_requests(bool wait) {
+    if (wait) flush();
+    {
+      const profile::Scope scope(recorder_.get(), wait ? Stage::kWaiting : Stage::kMessages);
+      const auto fill = reader_.fill(kWorkerSocket, wait ? 0 : MSG_DONTWAIT);
+      if (fill == FrameReader::Fill::kEnded) throw AgentGone{};
     }
+    const profile::Scope scope(recorder_.get(), Stage::kMessages);
+    while (const std::optional<wire::ToWorker> message = next_message()) {
+      if (message->has_shutdown()) shutting_down_ = true;
+      if (message->has_run()) pending_.push_back(pending_of(message->run()));
+    }
+  }
+
+  static Pending pending_of(const wire::RunMiniBatch& request) {
+    Pending pending{
+        request.mini_batch(), request.attempt(), request.number(), request.alone(), {}, {}};
+    try {
+      pending.description = dataset::parse(request.description());
+    } catch (...) {
+      pending.problem = std::current_exception();
+      pending.alone = true;
+    }
+    return pending;
+  }
+
+  /// The first of those pending, with what joins it.
+  std::unique_ptr<Group> take_group() {
+    auto group = std::make_unique<Group>();
+    do {
+      group->mini_batches.push_back(std::move(pending_.front().description));
+      group->members.push_back(std::move(pending_.front()));
+      pending_.pop_front();
+    } while (!pending_.empty() && !group->members.front().alone && !pending_.front().alone &&
+             group->members.size() < kMostTogether &&
+             entry_->joins(group->mini_batches, pending_.front().description));
+    return group;
+  }
+
+  /// Leaves those members that have not been withdrawn.
+  void claim(Group& group) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < group.members.size(); ++i) {
+      if (!claims_.take(group.members[i].number)) continue;
+      if (kept != i) {
+        group.members[kept] = std::move(group.members[i]);
+        group.mini_batches[kept] = std::move(group.mini_batches[i]);
+      }
+      ++kept;
+    }
+    if (kept == group.members.size()) return;
+    if (group.read_ahead) entry_->forget();
+    group.members.resize(kept);
+    group.mini_batches.resize(kept);
+  }
+
+  /// What follows `current` is read while that runs, so far as it is there. Nothing for a
+  /// mini-batch that must be alone: else what goes wrong might be the other's fault.
+  std::unique_ptr<Group> begin_next(const Group& current) {
+    read_requests(false);
+    if (current.members.front().alone || !entry_->reads_ahead()) return nullptr;
+    if (pending_.empty() || pending_.front().alone) return nullptr;
+    std::unique_ptr<Group> next = take_group();
+    next->read_ahead = entry_->read_ahead(next->mini_batches);
+    return next;
+  }
+
+  std::optional<wire::ToWorker> next_message() {
+    const std::optional<std::string_view> frame = reader_.next();
+    if (!frame) return std::nullopt;
+    wire::ToWorker message;
+    if (!message.ParseFromArray(frame->data(), static_cast<int>(frame->size()))) {
+      throw Error(ErrorCode::kInternal, "a message of the agent cannot be read");
+    }
+    return message;
   }
 
   /// The message goes out with the next one that is sent, or when the worker is about to wait: the
@@ -190,11 +289,16 @@ class Worker {
     flush();
   }
   void flush() {
+    const profile::Scope scope(recorder_.get(), Stage::kMessages);
     if (!writer_.flush(kWorkerSocket)) throw AgentGone{};
   }
 
   wire::Hello receive_hello() {
-    const wire::ToWorker message = receive();
+    std::optional<wire::ToWorker> first;
+    while (!(first = next_message())) {
+      if (reader_.fill(kWorkerSocket) == FrameReader::Fill::kEnded) throw AgentGone{};
+    }
+    const wire::ToWorker& message = *first;
     if (!message.has_hello() || message.hello().protocol_version() != kProtocolVersion) {
       throw Error(ErrorCode::kInternal,
                   fmt::format("the agent speaks another version of the protocol than {}: was "
@@ -207,11 +311,17 @@ class Worker {
   /// Loads the entry and runs its init(). False when that failed; the agent has been told.
   bool start(const wire::Hello& hello) {
     std::string stage = "loading";
+    if (!hello.profile_path().empty()) {
+      recorder_ = std::make_unique<profile::Recorder>(hello.profile_path(), hello.agent_name());
+    }
+    const profile::Scope scope(recorder_.get(), profile::Stage::kStart);
     try {
       step_ = config::step_from_json(hello.step_json());
       limit_memory(step_);
       check_side_inputs(step_);
-      entry_ = entry::load_entry(step_, context_of(hello));
+      entry::Context context = context_of(hello);
+      context.profile = recorder_.get();
+      entry_ = entry::load_entry(step_, context);
       segment_.emplace(hello.segment_path());
       wire::FromWorker loaded;
       loaded.mutable_loaded()->set_protocol_version(kProtocolVersion);
@@ -234,74 +344,132 @@ class Worker {
     return true;
   }
 
-  /// False when memory ran out: the process must be replaced (W3).
-  bool run_mini_batch(const wire::RunMiniBatch& request) {
-    const Clock::time_point start = Clock::now();
-    const double cpu_start = cpu_seconds();
-    std::optional<Clock::time_point> run_start;
-    double run_s = 0;
-    const std::int64_t start_us = unix_us();
-    const auto set_times = [&](wire::Times& times) {
-      times.set_start_us(start_us);
-      times.set_elapsed_s(seconds_since(start));
-      times.set_process_s(cpu_seconds() - cpu_start);
-      times.set_run_method_s(run_s);
-    };
-    wire::FromWorker answer;
-    bool out_of_memory = false;
+  /// How long a group took, which is divided among its members by their work: as if they had run
+  /// one after the other.
+  class Stopwatch {
+   public:
+    void run_begins() { run_start_ = Clock::now(); }
+    void run_ends() { run_s_ = seconds_since(*run_start_); }
+    void set_times(double share, wire::Times& times) {
+      const double elapsed_s = seconds_since(start_);
+      if (run_start_ && !run_s_) run_ends();
+      times.set_start_us(start_us_ + static_cast<std::int64_t>(before_ * elapsed_s * 1e6));
+      times.set_elapsed_s(share * elapsed_s);
+      times.set_process_s(share * (cpu_seconds() - cpu_start_));
+      times.set_run_method_s(share * run_s_.value_or(0));
+      before_ += share;
+    }
+
+   private:
+    const Clock::time_point start_ = Clock::now();
+    const double cpu_start_ = cpu_seconds();
+    const std::int64_t start_us_ = unix_us();
+    std::optional<Clock::time_point> run_start_;
+    std::optional<double> run_s_;
+    double before_ = 0;  ///< Shares of the members before.
+  };
+
+  /// `reading`: the entry reads other mini-batches meanwhile. False when memory ran out: the
+  /// process must be replaced (W3).
+  bool run_group(const Group& group, bool reading) {
+    Stopwatch time;
     bool writing = false;
     try {
-      const dataset::MiniBatch mini_batch = dataset::parse(request.description());
-      entry_->load(mini_batch, request.attempt());
-      wire::FromWorker started;
-      started.mutable_run_started()->set_mini_batch(request.mini_batch());
-      started.mutable_run_started()->set_attempt(request.attempt());
-      send(started);
-      run_start = Clock::now();
-      entry::Rows rows = entry_->run(mini_batch);
-      run_s = seconds_since(*run_start);
-      wire::RunReturned& returned = *answer.mutable_run_returned();
-      returned.set_mini_batch(request.mini_batch());
-      returned.set_attempt(request.attempt());
-      returned.set_rows(rows.count);
-      if (!rows.text.empty()) {
-        writing = true;
-        const output::Range range = segment_->append(rows.text);
-        returned.set_segment(range.segment);
-        returned.set_offset(range.offset);
-        returned.set_size_bytes(range.size_bytes);
-        returned.set_crc32c(range.crc32c);
+      const Pending& first = group.members.front();
+      if (first.problem) std::rethrow_exception(first.problem);
+      for (std::size_t i = 0; i < group.mini_batches.size(); ++i) {
+        entry_->load(group.mini_batches[i], group.members[i].attempt);
       }
-      returned.set_header(rows.header);
-      returned.set_has_metrics(rows.has_metrics);
-      for (std::string& error : rows.item_errors) returned.add_item_errors(std::move(error));
-      set_times(*returned.mutable_times());
+      wire::FromWorker started;
+      started.mutable_run_started()->set_mini_batch(first.mini_batch);
+      started.mutable_run_started()->set_attempt(first.attempt);
+      started.mutable_run_started()->set_shared(group.members.size() > 1 || reading);
+      send(started);
+      time.run_begins();
+      const std::vector<entry::SharedResult> results = run_entry(group);
+      time.run_ends();
+      writing = true;
+      post_results(group, results, time);
+      return true;
     } catch (const AgentGone&) {
       throw;
     } catch (...) {
-      out_of_memory = exception_is_out_of_memory();
-      if (run_start && run_s == 0) run_s = seconds_since(*run_start);
-      wire::RunFailed& failed = *answer.mutable_run_failed();
-      failed.set_mini_batch(request.mini_batch());
-      failed.set_attempt(request.attempt());
-      failed.set_message(exception_text());
-      failed.set_trace(exception_trace());
-      failed.set_out_of_memory(out_of_memory);
-      failed.set_system_error(writing && !out_of_memory);
-      set_times(*failed.mutable_times());
+      if (group.members.size() > 1 && !writing) return run_one_by_one(group, reading);
+      return post_failure(group.members.front(), writing, time);
     }
-    if (out_of_memory) {
-      send(answer);
-    } else {
+  }
+
+  std::vector<entry::SharedResult> run_entry(const Group& group) {
+    // What the built-in entry does besides computing has stages of its own within.
+    const profile::Scope scope(recorder_.get(), Stage::kCompute);
+    return entry_->run_together(group.mini_batches);
+  }
+
+  /// What failed together is each member's own failure only when it fails alone.
+  bool run_one_by_one(const Group& group, bool reading) {
+    for (std::size_t i = 0; i < group.members.size(); ++i) {
+      if (!run_group({{group.members[i]}, {group.mini_batches[i]}}, reading)) return false;
+    }
+    return true;
+  }
+
+  void post_results(const Group& group, const std::vector<entry::SharedResult>& results,
+                    Stopwatch& time) {
+    std::optional<profile::Scope> append(std::in_place, recorder_.get(), Stage::kAppend);
+    std::vector<output::Range> ranges;
+    double work_s = 0;
+    for (const entry::SharedResult& result : results) {
+      work_s += result.work_s;
+      ranges.push_back(result.rows.text.empty() ? output::Range()
+                                                : segment_->append(result.rows.text));
+    }
+    append.reset();
+    const profile::Scope scope(recorder_.get(), Stage::kMessages);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const entry::Rows& rows = results[i].rows;
+      wire::FromWorker answer;
+      wire::RunReturned& returned = *answer.mutable_run_returned();
+      returned.set_mini_batch(group.members[i].mini_batch);
+      returned.set_attempt(group.members[i].attempt);
+      returned.set_rows(rows.count);
+      returned.set_segment(ranges[i].segment);
+      returned.set_offset(ranges[i].offset);
+      returned.set_size_bytes(ranges[i].size_bytes);
+      returned.set_crc32c(ranges[i].crc32c);
+      returned.set_header(rows.header);
+      returned.set_has_metrics(rows.has_metrics);
+      for (const std::string& error : rows.item_errors) returned.add_item_errors(error);
+      const auto members = static_cast<double>(results.size());
+      time.set_times(work_s > 0 ? results[i].work_s / work_s : 1 / members,
+                     *returned.mutable_times());
       post(answer);
     }
+  }
+
+  /// Of the current exception.
+  bool post_failure(const Pending& pending, bool writing, Stopwatch& time) {
+    const bool out_of_memory = exception_is_out_of_memory();
+    wire::FromWorker answer;
+    wire::RunFailed& failed = *answer.mutable_run_failed();
+    failed.set_mini_batch(pending.mini_batch);
+    failed.set_attempt(pending.attempt);
+    failed.set_message(exception_text());
+    failed.set_trace(exception_trace());
+    failed.set_out_of_memory(out_of_memory);
+    failed.set_system_error(writing && !out_of_memory);
+    time.set_times(1, *failed.mutable_times());
+    post(answer);
+    if (out_of_memory) flush();
     return !out_of_memory;
   }
 
   config::Step step_;
+  std::unique_ptr<profile::Recorder> recorder_;  ///< Null: no profile is wanted.
   std::unique_ptr<entry::Entry> entry_;
   std::optional<output::SegmentWriter> segment_;
   Claims claims_ = Claims::inherited(kWorkerClaims);
+  std::deque<Pending> pending_;  ///< In the order in which they were sent.
+  bool shutting_down_ = false;   ///< Nothing more will be sent.
   FrameReader reader_;
   FrameWriter writer_;
   std::string payload_;

@@ -26,12 +26,14 @@ TEST(JobSimulation, HoldsItsInvariants) {
   std::map<Outcome, std::int64_t> outcomes;
   std::int64_t sent_ahead = 0;
   std::int64_t withdrawn = 0;
+  std::int64_t shared_failures = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Scenario scenario = Scenario::draw(seed, seed % 50 == 0 ? 20000 : 2000);
     const Result result = simulate(scenario, seed);
     ++outcomes[result.outcome];
     sent_ahead += result.sent_ahead;
     withdrawn += result.withdrawn;
+    shared_failures += result.shared_failures;
     ASSERT_EQ(result.violation, "") << "seed " << seed << ": " << scenario.describe() << "\nafter "
                                     << result.events << " events, " << result.simulated_s << " s";
   }
@@ -42,6 +44,7 @@ TEST(JobSimulation, HoldsItsInvariants) {
     EXPECT_GT(outcomes[outcome], 0) << "outcome " << static_cast<int>(outcome);
   }
   EXPECT_GT(withdrawn, 0);
+  EXPECT_GT(shared_failures, 0);
   EXPECT_GT(sent_ahead, withdrawn);
 }
 

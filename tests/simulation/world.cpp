@@ -42,7 +42,8 @@ struct Ledger {
   int tries = 0;   ///< Failed ones that count.
   int losses = 0;  ///< Lost with their node.
   int sent = 0;
-  bool held = false;  ///< By a worker.
+  bool held = false;   ///< By a worker.
+  bool alone = false;  ///< It was run together with others by a worker that failed.
   bool accepted = false;
   bool failed = false;
 };
@@ -271,6 +272,8 @@ class World {
     require(command.attempt == ledger.tries + ledger.losses + 1, "attempt {} after {} tries",
             command.attempt, ledger.tries + ledger.losses);
     require(ledger.tries < scenario_.settings.run_max_try, "more tries than run_max_try");
+    require(command.alone || !ledger.alone, "mini-batch {} is to run with others once more",
+            command.mini_batch);
     ++ledger.sent;
     if (found == processes_.end()) return;  // Its end is on its way to the job.
     Process& process = found->second;
@@ -296,7 +299,8 @@ class World {
     const WorkerId id = command.worker;
     const Duration load = between(Duration(0), scenario_.longest_run / 10);
     if (chance(scenario_.load_hang)) return;
-    later(load, RunStarted{id, command.mini_batch, command.attempt});
+    const bool shared = !command.alone && chance(0.3);
+    later(load, RunStarted{id, command.mini_batch, command.attempt, shared});
     if (chance(scenario_.run_hang)) return;
     const Duration run = chance(scenario_.slow)
                              ? between(std::chrono::seconds(1), std::chrono::minutes(3))
@@ -375,6 +379,16 @@ class World {
     require(command.will_retry == left, "will_retry is {} after {} tries and {} losses",
             command.will_retry, ledger.tries, ledger.losses);
     if (left && command.status != TryStatus::kNodeLost) set_failing(command.mini_batch, true);
+  }
+
+  void carry_out(const SharedTryFailed& command) {
+    Ledger& ledger = ledger_of(command.mini_batch);
+    require(!ledger.accepted && !ledger.failed, "a try of a mini-batch with a result fails");
+    require(!ledger.alone, "mini-batch {} ran alone and its failure counts nothing",
+            command.mini_batch);
+    ledger.alone = true;
+    ++result_.shared_failures;
+    release(command.worker, command.mini_batch);
   }
 
   void carry_out(const MiniBatchFailed& command) {

@@ -49,6 +49,7 @@ struct Result {
   std::int64_t events = 0;
   std::int64_t sent_ahead = 0;
   std::int64_t withdrawn = 0;
+  std::int64_t shared_failures = 0;
   double simulated_s = 0;
 };
 

@@ -51,6 +51,10 @@ struct PreprocessOverrides {
   std::optional<std::int64_t> width;
 };
 
+/// The processors that this process may use, at least 1: those of its affinity mask, or fewer where
+/// a cgroup's quota gives it less time than that (1.5 processors' time counts as 2).
+PRS_API int available_processors();
+
 struct EngineOptions {
   std::string device = "auto";  ///< "auto", "cpu", "cuda" or "cuda:N".
   /// What products are computed in. Throws unsupported at load when the device has not got it.
@@ -58,7 +62,7 @@ struct EngineOptions {
   /// int8 of a float model: u8 images as run() takes them, typical ones, that it is quantised for
   /// first; looked at while loading only. A model that is quantised already needs none.
   TensorView calibration;
-  int threads = 0;  ///< Threads that share one run; 0: all cores this process may use.
+  int threads = 0;  ///< Threads that share one run; 0: available_processors().
   std::int64_t max_batch =
       256;             ///< Images computed at once by one thread; larger runs are chunked.
   std::string output;  ///< Name of the output to score; empty: the model's first.

@@ -60,6 +60,35 @@ PRS_API Image decode_image(std::span<const std::byte> bytes, const DecodeOptions
 /// Reads and decodes a file. Throws io when it cannot be read, else as decode_image.
 PRS_API Image read_image(const std::filesystem::path& path, const DecodeOptions& options);
 
+/// Reads images into tensors, one after the other: as read_image() with arrange_pixels(), but its
+/// buffers are kept, and pixels that need neither scaling nor conversion are decoded to where they
+/// belong. One thread at a time.
+class PRS_API ImageLoader {
+ public:
+  /// `options` with a height and a width. Throws invalid argument, out of memory.
+  ImageLoader(const DecodeOptions& options, Layout layout);
+  ~ImageLoader();
+  ImageLoader(ImageLoader&&) noexcept;
+  ImageLoader& operator=(ImageLoader&&) noexcept;
+
+  /// What reading and decoding took, in seconds.
+  struct Times {
+    double read_s = 0;
+    double decode_s = 0;
+  };
+
+  /// Writes the height x width x channels pixels of a file to `destination`, and adds to `times`.
+  /// Throws as read_image(), and `destination` holds anything then.
+  void read(const std::filesystem::path& path, std::uint8_t* destination, Times& times);
+  void read(const std::filesystem::path& path, std::uint8_t* destination);
+  /// The same for a file in memory; `name` begins every message.
+  void decode(std::span<const std::byte> bytes, std::string_view name, std::uint8_t* destination);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// Encodes as PNG, one or three channels. Throws invalid argument for other images.
 PRS_API std::vector<std::byte> encode_png(const Image& image);
 

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <csignal>
+#include <map>
+#include <set>
 #include <sstream>
+#include <utility>
 
 #include "job_test.hpp"
 
@@ -41,6 +44,59 @@ TEST_F(Run, GivesTheRowsThatScoreGives) {
   EXPECT_EQ(statuses()["RUN_DONE"], 4);
   EXPECT_FALSE(fs::exists(out("parallel_run_step.txt.partial")));
   expect_no_process_left();
+}
+
+TEST_F(Run, ProfileTellsWhereTheTimeWent) {
+  const ProcessResult result = score({"--input", photos("photos", 60), "--profile"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("Where the time went"), std::string::npos) << result.err;
+  const auto trace = nlohmann::json::parse(read_text(out("logs/perf/0/profile.json")));
+  // Of each track the spans, by their beginning.
+  std::map<std::int64_t, std::vector<std::pair<double, double>>> spans;
+  std::set<std::string> stages;
+  std::set<std::string> processes;
+  std::int64_t main = 0;
+  for (const auto& event : trace["traceEvents"]) {
+    if (event["name"] == "process_name") processes.insert(event["args"]["name"]);
+    if (event["name"] == "thread_name" && event["args"]["name"] == "prs-gpu") main = event["tid"];
+    if (event["ph"] != "X") continue;
+    stages.insert(event["name"]);
+    const double start = event["ts"];
+    spans[event["tid"]].emplace_back(start, start + event["dur"].get<double>());
+  }
+  EXPECT_EQ(processes, (std::set<std::string>{"prs-gpu", "process000", "process001"}));
+  for (const char* stage : {"start", "list", "dispatch", "read", "decode", "compute", "waiting"}) {
+    EXPECT_TRUE(stages.contains(stage)) << stage;
+  }
+  // Spans of a thread follow one another or lie within one another; rounded to nanoseconds.
+  for (auto& [track, of_track] : spans) {
+    std::sort(of_track.begin(), of_track.end(), [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : a.second > b.second;
+    });
+    std::vector<double> open;
+    for (const auto& [start, end] : of_track) {
+      while (!open.empty() && open.back() <= start + 0.002) open.pop_back();
+      if (!open.empty()) {
+        EXPECT_LE(end, open.back() + 0.002) << track;
+      }
+      open.push_back(end);
+    }
+  }
+  // What the table says of the program itself, all of it on one thread but the listing, is what the
+  // job took.
+  std::map<std::string, double> own;
+  for (const std::string& line : lines_of(read_text(out("logs/perf/0/profile.txt")))) {
+    std::istringstream words(line);
+    std::string stage;
+    double seconds = 0;
+    if (words >> stage >> seconds) own[stage] = seconds;
+  }
+  const auto& of_program = spans[main];
+  double last = 0;
+  for (const auto& span : of_program) last = std::max(last, span.second);
+  const double wall_s = (last - of_program.front().first) / 1e6;
+  EXPECT_LE(own["total"] - own["list"], wall_s + 0.01);
+  EXPECT_GE(own["total"] - own["list"], 0.5 * wall_s);
 }
 
 TEST_F(Run, D1_RecordsOfAnIdxFileAreItems) {

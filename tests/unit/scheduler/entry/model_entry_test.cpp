@@ -81,9 +81,10 @@ TEST_F(Model, GivesARowForEachImageInOrder) {
 
 TEST_F(Model, DescribesItselfAfterInit) {
   step_.device = "cpu";
+  step_.model_options = {{"threads", "3"}};
   EXPECT_EQ(started()->describe(),
             step_.entry.path.string() +
-                ": 10 classes, on cpu in fp32, 1 thread; images: 28 x 28, 1 channel, "
+                ": 10 classes, on cpu in fp32, 3 threads; images: 28 x 28, 1 channel, "
                 "nchw, value = (pixel * 0.00392157 - 0) / 1");
 }
 
@@ -138,6 +139,82 @@ TEST_F(Model, BatchesChangeNothing) {
     step_.model_options = {{"batch", batch}};
     EXPECT_EQ(started()->run(test::files(paths)).text, expected) << batch;
   }
+}
+
+/// What run() gives for each of a group by itself.
+std::vector<Rows> one_by_one(Entry& entry, const std::vector<dataset::MiniBatch>& group) {
+  std::vector<Rows> rows;
+  for (const dataset::MiniBatch& mini_batch : group) rows.push_back(entry.run(mini_batch));
+  return rows;
+}
+
+void expect_same(const std::vector<SharedResult>& results, const std::vector<Rows>& expected) {
+  ASSERT_EQ(results.size(), expected.size());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    EXPECT_EQ(results[i].rows.text, expected[i].text) << i;
+    EXPECT_EQ(results[i].rows.count, expected[i].count) << i;
+    EXPECT_EQ(results[i].rows.header, expected[i].header) << i;
+    EXPECT_EQ(results[i].rows.item_errors, expected[i].item_errors) << i;
+    EXPECT_GT(results[i].work_s, 0) << i;
+  }
+}
+
+TEST_F(Model, MiniBatchesRunTogetherGiveWhatEachGivesAlone) {
+  auto paths = photos(20);
+  fs::remove(paths[4]);
+  test::write_file(paths[9], "this is no image");
+  const std::vector<fs::path> first(paths.begin(), paths.begin() + 6);
+  const std::vector<fs::path> second(paths.begin() + 6, paths.begin() + 7);
+  const std::vector<fs::path> third(paths.begin() + 7, paths.end());
+  const std::vector<dataset::MiniBatch> group = {test::files(first, 0), test::files(second, 1)};
+  const std::vector<dataset::MiniBatch> after = {test::files(third, 2), test::files({paths[4]}, 3)};
+  for (const char* threads : {"1", "3"}) {
+    for (const char* batch : {"1", "4", "256"}) {
+      step_.model_options = {{"threads", threads}, {"batch", batch}};
+      const auto entry = started();
+      EXPECT_EQ(entry->reads_ahead(), threads[0] == '3');
+      const std::vector<Rows> expected = one_by_one(*entry, group);
+      const std::vector<Rows> expected_after = one_by_one(*entry, after);
+      expect_same(entry->run_together(group), expected);
+      // Read while another is run; and what is read and then not wanted.
+      EXPECT_TRUE(entry->read_ahead(group));
+      EXPECT_TRUE(entry->read_ahead(after));
+      expect_same(entry->run_together(group), expected);
+      EXPECT_EQ(entry->run(after[0]).text, expected_after[0].text);
+      expect_same(entry->run_together(after), expected_after);
+      EXPECT_TRUE(entry->read_ahead(after));
+      entry->forget();
+      expect_same(entry->run_together(after), expected_after);
+      EXPECT_TRUE(entry->read_ahead(group));  // Reading when the entry ends.
+    }
+  }
+}
+
+TEST_F(Model, RecordsThatFollowOneAnotherRunTogether) {
+  const fs::path file = record_file(9);
+  const std::vector<dataset::MiniBatch> group = {
+      test::records(file, 1, 3), test::records(file, 4, 1), test::records(file, 5, 4)};
+  const auto entry = started();
+  const std::span all(group);
+  EXPECT_TRUE(entry->joins(all.first(1), group[1]));
+  EXPECT_FALSE(entry->joins(all.first(1), group[2])) << "a record is between them";
+  EXPECT_FALSE(entry->joins(all.first(1), test::records(at("other.idx"), 4, 1)));
+  EXPECT_FALSE(entry->joins(all.first(1), test::files({file})));
+  expect_same(entry->run_together(group), one_by_one(*entry, group));
+  // The file is shorter than it was: only the last of them has a record that is not there.
+  const std::vector<dataset::MiniBatch> beyond = {test::records(file, 4, 5),
+                                                  test::records(file, 9, 2)};
+  const std::vector<SharedResult> results = entry->run_together(beyond);
+  EXPECT_EQ(results[0].rows.count, 5);
+  EXPECT_EQ(results[1].rows.item_errors.size(), 2U);
+}
+
+TEST_F(Model, NoMoreImagesRunTogetherThanTheThreadsTakeAtOnce) {
+  step_.model_options = {{"threads", "2"}, {"batch", "3"}};
+  const auto entry = started();
+  const std::vector<dataset::MiniBatch> group = {test::files(photos(4))};
+  EXPECT_TRUE(entry->joins(group, test::files(photos(2))));
+  EXPECT_FALSE(entry->joins(group, test::files(photos(3))));
 }
 
 TEST_F(Model, O2_U5_WritesCsvAndJsonLines) {

@@ -12,14 +12,17 @@ ScorerOptions parse(std::map<std::string, std::string> options) {
   step.entry.path = "m.onnx";
   step.device = "cuda:1";
   step.model_options = std::move(options);
-  return scorer_options(step);
+  return scorer_options(step, 1);
 }
 
-TEST(ModelOptions, AWorkerTakesOneThreadUnlessToldOtherwise) {
+TEST(ModelOptions, AWorkerTakesItsPartOfTheProcessorsUnlessToldOtherwise) {
   const ScorerOptions options = parse({});
   EXPECT_EQ(options.model, "m.onnx");
   EXPECT_EQ(options.engine.device, "cuda:1");
-  EXPECT_EQ(options.engine.threads, 1);
+  EXPECT_EQ(options.engine.threads, available_processors());
+  config::Step step;
+  EXPECT_EQ(scorer_options(step, available_processors()).engine.threads, 1);
+  EXPECT_EQ(scorer_options(step, available_processors() + 1).engine.threads, 1);
   EXPECT_FALSE(options.resize);
   EXPECT_EQ(parse({{"threads", "4"}}).engine.threads, 4);
   EXPECT_EQ(parse({{"threads", "0"}}).engine.threads, 0);

@@ -185,5 +185,55 @@ TEST_F(Ahead, W8_WhatWaitedOnALostNodeHasLostNoTry) {
   EXPECT_EQ(driver.last_sent(2).attempt, 1);
 }
 
+TEST_F(Ahead, W4_WhenTimePassesForSeveralRunTogetherNoneHasUsedATry) {
+  driver.feed(RunStarted{kFirst, 1, 1, true});
+  driver.advance(seconds(10));
+  EXPECT_TRUE(driver.all<TryFailed>().empty());
+  ASSERT_EQ(driver.all<SharedTryFailed>().size(), 1U);
+  EXPECT_EQ(driver.all<SharedTryFailed>()[0].mini_batch, 1);
+  ASSERT_EQ(driver.all<KillWorker>().size(), 1U);
+  withdrawn(from_to(5, 21));  // 2 to 4 had begun with 1.
+  driver.exits(0);
+  driver.ready(2);
+  std::vector<std::int64_t> alone;
+  for (const SendMiniBatch& one : driver.all<SendMiniBatch>()) {
+    if (one.alone) alone.push_back(one.mini_batch);
+  }
+  ASSERT_FALSE(alone.empty());
+  EXPECT_EQ(alone[0], 1);
+  EXPECT_EQ(driver.last_sent(2).attempt, 1);
+}
+
+TEST_F(Ahead, W3_AWorkerThatEndsWhileItRunsSeveralBlamesEachOnlyWhenItRanAlone) {
+  driver.feed(RunStarted{kFirst, 1, 1, true});
+  driver.exits(0);
+  EXPECT_TRUE(driver.all<TryFailed>().empty());
+  driver.ready(2);
+  const SendMiniBatch again = driver.last_sent(2);
+  EXPECT_EQ(again.mini_batch, 1);
+  EXPECT_EQ(again.attempt, 1);
+  EXPECT_TRUE(again.alone);
+  driver.feed(RunStarted{{0, 2}, 1, 1});
+  driver.exits(2);
+  ASSERT_EQ(driver.all<TryFailed>().size(), 1U);
+  EXPECT_EQ(driver.all<TryFailed>()[0].mini_batch, 1);
+  EXPECT_EQ(driver.counts().mini_batches_failed, 1);  // run_max_try is 1.
+}
+
+TEST_F(Ahead, W4_TheResultsOfSeveralRunTogetherFollowOneAnother) {
+  driver.feed(RunStarted{kFirst, 1, 1, true});
+  for (std::int64_t id = 1; id <= 4; ++id) driver.feed(RunReturned{kFirst, id, 1, 1});
+  EXPECT_EQ(driver.counts().mini_batches_done, 5);
+  // One that failed with others and is run again by itself has its own time.
+  driver.feed(RunStarted{kFirst, 5, 1, true});
+  driver.advance(seconds(6));
+  driver.feed(RunStarted{kFirst, 5, 1, false});
+  driver.advance(seconds(6));
+  EXPECT_TRUE(driver.all<KillWorker>().empty());
+  driver.advance(seconds(4));
+  ASSERT_EQ(driver.all<TryFailed>().size(), 1U);
+  EXPECT_EQ(driver.all<TryFailed>()[0].status, TryStatus::kRunTimeout);
+}
+
 }  // namespace
 }  // namespace prs::job::test

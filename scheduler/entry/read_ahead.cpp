@@ -1,0 +1,130 @@
+#include "entry/read_ahead.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <prs/error.hpp>
+
+namespace prs::entry {
+namespace {
+
+/// Files that a thread takes at once, so that the lock is rarely taken.
+constexpr std::size_t kTake = 8;
+
+using Clock = std::chrono::steady_clock;
+
+}  // namespace
+
+bool is_of_item(const Error& error) {
+  return error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kIo ||
+         error.code() == ErrorCode::kUnsupported;
+}
+
+ReadAhead::ReadAhead(const ImageReader& reader, int threads, profile::Recorder* profile)
+    : reader_(reader), threads_wanted_(threads), profile_(profile), loader_(reader.loader()) {}
+
+ReadAhead::~ReadAhead() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  begun_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ReadAhead::begin(ImageBatch& batch) {
+  const std::size_t count = batch.files.size();
+  batch.pixels.resize(count * static_cast<std::size_t>(reader_.image_bytes()));
+  batch.errors.assign(count, {});
+  batch.seconds.assign(count, 0);
+  batch.next_ = 0;
+  batch.missing_ = count;
+  batch.error_ = nullptr;
+  while (threads_.size() < static_cast<std::size_t>(threads_wanted_)) {
+    threads_.emplace_back([this] { work(); });
+  }
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(&batch);
+  begun_.notify_all();
+}
+
+void ReadAhead::wait(ImageBatch& batch) {
+  std::unique_lock lock(mutex_);
+  while (decode_some(batch, loader_, lock)) {
+  }
+  if (batch.missing_ > 0) {
+    const profile::Scope waiting(profile_, profile::Stage::kWaiting);
+    done_.wait(lock, [&] { return batch.missing_ == 0; });
+  }
+  std::erase(queue_, &batch);
+  if (batch.error_) std::rethrow_exception(batch.error_);
+}
+
+void ReadAhead::cancel(ImageBatch& batch) {
+  std::unique_lock lock(mutex_);
+  std::erase(queue_, &batch);
+  batch.missing_ -= batch.files.size() - batch.next_;
+  batch.next_ = batch.files.size();
+  done_.wait(lock, [&] { return batch.missing_ == 0; });
+}
+
+void ReadAhead::work() {
+  ImageLoader loader = reader_.loader();
+  if (profile_ != nullptr) profile_->name_thread("reader");
+  std::unique_lock lock(mutex_);
+  while (true) {
+    begun_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (stop_) return;
+    ImageBatch* const batch = queue_.front();
+    if (!decode_some(*batch, loader, lock)) std::erase(queue_, batch);
+  }
+}
+
+bool ReadAhead::decode_some(ImageBatch& batch, ImageLoader& loader,
+                            std::unique_lock<std::mutex>& lock) {
+  const std::size_t first = batch.next_;
+  const std::size_t last = std::min(first + kTake, batch.files.size());
+  if (first == last) return false;
+  batch.next_ = last;
+  lock.unlock();
+  const auto image_bytes = static_cast<std::size_t>(reader_.image_bytes());
+  std::exception_ptr error;
+  const Clock::time_point start = Clock::now();
+  ImageLoader::Times all;
+  for (std::size_t i = first; i < last && !error; ++i) {
+    ImageLoader::Times times;
+    try {
+      loader.read(*batch.files[i], batch.pixels.data() + i * image_bytes, times);
+    } catch (const Error& failure) {
+      if (is_of_item(failure)) {
+        batch.errors[i] = failure.message();
+      } else {
+        error = std::current_exception();
+      }
+    } catch (...) {
+      error = std::current_exception();
+    }
+    batch.seconds[i] = static_cast<float>(times.read_s + times.decode_s);
+    all.read_s += times.read_s;
+    all.decode_s += times.decode_s;
+  }
+  if (profile_ != nullptr) record(start, all);
+  lock.lock();
+  if (error && !batch.error_) batch.error_ = error;
+  batch.missing_ -= last - first;
+  if (batch.missing_ == 0) done_.notify_all();
+  return true;
+}
+
+/// Of a few files, whose reading and decoding take turns: as if all had been read first.
+void ReadAhead::record(profile::Clock::time_point start, const ImageLoader::Times& times) {
+  const auto later = [&](double seconds) {
+    return start +
+           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  };
+  profile_->add(profile::Stage::kRead, start, later(times.read_s));
+  profile_->add(profile::Stage::kDecode, later(times.read_s), later(times.read_s + times.decode_s));
+}
+
+}  // namespace prs::entry
