@@ -372,7 +372,7 @@ TEST(Winograd, StaysWithinItsErrorBound) {
   };
   const std::vector<Case> cases = {
       {{8, 12, 12}, 16, {1, 1, 1, 1}, true}, {{8, 11, 10}, 13, {1, 1, 1, 1}, false},
-      {{17, 9, 10}, 9, {0, 0, 0, 0}, true},   {{32, 6, 6}, 24, {2, 1, 0, 2}, false},
+      {{17, 9, 10}, 9, {0, 0, 0, 0}, true},  {{32, 6, 6}, 24, {2, 1, 0, 2}, false},
       {{64, 10, 5}, 8, {0, 1, 1, 0}, true},
   };
   for (const Case& c : cases) {
