@@ -5,6 +5,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "check.hpp"
@@ -12,7 +16,10 @@
 #include "cpu/isa/bf16.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
+#include "cpu/isa/lanes.hpp"
 #include "cpu/kernel.hpp"
+#include "cpu/lane_weights.hpp"
+#include "cpu/pack_cache.hpp"
 #include "cpu/pack_words.hpp"
 #include "ops/activation.hpp"
 
@@ -131,6 +138,55 @@ Plan plan_bf16(const Call& call, const ConvTask& task, const ConvLayout& layout,
   return plan;
 }
 
+/// Known weights and bias, which Winograd transforms when the plan is made.
+bool takes_winograd(const Call& call, const ConvLayout& layout, const LaneKernels& kernels) {
+  return layout.groups == 1 && call.inputs[1].constant != nullptr &&
+         (!layout.has_bias || call.inputs[2].constant != nullptr) &&
+         prefers_winograd(layout.window, layout.channels, layout.filters, layout.activation,
+                          kernels);
+}
+
+Plan plan_winograd(const Call& call, const ConvLayout& layout, const std::string& prefix,
+                   const LaneKernels& kernels) {
+  WinogradTask task;
+  task.images = layout.images;
+  task.channels = layout.channels;
+  task.filters = layout.filters;
+  task.x_is_u8 = call.inputs[0].type.dtype == DType::kUint8;
+  task.activation = layout.activation;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const WindowAxis& axis = layout.window[i + 1];
+    task.in[i] = axis.in;
+    task.out[i] = axis.out;
+    task.pad[i] = axis.pad_begin;
+  }
+  const Tensor& weights = *call.inputs[1].constant;
+  const std::shared_ptr<const Tensor> packed =
+      winograd_weights(weights, kernels.tile_filters, call.packed);
+  std::vector<float> bias(static_cast<std::size_t>(layout.filters));
+  if (layout.has_bias) {
+    std::copy_n(call.inputs[2].constant->as<float>(), layout.filters, bias.begin());
+  }
+  std::vector<std::int32_t> rows;
+  for (std::int64_t c = 0; c < layout.channels; ++c) {
+    rows.push_back(static_cast<std::int32_t>(c * kernels.tile_positions * kernels.lanes));
+  }
+  Plan plan;
+  plan.kernel = prefix + "_winograd_4x4_3x3";
+  plan.scratch_bytes =
+      kernels.tile_winograd_scratch(task) * static_cast<std::int64_t>(sizeof(float));
+  plan.run = [task, packed, bias = std::move(bias), rows = std::move(rows),
+              run = kernels.tile_winograd](const StepArgs& args) {
+    run(task, {.x = args.inputs[0],
+               .weights = packed->as<float>(),
+               .bias = bias.data(),
+               .rows = rows.data(),
+               .y = static_cast<float*>(args.outputs[0]),
+               .scratch = reinterpret_cast<float*>(args.scratch)});
+  };
+  return plan;
+}
+
 }  // namespace
 
 Plan plan_conv(const Call& call, const Isa& isa) {
@@ -145,11 +201,14 @@ Plan plan_conv(const Call& call, const Isa& isa) {
     plan.run = [](const StepArgs&) {};
     return plan;
   }
-  if (wants_bf16(call, layout)) {
+  // Where Winograd serves it is faster than bf16.
+  const bool winograd = w == DType::kFloat32 && takes_winograd(call, layout, isa.lanes);
+  if (wants_bf16(call, layout) && !winograd) {
     const ConvTask task = make_conv_word_task(layout, x, 2);
     if (fits_shifts(task)) return plan_bf16(call, task, layout, prefix, isa.bf16);
   }
   if (w == DType::kFloat32) {
+    if (winograd) return plan_winograd(call, layout, prefix, isa.lanes);
     const ConvTask task = make_conv_task(layout, x, isa.gemm);
     if (fits_shifts(task)) return plan_f32(task, layout, prefix, isa.gemm);
   }

@@ -10,6 +10,7 @@
 
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
+#include "cpu/lane_weights.hpp"
 #include "cpu/pack_cache.hpp"
 #include "graph/memory_plan.hpp"
 #include "graph/rewrite.hpp"
@@ -30,8 +31,6 @@ using ops::WindowAxis;
 constexpr std::int64_t kMaxBlockBytes = std::int64_t{6} << 20;
 /// Weights of a Gemm inside a chain; larger ones are better read once for many blocks.
 constexpr std::int64_t kMaxGemmBytes = std::int64_t{64} << 10;
-/// Winograd's two sets of 36 matrices.
-constexpr std::int64_t kMaxWinogradBytes = std::int64_t{1} << 20;
 /// Zeros around an input, which models may declare by the million.
 constexpr std::int64_t kMaxPad = 64;
 constexpr std::int64_t kFloatBytes = sizeof(float);
@@ -82,11 +81,6 @@ std::int64_t vectors(const LaneTensor& tensor) {
 
 // ---- which nodes
 // ---------------------------------------------------------------------------------
-
-bool fuses(const Activation& activation) {
-  return activation.kind != Activation::Kind::kSigmoid &&
-         activation.kind != Activation::Kind::kTanh;
-}
 
 bool is_planar(const Window& window) {
   const WindowAxis& depth = window[0];
@@ -140,7 +134,8 @@ class LayerReader {
 
   bool read_conv(Layer& layer) const {
     const auto& params = std::get<ConvParams>(layer.node->params);
-    if (params.group != 1 || !fuses(params.activation) || !has_constant_operands(*layer.node)) {
+    if (params.group != 1 || !is_lane_activation(params.activation) ||
+        !has_constant_operands(*layer.node)) {
       return false;
     }
     layer.window = ops::conv::resolve(params, *graph_.value(layer.node->inputs[0]).shape,
@@ -162,7 +157,7 @@ class LayerReader {
   bool read_gemm(const Node& node) const {
     const auto& params = std::get<GemmParams>(node.params);
     const Value& x = graph_.value(node.inputs[0]);
-    if (params.trans_a || x.shape->rank() != 2 || !fuses(params.activation) ||
+    if (params.trans_a || x.shape->rank() != 2 || !is_lane_activation(params.activation) ||
         !has_constant_operands(node) ||
         graph_.value(node.inputs[1]).constant->bytes() > kMaxGemmBytes) {
       return false;
@@ -174,61 +169,6 @@ class LayerReader {
 
   const Graph& graph_;
 };
-
-// ---- weights in the kernels' order
-// ---------------------------------------------------------------
-
-std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
-
-/// weight(filter, channel, tap) -> [filters / tile, channels, taps, tile], zeros for filters past
-/// the last one.
-template <typename Weight>
-Tensor pack_filters(const Extents& extents, std::int64_t tile, Weight&& weight) {
-  const auto [filters, channels, taps] = extents;
-  Tensor packed(DType::kFloat32, Shape{round_up(filters, tile), channels, taps});
-  float* to = packed.as<float>();
-  for (std::int64_t group = 0; group < filters; group += tile) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      for (std::int64_t t = 0; t < taps; ++t) {
-        for (std::int64_t f = group; f < group + tile; ++f) {
-          *to++ = f < filters ? weight(f, c, t) : 0.0F;
-        }
-      }
-    }
-  }
-  return packed;
-}
-
-/// U = G g Gt of each filter and channel, computed in double: [36, filters / tile, channels, tile].
-Tensor pack_winograd(const Tensor& weights, std::int64_t tile) {
-  constexpr std::array<std::array<double, 3>, 6> kG = {{{1.0 / 4, 0, 0},
-                                                        {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                                        {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                                        {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                                        {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                                        {0, 0, 1}}};
-  const std::int64_t filters = weights.shape()[0];
-  const std::int64_t channels = weights.shape()[1];
-  Tensor packed(DType::kFloat32, Shape{36, round_up(filters, tile), channels});
-  float* to = packed.as<float>();
-  for (std::size_t i = 0; i < 6; ++i) {
-    for (std::size_t j = 0; j < 6; ++j) {
-      const Tensor product =
-          pack_filters({filters, channels, 1}, tile, [&](auto f, auto c, std::int64_t) {
-            const float* g = weights.as<float>() + (f * channels + c) * 9;
-            double sum = 0.0;
-            for (std::size_t r = 0; r < 3; ++r) {
-              for (std::size_t s = 0; s < 3; ++s) {
-                sum += kG[i][r] * static_cast<double>(g[r * 3 + s]) * kG[j][s];
-              }
-            }
-            return static_cast<float>(sum);
-          });
-      to = std::copy_n(product.as<float>(), product.elements(), to);
-    }
-  }
-  return packed;
-}
 
 // ---- from layers to stages
 // -----------------------------------------------------------------------
@@ -256,9 +196,13 @@ class ChainBuilder {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const Layer& layer = layers[i];
       if (layer.kind() == OpKind::kConv) {
-        const bool fused = i + 1 < layers.size() &&
-                           is_fusable_pool(layer, layers[i + 1], kernels_.max_pool_extent);
-        add_conv(layer, fused ? &layers[i + 1] : nullptr);
+        const bool winograd =
+            prefers_winograd(layer.window, layer.in[0], layer.out[0],
+                             std::get<ConvParams>(layer.node->params).activation, kernels_);
+        const std::int64_t max_extent = winograd ? 2 : kernels_.max_pool_extent;
+        const bool fused =
+            i + 1 < layers.size() && is_fusable_pool(layer, layers[i + 1], max_extent);
+        add_conv(layer, fused ? &layers[i + 1] : nullptr, winograd);
         if (fused) ++i;
       } else if (layer.kind() == OpKind::kGemm) {
         add_gemm(layer);
@@ -292,7 +236,7 @@ class ChainBuilder {
     return tensor;
   }
 
-  void add_conv(const Layer& layer, const Layer* pool) {
+  void add_conv(const Layer& layer, const Layer* pool, bool winograd) {
     const WindowAxis& height = layer.window[1];
     const WindowAxis& width = layer.window[2];
     Stage stage;
@@ -311,7 +255,7 @@ class ChainBuilder {
     const std::int64_t columns = task.out.width * task.pool;
     std::string algorithm = fmt::format("{}x{}", kernels_.tile_filters, kernels_.tile_positions);
     task.in = lane_tensor(layer.in);
-    if (prefers_winograd(layer, task)) {
+    if (winograd) {
       stage.algorithm = Algorithm::kWinograd;
       algorithm = "winograd_4x4_3x3";
       task.in = padded(task.in, width, round_up(columns, 4) + 2);
@@ -320,15 +264,16 @@ class ChainBuilder {
     }
     const Tensor& weights = reader_.weights(layer);
     const std::int64_t tile = kernels_.tile_filters;
-    const bool winograd = stage.algorithm == Algorithm::kWinograd;
-    stage.weights = packed_.get(
-        weights, fmt::format("lanes {} tile {}", winograd ? "winograd" : "conv", tile), [&] {
-          if (winograd) return pack_winograd(weights, tile);
-          const std::int64_t taps = height.kernel * width.kernel;
-          return pack_filters({layer.out[0], layer.in[0], taps}, tile, [&](auto f, auto c, auto t) {
-            return weights.as<float>()[(f * layer.in[0] + c) * taps + t];
-          });
+    if (winograd) {
+      stage.weights = winograd_weights(weights, tile, &packed_);
+    } else {
+      stage.weights = packed_.get(weights, fmt::format("lanes conv tile {}", tile), [&] {
+        const std::int64_t taps = height.kernel * width.kernel;
+        return pack_filters({layer.out[0], layer.in[0], taps}, tile, [&](auto f, auto c, auto t) {
+          return weights.as<float>()[(f * layer.in[0] + c) * taps + t];
         });
+      });
+    }
     const Tensor* bias = reader_.bias(*layer.node);
     fill_bias(stage, layer.out[0],
               [&](std::int64_t f) { return bias == nullptr ? 0.0F : bias->as<float>()[f]; });
@@ -338,24 +283,6 @@ class ChainBuilder {
              fmt::format("conv{}d_{}_image_per_lane_{}",
                          reader_.value(layer.node->inputs[0]).shape->rank() - 2,
                          pixels ? "u8_f32" : "f32", algorithm));
-  }
-
-  /// Whether four times fewer products outweigh the transforms, which take about 180 additions,
-  /// loads and stores for each tile's 6 x 6 inputs or products.
-  bool prefers_winograd(const Layer& layer, const LaneConvTask& task) const {
-    for (int i = 0; i < 2; ++i) {
-      if (task.taps[i] != 3 || task.stride[i] != 1 || task.dilation[i] != 1) return false;
-    }
-    if (task.pool > 2) return false;
-    const std::int64_t rows = task.out.height * task.pool;
-    const std::int64_t columns = task.out.width * task.pool;
-    const double channels = static_cast<double>(layer.in[0]);
-    const double filters = static_cast<double>(layer.out[0]);
-    const double tiles = static_cast<double>((rows + 3) / 4 * ((columns + 3) / 4));
-    const double winograd = tiles * (36.0 * channels * filters + 180.0 * (channels + filters));
-    const double direct = static_cast<double>(rows * columns) * 9.0 * channels * filters;
-    return winograd < 0.8 * direct &&
-           kernels_.winograd_scratch(task) * kFloatBytes <= kMaxWinogradBytes;
   }
 
   void add_gemm(const Layer& layer) {

@@ -45,5 +45,7 @@ void run_lane_tile(const LaneTile& tile);
 
 void winograd(const LaneConvTask& task, const LaneConvOperands& operands);
 std::int64_t winograd_scratch(const LaneConvTask& task);
+void tile_winograd(const WinogradTask& task, const WinogradOperands& operands);
+std::int64_t tile_winograd_scratch(const WinogradTask& task);
 
 }  // namespace prs::cpu::PRS_ISA

@@ -256,13 +256,16 @@ void pool(const LanePoolTask& task, const float* x, float* y, Finish finish) {
       for (std::int64_t w = 0; w < out.width; ++w) {
         const std::int64_t before = w * task.stride[1] - task.pad[1];
         const TapRange columns = taps_inside(before, task.kernel[1], task.dilation[1], in.width);
+        // Down each column, then along the row: the order of the pools of single images.
+        const float* from = x + ((c * in.height + above) * in.pitch + in.pad + before) * kLanes;
         Vec result = broadcast(Fold::kIdentity);
-        for (std::int64_t r = rows.first; r < rows.end; ++r) {
-          const std::int64_t row = c * in.height + above + r * task.dilation[0];
-          const float* from = x + (row * in.pitch + in.pad + before) * kLanes;
-          for (std::int64_t s = columns.first; s < columns.end; ++s) {
-            result = Fold::fold(result, load(from + s * task.dilation[1] * kLanes));
+        for (std::int64_t s = columns.first; s < columns.end; ++s) {
+          Vec column = broadcast(Fold::kIdentity);
+          for (std::int64_t r = rows.first; r < rows.end; ++r) {
+            const std::int64_t tap = r * task.dilation[0] * in.pitch + s * task.dilation[1];
+            column = Fold::fold(column, load(from + tap * kLanes));
           }
+          result = Fold::fold(result, column);
         }
         const std::int64_t to = (c * out.height + h) * out.pitch + out.pad + w;
         store(y + to * kLanes, finish(result, h, w));
@@ -311,6 +314,8 @@ const LaneKernels kLaneKernels{
     .conv = &conv,
     .winograd = &winograd,
     .winograd_scratch = &winograd_scratch,
+    .tile_winograd = &tile_winograd,
+    .tile_winograd_scratch = &tile_winograd_scratch,
     .max_pool = &max_pool,
     .average_pool = &average_pool,
 };

@@ -6,8 +6,8 @@
 // columns before a row + width + zero columns after it; above and below, taps are skipped instead.
 //
 // All functions are thread-safe, allocate nothing and keep no state. Outputs must not overlap
-// inputs. Buffers of blocks are 64-byte aligned. Except in winograd, sums run in the order of
-// GemmKernels: the same bits come out.
+// inputs. Buffers of blocks are 64-byte aligned. Sums run in the order of the kernels for single
+// images, so that the same bits come out: a result does not depend on how many images are computed.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,27 @@ struct LaneConvOperands {
   float* scratch;              ///< winograd only: winograd_scratch() floats
 };
 
+/// Convolution of single images with 3 x 3 taps, stride and dilation 1. Axes: height, width.
+struct WinogradTask {
+  std::int64_t images = 0;
+  std::int64_t channels = 0;
+  std::int64_t filters = 0;
+  std::int64_t in[2] = {};
+  std::int64_t out[2] = {};
+  std::int64_t pad[2] = {};  ///< Rows above, columns before.
+  bool x_is_u8 = false;
+  Activation activation;  ///< None, Relu, LeakyRelu or Clip.
+};
+
+struct WinogradOperands {
+  const void* x;             ///< [images, channels, in...]
+  const float* weights;      ///< As pack_winograd made them.
+  const float* bias;         ///< [filters]
+  const std::int32_t* rows;  ///< [channels], c -> c * tile_positions * lanes
+  float* y;                  ///< [images, filters, out...]
+  float* scratch;            ///< tile_winograd_scratch() floats; 64-byte aligned
+};
+
 struct LanePoolTask {
   LaneTensor in;
   LaneTensor out;
@@ -79,6 +100,9 @@ struct LaneKernels {
   /// 16 * u * 9 * channels * max |w| * max |x|, u = 2^-24; about ten times what conv gives.
   void (*winograd)(const LaneConvTask& task, const LaneConvOperands& operands);
   std::int64_t (*winograd_scratch)(const LaneConvTask& task);
+  /// The same for single images, with a tile in each lane: the same bits come out.
+  void (*tile_winograd)(const WinogradTask& task, const WinogradOperands& operands);
+  std::int64_t (*tile_winograd_scratch)(const WinogradTask& task);
 
   void (*max_pool)(const LanePoolTask& task, const float* x, float* y);
   /// divisors: the taps that count, out.height + out.width values.

@@ -55,6 +55,20 @@ PRS_INLINE Vec load_bytes(const std::uint8_t* p) {
 }
 PRS_INLINE Vec broadcast(float x) { return x - Vec{}; }
 
+/// a * b + c, rounded once where the level has FMA. For sums of several products, of which
+/// compilers are free to choose the one that they fuse.
+PRS_INLINE Vec multiply_add(float a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(
+      _mm512_fmadd_ps(_mm512_set1_ps(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vec>(
+      _mm256_fmadd_ps(_mm256_set1_ps(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+#else
+  return a * b + c;
+#endif
+}
+
 /// The first `count` lanes, 0 <= count < kLanes; the memory of the others is not touched, and what
 /// is loaded has the lanes of `rest` there.
 PRS_INLINE Vec load_lanes(const float* p, std::int64_t count, Vec rest = Vec{});

@@ -112,6 +112,23 @@ TEST_F(EngineTest, ScoresAnyBatchOfPixels) {
   }
 }
 
+TEST_F(EngineTest, GivesAnImageTheSameBitsInEveryBatch) {
+  EngineOptions options;
+  options.threads = 2;
+  const Engine engine = load(convnet({"N", 3, 8, 8}, 3), options);
+  const Tensor images = pixels({57, 3, 8, 8});
+  std::vector<float> alone;
+  for (std::int64_t i = 0; i < 57; ++i) {
+    const std::vector<float> scores =
+        engine.run({DType::kUint8, {1, 3, 8, 8}, images.as<std::uint8_t>() + i * 3 * 64});
+    alone.insert(alone.end(), scores.begin(), scores.end());
+  }
+  for (const std::int64_t batch : {2, 8, 9, 15, 16, 31, 57}) {
+    const std::vector<float> scores = engine.run({DType::kUint8, {batch, 3, 8, 8}, images.data()});
+    EXPECT_TRUE(std::equal(scores.begin(), scores.end(), alone.begin())) << "batch " << batch;
+  }
+}
+
 TEST_F(EngineTest, OpensAFixedBatch) {
   for (const std::int64_t fixed : {1, 10}) {
     const ModelBuilder model = convnet({fixed, 1, 8, 8}, 1, fixed);
