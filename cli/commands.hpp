@@ -28,6 +28,7 @@ void add_score(CLI::App& app, Command& chosen);
 void add_evaluate(CLI::App& app, Command& chosen);
 void add_inspect(CLI::App& app, Command& chosen);
 void add_verify(CLI::App& app, Command& chosen);
+void add_quantize(CLI::App& app, Command& chosen);
 void add_export_images(CLI::App& app, Command& chosen);
 void add_bench(CLI::App& app, Command& chosen);
 void add_run(CLI::App& app, Command& chosen);

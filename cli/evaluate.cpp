@@ -173,7 +173,7 @@ std::string as_json(const Evaluation& evaluation, const Scorer& scorer, std::int
 
 int evaluate(const EvaluateOptions& options) {
   const ImageList images = find_images(options.scoring.images);
-  const Scorer scorer = load_scorer(options.scoring);
+  const Scorer scorer = load_scorer(options.scoring, images);
   const InterruptGuard guard;
   EvaluationSink sink(images, scorer.engine, read_true_labels(options.labels, images, scorer),
                       options.labels);

@@ -18,6 +18,7 @@
 
 #include "choice.hpp"
 #include "commands.hpp"
+#include "entry/calibration.hpp"
 #include "load_engine.hpp"
 #include "output.hpp"
 #include "scoring_options.hpp"
@@ -95,7 +96,10 @@ bool is_about_settings(const std::string& message, const std::filesystem::path& 
 Inspection inspect_model(const ScoringOptions& options) {
   std::string reason;
   try {
-    const Engine engine = load_engine(options.model, options.engine);
+    const entry::CalibrationImages calibration = entry::read_calibration(options);
+    EngineOptions engine_options = options.engine;
+    engine_options.calibration = calibration.view();
+    const Engine engine = load_engine(options.model, engine_options);
     return {engine.describe(options.engine.max_batch),
             engine.input(),
             {},

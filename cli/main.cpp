@@ -124,6 +124,7 @@ int parse_and_run(int argc, char** argv) {
   add_evaluate(app, chosen);
   add_inspect(app, chosen);
   add_verify(app, chosen);
+  add_quantize(app, chosen);
   add_export_images(app, chosen);
   add_bench(app, chosen);
   add_run(app, chosen);

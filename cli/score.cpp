@@ -104,7 +104,7 @@ int score(const ScoreOptions& options) {
                options.failures.string());
   }
   const ImageList images = find_images(options.scoring.images);
-  const Scorer scorer = load_scorer(options.scoring);
+  const Scorer scorer = load_scorer(options.scoring, images);
   Output output = options.output.empty() ? Output::standard_output()
                                          : Output::create(options.output, options.overwrite);
   Failures failures(options.failures, options.overwrite);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "choice.hpp"
+#include "entry/calibration.hpp"
 #include "entry/model_options.hpp"
 #include "errors.hpp"
 #include "load_engine.hpp"
@@ -71,6 +72,20 @@ void add_model_options(CLI::App& command, ScoringOptions& options, const char* p
       .add_option("--model-output", options.engine.output,
                   "The model's output that holds the scores (default: the first)")
       ->type_name("NAME");
+  add_calibration_options(command, options);
+}
+
+CLI::Option* add_calibration_options(CLI::App& command, ScoringOptions& options) {
+  command.add_option("--images", options.calibration_images, "How many of them, the first ones")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24).description(""))
+      ->capture_default_str();
+  return command
+      .add_option("--calibrate", options.calibrate,
+                  "Typical images to quantise a float model for (default: the first to score)")
+      ->type_name("IMAGES")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 void add_preprocess_options(CLI::App& command, ScoringOptions& options) {
@@ -188,9 +203,11 @@ std::vector<std::string> describe_origins(const ImageInput& input) {
   return lines;
 }
 
-Scorer load_scorer(const ScoringOptions& options) {
-  Scorer scorer =
-      entry::make_scorer(load_engine(options.model, entry::engine_options(options)), options);
+Scorer load_scorer(const ScoringOptions& options, const ImageList& images) {
+  const entry::CalibrationImages calibration = entry::read_calibration(options, &images);
+  EngineOptions engine_options = entry::engine_options(options);
+  engine_options.calibration = calibration.view();
+  Scorer scorer = entry::make_scorer(load_engine(options.model, engine_options), options);
   const Engine& engine = scorer.engine;
   spdlog::info("{}: {} classes, on {} in {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), precision_name(engine.precision()), engine.threads(),

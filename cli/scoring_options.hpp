@@ -15,7 +15,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace prs::cli {
 
@@ -26,9 +27,12 @@ struct ScoringOptions : entry::ScorerOptions {
 };
 
 /// --model, also as `positional` when that is given, and --device, --precision, --threads,
-/// --batch, --model-output.
+/// --batch, --model-output, --calibrate, --images.
 void add_model_options(CLI::App& command, ScoringOptions& options,
                        const char* positional = nullptr);
+
+/// --calibrate, which it returns, and --images.
+CLI::Option* add_calibration_options(CLI::App& command, ScoringOptions& options);
 
 /// --scale, --mean, --std, --invert, --layout, --channel-order, --channels, --resize.
 void add_preprocess_options(CLI::App& command, ScoringOptions& options);
@@ -39,8 +43,9 @@ void add_image_options(CLI::App& command, ScoringOptions& options, const char* n
 /// Where the settings came from, one line an origin: "layout, scale: from ...".
 std::vector<std::string> describe_origins(const ImageInput& input);
 
-/// As entry::load_scorer; logs how images will be treated.
-Scorer load_scorer(const ScoringOptions& options);
+/// As entry::load_scorer; logs how images will be treated. int8 of a float model is calibrated on
+/// `images` when --calibrate names none.
+Scorer load_scorer(const ScoringOptions& options, const ImageList& images);
 
 /// How `scorer` reads images.
 PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& scorer);

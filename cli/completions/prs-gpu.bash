@@ -3,9 +3,9 @@ _prs_gpu() {
   local cur prev command="" word
   cur=${COMP_WORDS[COMP_CWORD]}
   prev=${COMP_WORDS[COMP_CWORD - 1]}
-  local commands="score evaluate inspect verify export-images bench run resume replay status runs logs metrics completion"
+  local commands="score evaluate inspect quantize verify export-images bench run resume replay status runs logs metrics completion"
   local global="--help --version --log-level"
-  local model="--model --device --precision --threads --batch --model-output"
+  local model="--model --device --precision --threads --batch --model-output --calibrate --images"
   local preprocessing="--scale --mean --std --invert --no-invert --layout --channel-order --channels --resize"
   local images="--class-names --max-pixels"
 
@@ -30,7 +30,7 @@ _prs_gpu() {
       [[ $command == metrics ]] && values="text json csv prometheus"
       [[ $command == score ]] && values="text csv jsonl"
       ;;
-    --threads | --batch | --seconds | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name | --mini-batch | --debugpy)
+    --threads | --images | --batch | --seconds | --top-k | --limit | --max-pixels | --scale | --mean | --std | --rtol | --atol | --model-output | --set | --name | --mini-batch-size | --workers | --worker | --gpus-per-worker | --timeout | --max-try | --error-threshold | --allowed-failed-count | --allowed-failed-percent | --append-row-file-name | --mini-batch | --debugpy)
       return
       ;;
     --data | --suite | --source-directory)
@@ -49,6 +49,7 @@ _prs_gpu() {
     score) options+=" $model $preprocessing $images --labels --format --top-k --scores --output --failures --overwrite" ;;
     evaluate) options+=" $model $preprocessing $images --labels --format" ;;
     inspect) options+=" $model $preprocessing --format" ;;
+    quantize) options+=" $preprocessing --model --calibrate --images --output --labels --overwrite" ;;
     verify) options+=" --model --data --suite --rtol --atol --format" ;;
     export-images) options+=" --output --limit --labels --overwrite" ;;
     bench) options+=" --model --threads --batch --seconds --format $preprocessing" ;;

@@ -155,7 +155,7 @@ Plan plan_winograd(const Call& call, const ConvLayout& layout, const std::string
   task.x_is_u8 = call.inputs[0].type.dtype == DType::kUint8;
   task.activation = layout.activation;
   for (std::size_t i = 0; i < 2; ++i) {
-    const WindowAxis& axis = layout.window[i + 1];
+    const ops::WindowAxis& axis = layout.window[i + 1];
     task.in[i] = axis.in;
     task.out[i] = axis.out;
     task.pad[i] = axis.pad_begin;

@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -95,6 +97,56 @@ void max_pool(const PoolLayout& layout, const StepArgs& args) {
     *y++ = best;
     if (indices != nullptr) *indices++ = index;
   });
+}
+
+/// The inputs of a row that lie under the taps of an output column: from first on, a dilation
+/// apart.
+struct TapRange {
+  std::int64_t first;
+  std::int64_t end;
+};
+
+std::vector<TapRange> tap_ranges(const WindowAxis& axis) {
+  std::vector<TapRange> ranges;
+  for (std::int64_t o = 0; o < axis.out; ++o) {
+    const std::int64_t start = o * axis.stride - axis.pad_begin;
+    ranges.push_back({start + axis.first_tap(o) * axis.dilation,
+                      start + (axis.end_tap(o) - 1) * axis.dilation + 1});
+  }
+  return ranges;
+}
+
+/// The same of integers, without indices: the rows of a window first, then its columns.
+template <typename T>
+void max_pool_by_rows(const PoolLayout& layout, std::span<const TapRange> columns,
+                      const StepArgs& args) {
+  const auto& [depth, height, width] = layout.window;
+  const T* x = static_cast<const T*>(args.inputs[0]);
+  T* y = static_cast<T*>(args.outputs[0]);
+  T* row = reinterpret_cast<T*>(args.scratch);  // [width.in]
+  for (std::int64_t plane = 0; plane < layout.planes; ++plane) {
+    for (std::int64_t od = 0; od < depth.out; ++od) {
+      for (std::int64_t oh = 0; oh < height.out; ++oh, y += width.out) {
+        std::fill_n(row, width.in, std::numeric_limits<T>::lowest());
+        for (std::int64_t q = depth.first_tap(od); q < depth.end_tap(od); ++q) {
+          const std::int64_t id = od * depth.stride - depth.pad_begin + q * depth.dilation;
+          for (std::int64_t r = height.first_tap(oh); r < height.end_tap(oh); ++r) {
+            const std::int64_t ih = oh * height.stride - height.pad_begin + r * height.dilation;
+            const T* from = x + ((plane * depth.in + id) * height.in + ih) * width.in;
+            for (std::int64_t i = 0; i < width.in; ++i) row[i] = std::max(row[i], from[i]);
+          }
+        }
+        for (std::int64_t ow = 0; ow < width.out; ++ow) {
+          T best = std::numeric_limits<T>::lowest();
+          const TapRange taps = columns[static_cast<std::size_t>(ow)];
+          for (std::int64_t i = taps.first; i < taps.end; i += width.dilation) {
+            best = std::max(best, row[i]);
+          }
+          y[ow] = best;
+        }
+      }
+    }
+  }
 }
 
 template <typename T>
@@ -190,6 +242,22 @@ Plan plan_bytes(const PoolLayout& layout, DType dtype, const Int8Kernels& kernel
   return plan;
 }
 
+Plan plan_by_rows(const PoolLayout& layout, DType dtype) {
+  Plan plan;
+  plan.scratch_bytes = layout.window[2].in;
+  const std::vector<TapRange> columns = tap_ranges(layout.window[2]);
+  if (dtype == DType::kInt8) {
+    plan.run = [layout, columns](const StepArgs& args) {
+      max_pool_by_rows<std::int8_t>(layout, columns, args);
+    };
+  } else {
+    plan.run = [layout, columns](const StepArgs& args) {
+      max_pool_by_rows<std::uint8_t>(layout, columns, args);
+    };
+  }
+  return plan;
+}
+
 Plan plan_plain(const PoolLayout& layout, DType dtype) {
   Plan plan;
   plan.run = [layout, dtype](const StepArgs& args) {
@@ -242,9 +310,10 @@ Plan plan_pool(const Call& call, const Isa& isa) {
   const bool separable =
       x.dtype == DType::kFloat32 && !layout.wants_indices && has_short_rows(layout.window[2]);
   const bool of_bytes = x.dtype == DType::kUint8 || x.dtype == DType::kInt8;
-  if (of_bytes && !layout.wants_indices && is_2x2(layout)) {
-    Plan plan = plan_bytes(layout, x.dtype, isa.int8);
-    plan.kernel = prefix + "_2x2";
+  if (of_bytes && !layout.wants_indices) {
+    const bool small = is_2x2(layout);
+    Plan plan = small ? plan_bytes(layout, x.dtype, isa.int8) : plan_by_rows(layout, x.dtype);
+    plan.kernel = prefix + (small ? "_2x2" : "_rows");
     return plan;
   }
   Plan plan = separable ? plan_f32(layout, isa.gemm) : plan_plain(layout, x.dtype);

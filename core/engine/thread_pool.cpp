@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "prs/engine.hpp"
+
 namespace prs {
 namespace {
 

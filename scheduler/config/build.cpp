@@ -383,7 +383,8 @@ std::string Build::read_setting(const Setting& setting) {
   for (const Assignment& assignment : best) {
     attempt(assignment, [&] {
       std::string text = text_of(assignment);
-      if (setting.key == "class_names") text = read_path(text, assignment.folder).string();
+      const bool is_path = setting.key == "class_names" || setting.key == "calibrate";
+      if (is_path) text = read_path(text, assignment.folder).string();
       setting.read(step_, text, assignment.key);
       const std::string value = setting.show(step_);
       if (!first) first = value;

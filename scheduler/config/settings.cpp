@@ -303,7 +303,8 @@ std::vector<Setting> make_settings() {
       model_option("channel_order", {}, channel_order),
       model_option("resize", {}, read_resize),
       model_option("model_output", {}, some_text),
-      // The builder has made it a path already.
+      // The builder has made them paths already.
+      model_option("calibrate", {}, some_text),
       model_option("class_names", {}, some_text),
       model_option("batch", {}, whole_text(1, std::int64_t{1} << 24)),
       model_option("threads", {}, whole_text(0, 4096)),

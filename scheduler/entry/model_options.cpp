@@ -64,6 +64,8 @@ const std::map<std::string, Setter>& setters() {
        [](const std::string& text, ScorerOptions& options) {
          options.engine.max_batch = parse_integer(text, 1, std::int64_t{1} << 24);
        }},
+      {"calibrate",
+       [](const std::string& text, ScorerOptions& options) { options.calibrate = {text}; }},
       {"channels",
        [](const std::string& text, ScorerOptions& options) {
          if (text != "1" && text != "3")

@@ -17,9 +17,9 @@ void parse_size(std::string_view text, PreprocessOverrides& overrides);
 
 /// How the step's model is loaded: entry.path, device and model_options with the keys scale, mean,
 /// std, invert, layout, channels, channel_order, resize, output, class_names, batch, threads,
-/// max_pixels, columns, precision. A worker is one of `workers` that share the node's processors:
-/// it takes its part of them unless `threads` says otherwise. Throws invalid argument naming key,
-/// value and what is allowed.
+/// max_pixels, columns, precision, calibrate. A worker is one of `workers` that share the node's
+/// processors: it takes its part of them unless `threads` says otherwise. Throws invalid argument
+/// naming key, value and what is allowed.
 ScorerOptions scorer_options(const config::Step& step, int workers);
 
 }  // namespace prs::entry

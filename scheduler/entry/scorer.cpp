@@ -9,6 +9,8 @@
 #include <prs/error.hpp>
 #include <prs/model.hpp>
 
+#include "entry/calibration.hpp"
+
 namespace prs::entry {
 namespace {
 
@@ -90,7 +92,10 @@ Scorer make_scorer(Engine engine, const ScorerOptions& options) {
 }
 
 Scorer load_scorer(const ScorerOptions& options) {
-  return make_scorer(Engine::load(options.model, engine_options(options)), options);
+  const CalibrationImages calibration = read_calibration(options);
+  EngineOptions engine = engine_options(options);
+  engine.calibration = calibration.view();
+  return make_scorer(Engine::load(options.model, engine), options);
 }
 
 std::string describe_input(const ImageInput& input) {

@@ -17,6 +17,10 @@ struct ScorerOptions {
   bool resize = false;               ///< Scale images to the model's size.
   bool tables = false;               ///< A model of [N, F] takes F columns, not an image.
   std::vector<std::string> columns;  ///< Which ones, in the model's order; empty: all numbers.
+  /// Images that int8 of a float model is calibrated on: files, folders, ... (image.hpp), of which
+  /// the first calibration_images count.
+  std::vector<std::string> calibrate;
+  std::int64_t calibration_images = 512;
   EngineOptions engine;
 };
 

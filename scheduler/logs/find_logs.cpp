@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <set>
 
+#include "logs/log_files.hpp"
 #include "logs/log_tree.hpp"
 
 namespace prs::logs {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool has_text(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error) && fs::file_size(path, error) > 0 && !error;
-}
 
 /// Files and folders in a folder; none when it is not there.
 std::vector<fs::path> entries(const fs::path& folder) {

@@ -166,4 +166,10 @@ void LogFiles::close_least_recently_used() {
   if (oldest) close_descriptor(*oldest);
 }
 
+bool has_text(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error) &&
+         std::filesystem::file_size(path, error) > 0 && !error;
+}
+
 }  // namespace prs::logs

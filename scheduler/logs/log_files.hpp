@@ -10,6 +10,9 @@
 
 namespace prs::logs {
 
+/// Whether the file is there and not empty.
+bool has_text(const std::filesystem::path& path);
+
 /// Nothing throws for a file that cannot be written: the text is lost, problem() tells the first
 /// such case, and the file keeps its whole lines.
 class LogFiles {

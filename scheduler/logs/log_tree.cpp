@@ -61,11 +61,6 @@ std::string overview_hour_of_today(const Paths& paths, const std::string& now_ho
   return {};
 }
 
-bool has_text(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error) && fs::file_size(path, error) > 0 && !error;
-}
-
 bool has_files(const fs::path& folder) {
   std::error_code error;
   return fs::is_directory(folder, error) && !fs::is_empty(folder, error) && !error;

@@ -75,6 +75,10 @@ std::string settings_identity(const config::Step& step) {
     json["source"] = folder_state(step, step.entry.source_directory);
     json["model"] = folder_state(step, step.entry.model);
   }
+  if (const auto images = step.model_options.find("calibrate");
+      images != step.model_options.end()) {
+    json["calibrate"] = folder_state(step, images->second);
+  }
   for (const auto& [name, path] : step.side_inputs) {
     json["side_inputs"][name] = folder_state(step, path);
   }

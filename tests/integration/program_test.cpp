@@ -46,9 +46,9 @@ std::vector<std::string> options_of(const std::string& command) {
 
 TEST(Program, HelpNamesTheSubcommands) {
   EXPECT_EQ(commands(),
-            (std::vector<std::string>{"score", "evaluate", "inspect", "verify", "export-images",
-                                      "bench", "run", "resume", "replay", "status", "runs", "logs",
-                                      "metrics", "completion"}));
+            (std::vector<std::string>{"score", "evaluate", "inspect", "verify", "quantize",
+                                      "export-images", "bench", "run", "resume", "replay", "status",
+                                      "runs", "logs", "metrics", "completion"}));
 }
 
 TEST(Program, EverySubcommandTeachesWithExamples) {

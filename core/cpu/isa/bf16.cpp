@@ -64,19 +64,18 @@ using HalfVec = std::uint16_t __attribute__((vector_size(kLanes * 2)));
 using ByteVec = std::uint8_t __attribute__((vector_size(kLanes)));
 
 /// The bits of kLanes bf16, as round_bits() gives them one by one.
-PRS_INLINE HalfVec round_vector(const float* from) {
+PRS_INLINE UintVec round_lanes(const float* from) {
   const UintVec bits = reinterpret_cast<UintVec>(load(from));
   const UintVec rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
   const UintVec nan = (bits >> 16) | 0x40U;
-  const UintVec result = (bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded;
-  return __builtin_convertvector(result, HalfVec);
+  return (bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded;
 }
-PRS_INLINE HalfVec round_vector(const std::uint8_t* from) {
+PRS_INLINE UintVec round_lanes(const std::uint8_t* from) {
   ByteVec bytes;
   __builtin_memcpy(&bytes, from, sizeof(bytes));
   // By way of int: from bytes to floats directly is a conversion one by one.
   const Vec values = __builtin_convertvector(__builtin_convertvector(bytes, IntVec), Vec);
-  return __builtin_convertvector(reinterpret_cast<UintVec>(values) >> 16, HalfVec);
+  return reinterpret_cast<UintVec>(values) >> 16;
 }
 
 /// to[i] = the words of from[2 i] and from[2 i + 1], i in [0, (count + 1) / 2).
@@ -94,7 +93,7 @@ void pair_row(const T* from, std::int64_t count, std::uint32_t* to) {
 #endif
   // Little-endian: the first of a pair is the low half of its word.
   for (; i + kLanes <= count; i += kLanes) {
-    const HalfVec halves = round_vector(from + i);
+    const HalfVec halves = __builtin_convertvector(round_lanes(from + i), HalfVec);
     __builtin_memcpy(to + i / 2, &halves, sizeof(halves));
   }
   for (; i + 1 < count; i += 2) to[i / 2] = round_bits(from[i]) | round_bits(from[i + 1]) << 16;
@@ -105,14 +104,18 @@ void pair_row(const T* from, std::int64_t count, std::uint32_t* to) {
 template <typename T>
 void pair_rows(const T* low, const T* high, std::int64_t stride, std::int64_t count,
                std::uint32_t* to) {
-  if (high == nullptr) {
-    for (std::int64_t i = 0; i < count; ++i) to[i] = round_bits(low[i * stride]);
-  } else if (stride == 1) {  // A constant, so that the compiler loads vectors.
-    for (std::int64_t i = 0; i < count; ++i) to[i] = round_bits(low[i]) | round_bits(high[i]) << 16;
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) {
-      to[i] = round_bits(low[i * stride]) | round_bits(high[i * stride]) << 16;
+  std::int64_t i = 0;
+  if (stride == 1 && count >= kLanes && high != nullptr) {
+    for (; i < count; i += kLanes) {
+      // The last vector moves back to end with the row.
+      const std::int64_t at = smaller(i, count - kLanes);
+      const UintVec words = round_lanes(low + at) | round_lanes(high + at) << 16;
+      store(reinterpret_cast<float*>(to + at), reinterpret_cast<Vec>(words));
     }
+  }
+  for (; i < count; ++i) {
+    to[i] = round_bits(low[i * stride]);
+    if (high != nullptr) to[i] |= round_bits(high[i * stride]) << 16;
   }
 }
 

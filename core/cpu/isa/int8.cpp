@@ -35,9 +35,15 @@ PRS_INLINE void store_bytes(std::uint8_t* to, IntVec values, std::int64_t lanes)
   const ByteVec bytes = __builtin_convertvector(reinterpret_cast<UintVec>(values), ByteVec);
   if (lanes == kLanes) {
     __builtin_memcpy(to, &bytes, sizeof(bytes));
-  } else {
-    __builtin_memcpy(to, &bytes, static_cast<std::size_t>(lanes));
+    return;
   }
+#if defined(__AVX512BW__)
+  _mm_mask_storeu_epi8(to, lane_mask(lanes), reinterpret_cast<__m128i>(bytes));
+#else
+  for (int i = 0; i < kLanes - 1; ++i) {
+    if (i < lanes) to[i] = bytes[i];
+  }
+#endif
 }
 
 /// sum[i] += the four products of the bytes of u[i] (unsigned) and s[i] (signed).
@@ -119,15 +125,17 @@ struct Int8 {
 
   template <int R, int V>
   PRS_INLINE static void end(IntVec (&sums)[R][V], const Ends& ends, const Target& target) {
-    const Int8Ends& all = *ends.all;
+    // In registers: what is stored might be these.
+    const Int8Ends all = *ends.all;
     PRS_UNROLL for (int r = 0; r < R; ++r) {
+      Vec multiplier = broadcast(0.0F);
+      Vec offset = broadcast(0.0F);
+      if constexpr (kChannelsAreRows) {
+        multiplier = broadcast(all.multiplier[ends.channel + r]);
+        offset = broadcast(all.offset[ends.channel + r]);
+      }
       PRS_UNROLL for (int v = 0; v < V; ++v) {
-        Vec multiplier;
-        Vec offset;
-        if constexpr (kChannelsAreRows) {
-          multiplier = broadcast(all.multiplier[ends.channel + r]);
-          offset = broadcast(all.offset[ends.channel + r]);
-        } else {
+        if constexpr (!kChannelsAreRows) {
           const std::int64_t at = ends.channel + target.at[v];
           multiplier = load_part(all.multiplier + at, target.lanes[v]);
           offset = load_part(all.offset + at, target.lanes[v]);
@@ -187,13 +195,27 @@ std::int64_t gemm_scratch(const GemmTask& task) {
   return staged_rows(task.m, word_count(task)) * word_count(task);
 }
 
-/// to[i] = the word of rows[j][i * stride], j = 0 .. 3; absent rows count as zeros.
-template <std::int64_t kStride>
+PRS_INLINE UintVec load_bytes(const std::uint8_t* from) {
+  ByteVec bytes;
+  __builtin_memcpy(&bytes, from, sizeof(bytes));
+  return __builtin_convertvector(bytes, UintVec);
+}
+
+/// to[i] = the word of rows[j][i * stride], j = 0 .. 3, each byte flipped.
 void interleave(const std::uint8_t* const (&rows)[4], std::int64_t count, std::int64_t stride,
                 std::uint32_t flip, std::uint32_t* to) {
-  const std::int64_t step = kStride > 0 ? kStride : stride;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t at = i * step;
+  std::int64_t i = 0;
+  if (stride == 1 && count >= kLanes) {
+    for (; i < count; i += kLanes) {
+      // The last vector moves back to end with the row.
+      const std::int64_t at = smaller(i, count - kLanes);
+      const UintVec words = load_bytes(rows[0] + at) | load_bytes(rows[1] + at) << 8 |
+                            load_bytes(rows[2] + at) << 16 | load_bytes(rows[3] + at) << 24;
+      store(reinterpret_cast<float*>(to + at), reinterpret_cast<Vec>(words ^ flip));
+    }
+  }
+  for (; i < count; ++i) {
+    const std::int64_t at = i * stride;
     to[i] = (std::uint32_t{rows[0][at]} | std::uint32_t{rows[1][at]} << 8 |
              std::uint32_t{rows[2][at]} << 16 | std::uint32_t{rows[3][at]} << 24) ^
             flip;
@@ -211,11 +233,7 @@ void conv(const ConvTask& task, const Int8Ends& ends, const Int8ConvOperands& op
       for (std::int64_t j = 0; j < 4; ++j) {
         rows[j] = x + smaller(4 * word + j, task.unpacked_channels - 1) * plane + offset;
       }
-      if (task.stride[2] == 1) {  // A constant, so that the compiler loads vectors.
-        interleave<1>(rows, count, 1, flip, staged + to);
-      } else {
-        interleave<0>(rows, count, task.stride[2], flip, staged + to);
-      }
+      interleave(rows, count, task.stride[2], flip, staged + to);
     });
   };
   const std::int64_t group_outputs = task.filters * outputs(task);

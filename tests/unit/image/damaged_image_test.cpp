@@ -1,7 +1,6 @@
 // Untrusted image files: whatever is wrong is an Error that names the file, and nothing is printed.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include <cstring>
 #include <optional>
@@ -15,8 +14,10 @@ namespace prs {
 namespace {
 
 using test::Bytes;
+using test::compressed;
 using test::operator+;
 using test::pattern_image;
+using test::png_chunk;
 
 /// The message of the error that decoding throws; nullopt when the file decodes.
 std::optional<std::string> refusal_of(const Bytes& file, const DecodeOptions& options = {}) {
@@ -46,35 +47,14 @@ void store_big(Bytes& file, std::size_t at, std::uint32_t value) {
   }
 }
 
-/// A PNG chunk with a correct checksum.
-Bytes chunk(std::string_view type, const Bytes& data) {
-  Bytes bytes(4);
-  store_big(bytes, 0, static_cast<std::uint32_t>(data.size()));
-  bytes = bytes + test::bytes_of(type) + data;
-  const auto* covered = reinterpret_cast<const Bytef*>(bytes.data() + 4);
-  const uLong crc = crc32(0, covered, static_cast<uInt>(bytes.size() - 4));
-  bytes.resize(bytes.size() + 4);
-  store_big(bytes, bytes.size() - 4, static_cast<std::uint32_t>(crc));
-  return bytes;
-}
-
-Bytes compressed(const Bytes& raw) {
-  uLongf size = compressBound(raw.size());
-  Bytes bytes(size);
-  compress(reinterpret_cast<Bytef*>(bytes.data()), &size,
-           reinterpret_cast<const Bytef*>(raw.data()), raw.size());
-  bytes.resize(size);
-  return bytes;
-}
-
 /// An 8-bit gray PNG with this IDAT.
 Bytes gray_png(std::uint32_t width, std::uint32_t height, const Bytes& idat) {
   Bytes header(13);
   store_big(header, 0, width);
   store_big(header, 4, height);
   header[8] = std::byte{8};
-  return test::bytes_of("\x89PNG\r\n\x1a\n") + chunk("IHDR", header) + chunk("IDAT", idat) +
-         chunk("IEND", {});
+  return test::bytes_of("\x89PNG\r\n\x1a\n") + png_chunk("IHDR", header) + png_chunk("IDAT", idat) +
+         png_chunk("IEND", {});
 }
 
 TEST(DamagedImage, EmptyAndUnknownFilesAreNamed) {
@@ -213,7 +193,7 @@ TEST(DecodeImage, PrintsNothing) {
     }
     // libpng is known to warn of such colour profiles.
     const Bytes png = encode_png(pattern_image(4, 4, 1));
-    const Bytes profile = chunk("iCCP", test::bytes_of("nonsense"));
+    const Bytes profile = png_chunk("iCCP", test::bytes_of("nonsense"));
     refusal_of(first(png, 33) + profile + Bytes(png.begin() + 33, png.end()));
     text = capture.text();
   }

@@ -3,7 +3,6 @@
 #include "image/plain_png.hpp"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <optional>
 #include <random>
@@ -17,35 +16,13 @@
 namespace prs {
 namespace {
 
+using test::big;
 using test::Bytes;
 using test::bytes_of;
+using test::compressed;
 using test::operator+;
+using test::png_chunk;
 using Pixels = std::vector<std::uint8_t>;
-
-Bytes big(std::uint32_t value) {
-  Bytes bytes;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    bytes.push_back(static_cast<std::byte>(value >> shift & 0xFFU));
-  }
-  return bytes;
-}
-
-Bytes chunk(std::string_view type, const Bytes& data) {
-  const Bytes covered = bytes_of(type) + data;
-  const uLong crc =
-      crc32(0, reinterpret_cast<const Bytef*>(covered.data()), static_cast<uInt>(covered.size()));
-  return big(static_cast<std::uint32_t>(data.size())) + covered +
-         big(static_cast<std::uint32_t>(crc));
-}
-
-Bytes compressed(const Bytes& raw) {
-  uLongf size = compressBound(raw.size());
-  Bytes bytes(size);
-  compress(reinterpret_cast<Bytef*>(bytes.data()), &size,
-           reinterpret_cast<const Bytef*>(raw.data()), raw.size());
-  bytes.resize(size);
-  return bytes;
-}
 
 struct Spec {
   std::uint32_t width = 0;
@@ -61,8 +38,9 @@ std::uint32_t samples_of(int color_type) {
 Bytes png(const Spec& spec, const Bytes& chunks) {
   const Bytes kinds = {std::byte{8}, static_cast<std::byte>(spec.color_type), std::byte{0},
                        std::byte{0}, std::byte{0}};
-  return bytes_of("\x89PNG\r\n\x1a\n") + chunk("IHDR", big(spec.width) + big(spec.height) + kinds) +
-         chunks + chunk("IEND", {});
+  return bytes_of("\x89PNG\r\n\x1a\n") +
+         png_chunk("IHDR", big(spec.width) + big(spec.height) + kinds) + chunks +
+         png_chunk("IEND", {});
 }
 
 /// Rows with any bytes behind their filters, which is `filter`, or any when -1.
@@ -102,7 +80,7 @@ TEST(PlainPng, GivesWhatLibpngGivesForEveryFilterAndKind) {
     for (int filter = -1; filter < 5; ++filter) {
       for (const std::uint32_t width : {1U, 2U, 17U, 28U}) {
         const Spec spec{width, 9, color_type};
-        const Bytes file = png(spec, chunk("IDAT", compressed(rows_of(spec, filter, random))));
+        const Bytes file = png(spec, png_chunk("IDAT", compressed(rows_of(spec, filter, random))));
         const std::optional<Pixels> pixels = by_plain(file);
         ASSERT_TRUE(pixels) << color_type << ' ' << filter << ' ' << width;
         ASSERT_EQ(pixels, by_libpng(file)) << color_type << ' ' << filter << ' ' << width;
@@ -115,13 +93,13 @@ TEST(PlainPng, JoinsDataThatIsInSeveralChunksAndSkipsTexts) {
   std::mt19937 random(8);
   const Spec spec{28, 28, 0};
   const Bytes stream = compressed(rows_of(spec, -1, random));
-  Bytes chunks = chunk("gAMA", big(45455)) + chunk("tEXt", bytes_of("Title\0an image"));
+  Bytes chunks = png_chunk("gAMA", big(45455)) + png_chunk("tEXt", bytes_of("Title\0an image"));
   for (std::size_t at = 0; at < stream.size(); at += 100) {
     const auto first = stream.begin() + static_cast<std::ptrdiff_t>(at);
     const std::size_t size = std::min<std::size_t>(100, stream.size() - at);
-    chunks = chunks + chunk("IDAT", Bytes(first, first + static_cast<std::ptrdiff_t>(size)));
+    chunks = chunks + png_chunk("IDAT", Bytes(first, first + static_cast<std::ptrdiff_t>(size)));
   }
-  const Bytes file = png(spec, chunks + chunk("tIME", Bytes(7)));
+  const Bytes file = png(spec, chunks + png_chunk("tIME", Bytes(7)));
   ASSERT_TRUE(by_plain(file));
   EXPECT_EQ(by_plain(file), by_libpng(file));
 }
@@ -129,11 +107,11 @@ TEST(PlainPng, JoinsDataThatIsInSeveralChunksAndSkipsTexts) {
 TEST(PlainPng, LeavesWhatIsUnusualToLibpng) {
   std::mt19937 random(9);
   const Spec spec{5, 4, 0};
-  const Bytes idat = chunk("IDAT", compressed(rows_of(spec, -1, random)));
+  const Bytes idat = png_chunk("IDAT", compressed(rows_of(spec, -1, random)));
   ASSERT_TRUE(by_plain(png(spec, idat)));
-  EXPECT_FALSE(by_plain(png(spec, chunk("tRNS", {std::byte{0}, std::byte{7}}) + idat)));
-  EXPECT_FALSE(by_plain(png(spec, chunk("PLTE", Bytes(3)) + idat)));
-  EXPECT_FALSE(by_plain(png(spec, idat + chunk("tEXt", Bytes(9)) + idat)));
+  EXPECT_FALSE(by_plain(png(spec, png_chunk("tRNS", {std::byte{0}, std::byte{7}}) + idat)));
+  EXPECT_FALSE(by_plain(png(spec, png_chunk("PLTE", Bytes(3)) + idat)));
+  EXPECT_FALSE(by_plain(png(spec, idat + png_chunk("tEXt", Bytes(9)) + idat)));
   EXPECT_FALSE(by_plain(png(spec, {})));
   for (const auto& [name, file] : test::sample_images()) {
     const bool plain =
@@ -152,7 +130,7 @@ TEST(PlainPng, TakesNoDamagedStreamThatLibpngRefuses) {
   for (std::size_t bit = 0; bit < stream.size() * 8; ++bit) {
     Bytes damaged = stream;
     damaged[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
-    const Bytes file = png(spec, chunk("IDAT", damaged));
+    const Bytes file = png(spec, png_chunk("IDAT", damaged));
     const std::optional<Pixels> pixels = by_plain(file);
     if (!pixels) continue;
     ++taken;
@@ -161,10 +139,10 @@ TEST(PlainPng, TakesNoDamagedStreamThatLibpngRefuses) {
   // Bits of zlib's header that tell how hard the encoder tried.
   EXPECT_LE(taken, 8);
   // The sizes: one byte more and one fewer than the rows have.
-  EXPECT_FALSE(by_plain(png(spec, chunk("IDAT", compressed(rows + Bytes(1))))));
-  EXPECT_FALSE(by_plain(png(spec, chunk("IDAT", stream + Bytes(1)))));
+  EXPECT_FALSE(by_plain(png(spec, png_chunk("IDAT", compressed(rows + Bytes(1))))));
+  EXPECT_FALSE(by_plain(png(spec, png_chunk("IDAT", stream + Bytes(1)))));
   rows.pop_back();
-  EXPECT_FALSE(by_plain(png(spec, chunk("IDAT", compressed(rows)))));
+  EXPECT_FALSE(by_plain(png(spec, png_chunk("IDAT", compressed(rows)))));
 }
 
 /// What a loader gives, and the reason where it gives nothing.

@@ -25,12 +25,6 @@ void append_little(Bytes& bytes, T value) {
   }
 }
 
-void append_big(Bytes& bytes, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    bytes.push_back(static_cast<std::byte>((value >> shift) & 0xFFu));
-  }
-}
-
 Bytes pixels_of(const Image& image) {
   const auto* at = reinterpret_cast<const std::byte*>(image.pixels.data());
   return {at, at + image.pixels.size()};
@@ -64,6 +58,31 @@ Image pattern_image(std::int64_t width, std::int64_t height, std::int64_t channe
     }
   }
   return image;
+}
+
+Bytes big(std::uint32_t value) {
+  Bytes bytes;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    bytes.push_back(static_cast<std::byte>(value >> shift & 0xFFU));
+  }
+  return bytes;
+}
+
+Bytes compressed(const Bytes& raw) {
+  uLongf size = compressBound(raw.size());
+  Bytes bytes(size);
+  compress(reinterpret_cast<Bytef*>(bytes.data()), &size,
+           reinterpret_cast<const Bytef*>(raw.data()), raw.size());
+  bytes.resize(size);
+  return bytes;
+}
+
+Bytes png_chunk(std::string_view type, const Bytes& data) {
+  const Bytes covered = bytes_of(type) + data;
+  const uLong crc =
+      crc32(0, reinterpret_cast<const Bytef*>(covered.data()), static_cast<uInt>(covered.size()));
+  return big(static_cast<std::uint32_t>(data.size())) + covered +
+         big(static_cast<std::uint32_t>(crc));
 }
 
 Bytes png_file(const PngSpec& spec, const Bytes& rows) {
@@ -186,7 +205,7 @@ Bytes bmp_file(const Image& image, bool top_down) {
 Bytes idx_file(int type, std::span<const std::uint32_t> extents, const Bytes& elements) {
   Bytes file = {std::byte{0}, std::byte{0}, static_cast<std::byte>(type),
                 static_cast<std::byte>(extents.size())};
-  for (const std::uint32_t extent : extents) append_big(file, extent);
+  for (const std::uint32_t extent : extents) file = std::move(file) + big(extent);
   return file + elements;
 }
 

@@ -33,6 +33,12 @@ struct PngSpec {
 };
 /// A PNG with these rows, packed as PNG stores them.
 Bytes png_file(const PngSpec& spec, const Bytes& rows);
+/// A chunk of a PNG with a correct checksum.
+Bytes png_chunk(std::string_view type, const Bytes& data);
+/// A number as PNG stores it.
+Bytes big(std::uint32_t value);
+/// A zlib stream.
+Bytes compressed(const Bytes& raw);
 
 /// Quality 100 without subsampling. Four channels: as CMYK.
 Bytes jpeg_file(const Image& image, bool progressive = false);

@@ -84,7 +84,7 @@ TEST(ModelOptions, C1_ErrorsNameKeyValueAndRange) {
   refused("max_pixels", "9z", "is no whole number");
   refused("precision", "fp31", "model_options: precision: unknown precision 'fp31'; expected fp32");
   refused("mena", "0",
-          "model_options: unknown key 'mena'; known are batch, channel_order, channels, "
+          "model_options: unknown key 'mena'; known are batch, calibrate, channel_order, channels, "
           "class_names, columns, invert, "
           "layout, max_pixels, mean, output, precision, resize, scale, std, threads");
 }
