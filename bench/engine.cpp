@@ -36,10 +36,8 @@ class OurEngine : public Contender {
 
  private:
   static EngineOptions options(const Arguments& arguments) {
-    if (arguments.precision != "fp32") {
-      throw Unsupported("this build computes in fp32 only");
-    }
     EngineOptions options;
+    options.precision = parse_precision(arguments.precision);
     options.device = "cpu";
     options.threads = arguments.threads;
     return options;
@@ -55,6 +53,11 @@ class OurEngine : public Contender {
 
 int main(int argc, char** argv) {
   return prs::bench::serve(argc, argv, [](const prs::bench::Arguments& arguments) {
-    return std::make_unique<prs::bench::OurEngine>(arguments);
+    try {
+      return std::make_unique<prs::bench::OurEngine>(arguments);
+    } catch (const prs::Error& error) {
+      if (error.code() != prs::ErrorCode::kUnsupported) throw;
+      throw prs::bench::Unsupported(error.message());
+    }
   });
 }

@@ -59,16 +59,31 @@ struct Cell {
   double images_per_s = 0.0;
   double p50_us = 0.0;
   double p99_us = 0.0;
-  double percent_of_limit = 0.0;
+  std::optional<double> percent_of_limit{};  ///< None without a peak for the precision.
 };
 
 /// A model's share of a report.
 struct ModelReport {
   std::string path;
+  Precision precision = Precision::kFp32;
   double flops_per_image = 0.0;
   double bytes_per_image = 0.0;
   std::vector<Cell> cells;
 };
+
+/// The machine's peak for products in `precision`.
+std::optional<double> peak_of(Precision precision, const Peaks& peaks) {
+  switch (precision) {
+    case Precision::kFp32:
+      return peaks.fp32_gflops;
+    case Precision::kBf16:
+      return peaks.bf16_gflops;
+    case Precision::kInt8:
+      return peaks.int8_gops;
+    default:
+      return std::nullopt;
+  }
+}
 
 /// The processors that this process may run on.
 int available_processors() {
@@ -86,6 +101,7 @@ std::vector<std::uint8_t> random_pixels(std::int64_t count) {
 ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>& peaks) {
   ModelReport report;
   report.path = options.scoring.model.string();
+  report.precision = options.scoring.engine.precision;
   std::vector<std::uint8_t> pixels;
   for (const Peaks& peak : peaks) {
     EngineOptions engine_options = options.scoring.engine;
@@ -96,8 +112,13 @@ ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>&
     report.flops_per_image = engine.describe(1).flops_per_image;
     report.bytes_per_image = static_cast<double>(
         image_bytes + engine.classes() * static_cast<std::int64_t>(sizeof(float)));
-    const double limit = bench::limit_images_per_s(report.flops_per_image, report.bytes_per_image,
-                                                   peak.fp32_gflops, peak.copy_gb_s);
+    const std::optional<double> peak_gops = peak_of(engine.precision(), peak);
+    const auto percent_of_limit = [&](double rate) -> std::optional<double> {
+      if (!peak_gops) return std::nullopt;
+      return 100.0 * rate /
+             bench::limit_images_per_s(report.flops_per_image, report.bytes_per_image, *peak_gops,
+                                       peak.copy_gb_s);
+    };
     const std::int64_t images = std::max(
         std::int64_t{256}, *std::max_element(options.batches.begin(), options.batches.end()));
     if (pixels.empty()) pixels = random_pixels(images * image_bytes);
@@ -114,7 +135,7 @@ ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>&
       });
       const double rate = timed.calls_per_s() * static_cast<double>(batch);
       report.cells.push_back({batch, peak.threads, rate, timed.percentile_us(0.50),
-                              timed.percentile_us(0.99), 100.0 * rate / limit});
+                              timed.percentile_us(0.99), percent_of_limit(rate)});
     }
   }
   return report;
@@ -138,11 +159,12 @@ std::string as_text(const std::vector<Peaks>& peaks, const std::optional<ModelRe
   for (const Cell& cell : model->cells) {
     table.add({fmt::format("{}", cell.threads), group_digits(cell.batch),
                format_rate(cell.images_per_s), format_rate(cell.p50_us), format_rate(cell.p99_us),
-               fmt::format("{:.0f}", cell.percent_of_limit)});
+               cell.percent_of_limit ? fmt::format("{:.0f}", *cell.percent_of_limit) : "-"});
   }
-  return text + fmt::format("{}: {}FLOP and {}B an image, fp32\n{}", model->path,
+  return text + fmt::format("{}: {}FLOP and {}B an image, {}\n{}", model->path,
                             format_quantity(model->flops_per_image),
-                            format_quantity(model->bytes_per_image), table.to_string("  "));
+                            format_quantity(model->bytes_per_image),
+                            precision_name(model->precision), table.to_string("  "));
 }
 
 std::string as_json(const std::vector<Peaks>& peaks, const std::optional<ModelReport>& model) {
@@ -170,11 +192,11 @@ std::string as_json(const std::vector<Peaks>& peaks, const std::optional<ModelRe
       json["cells"].push_back({{"batch", cell.batch},
                                {"threads", cell.threads},
                                {"device", "cpu"},
-                               {"precision", "fp32"},
+                               {"precision", precision_name(model->precision)},
                                {"images_per_s", cell.images_per_s},
                                {"p50_us", cell.p50_us},
                                {"p99_us", cell.p99_us},
-                               {"percent_of_limit", cell.percent_of_limit}});
+                               {"percent_of_limit", or_null(cell.percent_of_limit)}});
     }
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -221,6 +243,7 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->type_name("S")
       ->check(CLI::Range(0.0, 3600.0).description(""))
       ->capture_default_str();
+  add_precision(command, options->scoring);
   add_format(command, options->format);
   add_preprocess_options(command, options->scoring);
   command.footer(kBenchExamples);

@@ -45,6 +45,16 @@ std::string check_device(const std::string& device) {
 
 }  // namespace
 
+void add_precision(CLI::App& command, ScoringOptions& options) {
+  add_choice<Precision>(command, "--precision", options.engine.precision,
+                        {{"fp32", Precision::kFp32},
+                         {"tf32", Precision::kTf32},
+                         {"bf16", Precision::kBf16},
+                         {"fp16", Precision::kFp16},
+                         {"int8", Precision::kInt8}},
+                        "What products are computed in: fp32, tf32, bf16, fp16 or int8");
+}
+
 void add_model_options(CLI::App& command, ScoringOptions& options, const char* positional) {
   const std::string names =
       positional == nullptr ? "--model" : fmt::format("--model,{}", positional);
@@ -53,13 +63,7 @@ void add_model_options(CLI::App& command, ScoringOptions& options, const char* p
       ->type_name("DEVICE")
       ->check(CLI::Validator(check_device, ""))
       ->capture_default_str();
-  add_choice<Precision>(command, "--precision", options.engine.precision,
-                        {{"fp32", Precision::kFp32},
-                         {"tf32", Precision::kTf32},
-                         {"bf16", Precision::kBf16},
-                         {"fp16", Precision::kFp16},
-                         {"int8", Precision::kInt8}},
-                        "What products are computed in: fp32, tf32, bf16, fp16 or int8");
+  add_precision(command, options);
   command.add_option("--threads", options.engine.threads, "CPU threads; 0: all cores")
       ->type_name("N")
       ->check(CLI::Range(0, 4096).description(""))

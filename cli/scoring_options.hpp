@@ -31,6 +31,9 @@ struct ScoringOptions : entry::ScorerOptions {
 void add_model_options(CLI::App& command, ScoringOptions& options,
                        const char* positional = nullptr);
 
+/// --precision.
+void add_precision(CLI::App& command, ScoringOptions& options);
+
 /// --calibrate, which it returns, and --images.
 CLI::Option* add_calibration_options(CLI::App& command, ScoringOptions& options);
 

@@ -52,7 +52,7 @@ _prs_gpu() {
     quantize) options+=" $preprocessing --model --calibrate --images --output --labels --overwrite" ;;
     verify) options+=" --model --data --suite --rtol --atol --format" ;;
     export-images) options+=" --output --limit --labels --overwrite" ;;
-    bench) options+=" --model --threads --batch --seconds --format $preprocessing" ;;
+    bench) options+=" --model --precision --threads --batch --seconds --format $preprocessing" ;;
     run)
       options+=" --input --set --model --entry-script --source-directory --python --plugin --output --name --mini-batch-size --workers --gpus-per-worker"
       options+=" --gpuless-workers --device --precision --timeout --max-try --error-threshold --allowed-failed-count"
