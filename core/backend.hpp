@@ -36,6 +36,8 @@ class Executable {
 
   virtual std::int64_t arena_bytes() const = 0;
   virtual std::span<const StepInfo> steps() const = 0;
+  /// What the backend chose, and why, in words; for `inspect`.
+  virtual std::span<const std::string> notes() const { return {}; }
 };
 
 class Backend {

@@ -4,6 +4,7 @@
 // not wait for the legacy default stream.
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <string>
 
 #include "probe.hpp"
@@ -68,11 +69,9 @@ class CudaRuntime : public Runtime {
  public:
   explicit CudaRuntime(int index) : index_(index) {
     use();
-    int value = 0;
-    check(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlock, index),
-          [] { return "cudaDeviceGetAttribute"; });
-    limits_.shared_bytes = value;
-    limits_.static_shared_bytes = value;
+    limits_.static_shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlock);
+    limits_.shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
   }
 
   std::string device() const override { return "cuda:" + std::to_string(index_); }
@@ -123,6 +122,7 @@ class CudaRuntime : public Runtime {
                                             ": arguments of another type [this is a bug]");
     }
     stream.last_launch = launch;
+    permit_shared(entry, launch);
     cudaError_t error =
         cudaLaunchKernel(entry.function, native(launch.grid), native(launch.block), args,
                          static_cast<std::size_t>(launch.dynamic_shared_bytes), stream.stream);
@@ -144,6 +144,25 @@ class CudaRuntime : public Runtime {
   }
 
  private:
+  int attribute(cudaDeviceAttr which) const {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, index_), [] { return "cudaDeviceGetAttribute"; });
+    return value;
+  }
+
+  /// Beyond what every launch may take, a kernel needs leave; it is asked for once.
+  void permit_shared(const KernelEntry& entry, const Launch& launch) {
+    constexpr std::int64_t kUnasked = 48 << 10;
+    std::atomic<bool>& permitted = permitted_[static_cast<int>(launch.kernel)];
+    if (launch.dynamic_shared_bytes <= kUnasked || permitted.load(std::memory_order_relaxed)) {
+      return;
+    }
+    check(cudaFuncSetAttribute(entry.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(limits_.shared_bytes)),
+          [&] { return "cudaFuncSetAttribute for " + describe(launch); });
+    permitted.store(true, std::memory_order_relaxed);
+  }
+
   static std::string describe(const Launch& launch) {
     return std::string(kernel_name(launch.kernel)) + ", grid " + text(launch.grid) + ", block " +
            text(launch.block) + ", " + std::to_string(launch.dynamic_shared_bytes) +
@@ -173,6 +192,7 @@ class CudaRuntime : public Runtime {
 
   const int index_;
   DeviceLimits limits_;
+  std::atomic<bool> permitted_[kKernelCount] = {};  ///< To take more than 48 KiB.
 };
 
 }  // namespace

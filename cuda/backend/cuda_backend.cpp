@@ -10,6 +10,7 @@
 #include <map>
 #include <utility>
 
+#include "backend/fused/fused.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
 #include "graph/memory_plan.hpp"
@@ -164,6 +165,7 @@ class CudaExecutable : public Executable {
 
   std::int64_t arena_bytes() const override { return arena_bytes_; }
   std::span<const StepInfo> steps() const override { return infos_; }
+  std::span<const std::string> notes() const override { return notes_; }
 
  private:
   friend class Compiler;
@@ -175,6 +177,7 @@ class CudaExecutable : public Executable {
   std::shared_ptr<Device> device_;
   std::vector<Step> steps_;
   std::vector<StepInfo> infos_;
+  std::vector<std::string> notes_;
   std::vector<Place> input_places_;
   std::vector<Place> output_places_;
   std::vector<Port> inputs_;
@@ -198,7 +201,9 @@ class Compiler {
   std::unique_ptr<Executable> run() {
     find_last_readers();
     for (const GraphPort& port : graph_.inputs) new_storage(port.value, 0);
-    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) plan_node(static_cast<int>(i));
+    for (std::size_t i = plan_fused_nodes(); i < graph_.nodes.size(); ++i) {
+      plan_node(static_cast<int>(i));
+    }
     place_storages();
     link();
     return std::move(executable_);
@@ -210,7 +215,9 @@ class Compiler {
 
   struct Planned {
     Plan plan;
-    const Node* node;
+    std::string name;  ///< For messages.
+    std::vector<ValueId> inputs;
+    std::vector<ValueId> outputs;
   };
 
   std::int64_t bytes_of(ValueId id) const {
@@ -245,6 +252,43 @@ class Compiler {
     lifetimes_.push_back({bytes_of(id), step, std::max(last_[index(id)], step)});
   }
 
+  /// One step for the layers that the graph begins with, when a fused kernel takes them; returns
+  /// how many nodes that settles.
+  std::size_t plan_fused_nodes() {
+    const Chain chain = find_chain(graph_);
+    FusedChoice choice =
+        plan_fused({graph_, chain, device_->runtime->limits(), device_->constants});
+    if (!choice.plan) {
+      executable_->notes_.push_back("not fused: " + choice.reason);
+      return 0;
+    }
+    executable_->notes_.push_back("fused: " + choice.plan->detail);
+    const int last = static_cast<int>(chain.nodes) - 1;
+    std::string label;
+    for (std::size_t i = 0; i < chain.nodes; ++i) {
+      if (is_view(graph_.nodes[i])) continue;
+      label += (label.empty() ? "" : ", ") + step_label(graph_.nodes[i]);
+    }
+    // The input is read until the last layer is written.
+    Lifetime& input = lifetimes_[storage_[index(chain.input)]];
+    input.last = std::max(input.last, last);
+    planned_.push_back({std::move(choice.plan->plan),
+                        graph_.source + ": fused layers",
+                        {chain.input},
+                        {chain.output}});
+    new_storage(chain.output, last);
+    add_info(graph_.nodes[static_cast<std::size_t>(last)].name, std::move(label), chain.output);
+    return chain.nodes;
+  }
+
+  void add_info(std::string name, std::string operators, ValueId output) {
+    const Value& value = graph_.value(output);
+    executable_->infos_.push_back(
+        {std::move(name), std::move(operators), planned_.back().plan.kernel,
+         device_->runtime->device(),
+         std::string(dtype_name(value.dtype)) + value.shape->to_string()});
+  }
+
   void plan_node(int i) {
     const Node& node = graph_.nodes[static_cast<std::size_t>(i)];
     if (is_view(node)) return;
@@ -268,7 +312,7 @@ class Compiler {
     try {
       planned_.push_back({make_plan({node.kind, node.params, inputs, outputs, device_->constants,
                                      static_cast<int>(planned_.size())}),
-                          &node});
+                          describe(graph_, node), node.inputs, node.outputs});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
     }
@@ -282,10 +326,7 @@ class Compiler {
         new_storage(id, i);
       }
     }
-    const Value& output = graph_.value(node.outputs[0]);
-    executable_->infos_.push_back(
-        {node.name, step_label(node), planned_.back().plan.kernel, device_->runtime->device(),
-         std::string(dtype_name(output.dtype)) + output.shape->to_string()});
+    add_info(node.name, step_label(node), node.outputs[0]);
   }
 
   /// Whether nobody needs the bytes of input 0 but this node, which reads them once.
@@ -338,10 +379,10 @@ class Compiler {
     for (const GraphPort& port : graph_.inputs) target.inputs_.push_back(port_of(port.value));
     for (const GraphPort& port : graph_.outputs) target.outputs_.push_back(port_of(port.value));
     for (Planned& planned : planned_) {
-      target.steps_.push_back({std::move(planned.plan), describe(graph_, *planned.node),
+      target.steps_.push_back({std::move(planned.plan), std::move(planned.name),
                                target.input_places_.size(), target.output_places_.size()});
-      for (const ValueId id : planned.node->inputs) target.input_places_.push_back(place_of(id));
-      for (const ValueId id : planned.node->outputs) target.output_places_.push_back(place_of(id));
+      for (const ValueId id : planned.inputs) target.input_places_.push_back(place_of(id));
+      for (const ValueId id : planned.outputs) target.output_places_.push_back(place_of(id));
     }
   }
 

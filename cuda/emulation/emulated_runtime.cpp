@@ -21,7 +21,8 @@ constexpr unsigned char kGuard = 0xA5;
 
 class Device : public EmulatedRuntime {
  public:
-  explicit Device(const Schedule& schedule) : schedule_(schedule) {}
+  Device(const Schedule& schedule, const DeviceLimits& limits)
+      : schedule_(schedule), limits_(limits) {}
 
   std::string device() const override { return "cuda:emulated"; }
   const DeviceLimits& limits() const override { return limits_; }
@@ -146,8 +147,9 @@ class Device : public EmulatedRuntime {
 
 }  // namespace
 
-std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule) {
-  return std::make_shared<Device>(schedule);
+std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule,
+                                              const DeviceLimits& limits) {
+  return std::make_shared<Device>(schedule, limits);
 }
 
 }  // namespace prs::cuda::emulated

@@ -24,6 +24,7 @@ class EmulatedRuntime : public Runtime {
 
 /// Device memory starts as NaN patterns; what is written next to an allocation is told when it is
 /// freed (under AddressSanitizer at once).
-std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule = {});
+std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule = {},
+                                              const DeviceLimits& limits = {});
 
 }  // namespace prs::cuda::emulated

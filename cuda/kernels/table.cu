@@ -9,6 +9,8 @@ const KernelTable& kernel_table() {
     add_cast_kernels(made);
     add_conv_kernels(made);
     add_elementwise_kernels(made);
+    add_fused_cnn_kernels(made);
+    add_fused_mlp_kernels(made);
     add_gemm_kernels(made);
     add_movement_kernels(made);
     add_pool_kernels(made);

@@ -21,7 +21,10 @@ namespace prs {
 std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device == "cpu") return cpu::make_backend();
   if (device != "cuda") fail_argument("device '{}'", device);
-  return cuda::make_backend(cuda::emulated::make_runtime({cuda::emulated::Order::kShuffled, 5}));
+  cuda::DeviceLimits limits;
+  limits.shared_bytes = 99 << 10;  // As of compute capability 8.6.
+  return cuda::make_backend(
+      cuda::emulated::make_runtime({cuda::emulated::Order::kShuffled, 5}, limits));
 }
 
 namespace {
@@ -115,7 +118,13 @@ TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
     test::expect_close(Tensor::from<float>(DType::kFloat32, shape, got),
                        Tensor::from<float>(DType::kFloat32, shape, want), {1e-4, 1e-4}, GetParam());
   }
-  for (const StepInfo& step : gpu.describe(1).steps) EXPECT_EQ(step.device, "cuda:emulated");
+  const ModelDescription description = gpu.describe(1);
+  for (const StepInfo& step : description.steps) EXPECT_EQ(step.device, "cuda:emulated");
+  // An image of cnn needs more shared memory than this device has.
+  const bool fused = std::string(GetParam()) != "cnn";
+  EXPECT_EQ(description.steps.size() == 1, fused);
+  EXPECT_EQ(description.notes.back().rfind(fused ? "fused: " : "not fused: ", 0), 0U)
+      << description.notes.back();
 }
 
 INSTANTIATE_TEST_SUITE_P(Shipped, CudaModelTest, ::testing::Values("mlp", "lenet", "cnn"),
