@@ -104,7 +104,9 @@ Inspection inspect_model(const ScoringOptions& options) {
   } catch (const Error& error) {
     const bool other_model =
         error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kUnsupported;
-    if (!other_model || is_about_settings(error.message(), options.model)) throw;
+    // Without images a model is described in fp32, which is not what was asked for.
+    const bool other_precision = options.engine.precision != Precision::kFp32;
+    if (!other_model || other_precision || is_about_settings(error.message(), options.model)) throw;
     reason = error.message();
   }
   return inspect_tensors(options, std::move(reason));
@@ -150,8 +152,9 @@ std::string plan_as_text(const Inspection& inspection) {
         {fmt::format("{}", ++number), step.name, step.op, step.kernel, step.device, step.output});
   }
   const bool any_batch = !inspection.images || model.batch_open;
-  std::string text = fmt::format("plan for batch {}{}\n{}", model.batch,
-                                 any_batch ? "" : ", the only one", table.to_string("  "));
+  std::string text =
+      fmt::format("plan for batch {}{}, in {}\n{}", model.batch, any_batch ? "" : ", the only one",
+                  precision_name(model.precision), table.to_string("  "));
   text += fmt::format("  arena: {}\n", format_bytes(model.arena_bytes));
   for (const std::string& note : model.notes) text += fmt::format("  {}\n", note);
   return text;
@@ -207,6 +210,7 @@ std::string as_json(const Inspection& inspection) {
                {"inputs", ports_as_json(model.inputs)},
                {"outputs", ports_as_json(model.outputs)},
                {"images", images_as_json(inspection)},
+               {"precision", precision_name(model.precision)},
                {"batch", model.batch},
                {"batch_open", model.batch_open},
                {"parameters", model.parameters},

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "choice.hpp"
 #include "entry/model_options.hpp"
 #include "errors.hpp"
 #include "load_engine.hpp"
@@ -51,6 +52,13 @@ void add_model_options(CLI::App& command, ScoringOptions& options, const char* p
       ->type_name("DEVICE")
       ->check(CLI::Validator(check_device, ""))
       ->capture_default_str();
+  add_choice<Precision>(command, "--precision", options.engine.precision,
+                        {{"fp32", Precision::kFp32},
+                         {"tf32", Precision::kTf32},
+                         {"bf16", Precision::kBf16},
+                         {"fp16", Precision::kFp16},
+                         {"int8", Precision::kInt8}},
+                        "What products are computed in: fp32, tf32, bf16, fp16 or int8");
   command.add_option("--threads", options.engine.threads, "CPU threads; 0: all cores")
       ->type_name("N")
       ->check(CLI::Range(0, 4096).description(""))
@@ -184,8 +192,9 @@ Scorer load_scorer(const ScoringOptions& options) {
   Scorer scorer =
       entry::make_scorer(load_engine(options.model, entry::engine_options(options)), options);
   const Engine& engine = scorer.engine;
-  spdlog::info("{}: {} classes, on {}, {} thread{}", options.model.string(), engine.classes(),
-               engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s");
+  spdlog::info("{}: {} classes, on {} in {}, {} thread{}", options.model.string(), engine.classes(),
+               engine.device(), precision_name(engine.precision()), engine.threads(),
+               engine.threads() == 1 ? "" : "s");
   spdlog::info("images: {}", entry::describe_input(engine.input()));
   for (const std::string& line : describe_origins(engine.input())) spdlog::info("  {}", line);
   return scorer;

@@ -25,7 +25,8 @@ struct ScoringOptions : entry::ScorerOptions {
   std::vector<std::string> images;
 };
 
-/// --model, also as `positional` when that is given, and --device, --threads, --batch.
+/// --model, also as `positional` when that is given, and --device, --precision, --threads,
+/// --batch, --model-output.
 void add_model_options(CLI::App& command, ScoringOptions& options,
                        const char* positional = nullptr);
 

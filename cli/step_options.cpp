@@ -38,6 +38,7 @@ constexpr Flag kFlags[] = {
     {"--gpuless-workers", "gpuless_workers", "none|unset",
      "CUDA_VISIBLE_DEVICES of workers without a GPU"},
     {"--device", "device", "D", "auto, cpu, cuda"},
+    {"--precision", "precision", "P", "of a model's products: fp32, tf32, bf16, fp16, int8"},
     {"--timeout", "run_invocation_timeout", "S", "seconds one run() may take (60)"},
     {"--max-try", "run_max_try", "N", "tries of a mini-batch (3)"},
     {"--error-threshold", "error_threshold", "N", "failed items that are tolerated; -1: all"},

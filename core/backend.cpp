@@ -1,9 +1,24 @@
 #include "backend.hpp"
 
+#include <algorithm>
+
+#include "check.hpp"
+
 namespace prs {
 
 ExecutionContext::~ExecutionContext() = default;
 Executable::~Executable() = default;
 Backend::~Backend() = default;
+
+void require_precision(const Backend& backend, Precision precision) {
+  const std::span<const Precision> known = backend.precisions();
+  if (std::find(known.begin(), known.end(), precision) != known.end()) return;
+  std::string names;
+  for (const Precision one : known) {
+    names += (names.empty() ? "" : ", ") + std::string(precision_name(one));
+  }
+  fail_unsupported("{} does not compute in {}; it has {}", backend.name(),
+                   precision_name(precision), names);
+}
 
 }  // namespace prs

@@ -12,6 +12,7 @@
 
 #include "graph/graph.hpp"
 #include "prs/model.hpp"
+#include "prs/precision.hpp"
 
 namespace prs {
 
@@ -40,17 +41,29 @@ class Executable {
   virtual std::span<const std::string> notes() const { return {}; }
 };
 
+/// How a graph is to be compiled.
+struct CompileOptions {
+  ModelLimits limits;
+  Precision precision = Precision::kFp32;
+};
+
 class Backend {
  public:
   virtual ~Backend();
 
   virtual std::string name() const = 0;
 
+  /// The precisions that compile() takes; kFp32 is always among them.
+  virtual std::span<const Precision> precisions() const = 0;
+
   /// Compiles a graph whose values all have a dtype and a shape. Throws unsupported (naming node,
-  /// operator and reason) and out of memory (naming the limit).
+  /// operator and reason, or the precisions there are) and out of memory (naming the limit).
   virtual std::unique_ptr<Executable> compile(const Graph& graph,
-                                              const ModelLimits& limits) const = 0;
+                                              const CompileOptions& options) const = 0;
 };
+
+/// Throws unsupported, naming what there is, unless the backend computes in this precision.
+void require_precision(const Backend& backend, Precision precision);
 
 /// The backend for a device: "cpu", "cuda", "cuda:N", or "auto" for the best there is. Defined
 /// where the library is put together, not in core, so that core knows no other room. Throws invalid

@@ -1,5 +1,7 @@
 // Where the engine gets its backends: the one place that knows both core and cuda.
+#include <algorithm>
 #include <charconv>
+#include <vector>
 
 #include "backend.hpp"
 #include "backend/cuda_backend.hpp"
@@ -8,27 +10,39 @@
 namespace prs {
 namespace {
 
-/// The GPU, and the CPU for graphs that the GPU has no kernels for.
+/// The GPU, and the CPU for graphs and precisions that the GPU has no kernels for.
 class AutoBackend : public Backend {
  public:
-  explicit AutoBackend(std::unique_ptr<Backend> gpu) : gpu_(std::move(gpu)) {}
+  explicit AutoBackend(std::unique_ptr<Backend> gpu) : gpu_(std::move(gpu)) {
+    const auto add = [this](const Backend& backend) {
+      for (const Precision one : backend.precisions()) {
+        if (std::find(precisions_.begin(), precisions_.end(), one) == precisions_.end()) {
+          precisions_.push_back(one);
+        }
+      }
+    };
+    add(*gpu_);
+    add(*cpu_);
+  }
 
   std::string name() const override { return gpu_->name(); }
+  std::span<const Precision> precisions() const override { return precisions_; }
 
   /// Where a graph ended up is told by the device of its steps.
   std::unique_ptr<Executable> compile(const Graph& graph,
-                                      const ModelLimits& limits) const override {
+                                      const CompileOptions& options) const override {
     try {
-      return gpu_->compile(graph, limits);
+      return gpu_->compile(graph, options);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kUnsupported) throw;
-      return cpu_->compile(graph, limits);
+      return cpu_->compile(graph, options);
     }
   }
 
  private:
   std::unique_ptr<Backend> gpu_;
   std::unique_ptr<Backend> cpu_ = cpu::make_backend();
+  std::vector<Precision> precisions_;  ///< The GPU's, then the CPU's own.
 };
 
 /// The N of "cuda:N", 0 for "cuda"; -1 for anything else.

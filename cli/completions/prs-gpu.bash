@@ -5,7 +5,7 @@ _prs_gpu() {
   prev=${COMP_WORDS[COMP_CWORD - 1]}
   local commands="score evaluate inspect verify export-images run resume replay status runs logs metrics completion"
   local global="--help --version --log-level"
-  local model="--model --device --threads --batch --model-output"
+  local model="--model --device --precision --threads --batch --model-output"
   local preprocessing="--scale --mean --std --invert --no-invert --layout --channel-order --channels --resize"
   local images="--class-names --max-pixels"
 
@@ -17,6 +17,7 @@ _prs_gpu() {
   case $prev in
     --log-level) values="trace debug info warn error off" ;;
     --device) values="auto cpu cuda cuda:0" ;;
+    --precision) values="fp32 tf32 bf16 fp16 int8" ;;
     --layout) values="nchw nhwc nhw flat" ;;
     --channel-order) values="rgb bgr" ;;
     --channels) values="1 3" ;;
@@ -52,7 +53,7 @@ _prs_gpu() {
     export-images) options+=" --output --limit --labels --overwrite" ;;
     run)
       options+=" --input --set --model --entry-script --source-directory --python --plugin --output --name --mini-batch-size --workers --gpus-per-worker"
-      options+=" --gpuless-workers --device --timeout --max-try --error-threshold --allowed-failed-count"
+      options+=" --gpuless-workers --device --precision --timeout --max-try --error-threshold --allowed-failed-count"
       options+=" --allowed-failed-percent --output-action --append-row-file-name --output-format --top-k --compat"
       options+=" --overwrite --ordered --strict-return-length --fail-on-empty --reuse-by-content --dry-run --format"
       options+=" --example --quiet --parameters --debug --debugpy"

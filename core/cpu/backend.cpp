@@ -345,12 +345,16 @@ class Compiler {
   std::vector<std::size_t> copied_outputs_;
 };
 
+constexpr Precision kPrecisions[] = {Precision::kFp32};
+
 class CpuBackend : public Backend {
  public:
   std::string name() const override { return "cpu"; }
+  std::span<const Precision> precisions() const override { return kPrecisions; }
   std::unique_ptr<Executable> compile(const Graph& graph,
-                                      const ModelLimits& limits) const override {
-    return Compiler(graph, selected_isa(), limits, packed_).run();
+                                      const CompileOptions& options) const override {
+    require_precision(*this, options.precision);
+    return Compiler(graph, selected_isa(), options.limits, packed_).run();
   }
 
  private:

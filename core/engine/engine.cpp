@@ -65,6 +65,7 @@ struct Variant {
 struct Engine::State {
   std::shared_ptr<const Model::State> model;
   std::unique_ptr<Backend> backend;
+  Precision precision = Precision::kFp32;
   ImageInput input;
   std::vector<std::string> labels;
   std::size_t output = 0;
@@ -224,7 +225,7 @@ CompiledGraph& Engine::State::compiled(const Variant& variant, std::int64_t batc
                             std::countr_zero(static_cast<std::uint64_t>(batch)))];
   if (!slot) {
     slot = compile_for(variant.graph, *backend, std::array{binding(variant.dtype, batch)},
-                       model->limits, model->fold_limit);
+                       {.limits = model->limits, .precision = precision}, model->fold_limit);
   }
   return *slot;
 }
@@ -364,6 +365,8 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
   const Model model = Model::load(path, options.limits);
   state->model = model.state_;
   state->backend = make_backend(options.device);
+  state->precision = options.precision;
+  require_precision(*state->backend, state->precision);
   if (model.inputs().size() != 1) {
     fail_argument("{}: the model has {} inputs; images can be scored by models with one",
                   path.string(), model.inputs().size());
@@ -419,6 +422,7 @@ const ImageInput& Engine::input() const noexcept { return state_->input; }
 std::int64_t Engine::classes() const noexcept { return state_->classes; }
 std::span<const std::string> Engine::labels() const noexcept { return state_->labels; }
 std::string Engine::device() const { return state_->backend->name(); }
+Precision Engine::precision() const noexcept { return state_->precision; }
 int Engine::threads() const noexcept { return state_->pool.threads(); }
 
 void Engine::run(const TensorView& images, std::span<float> scores) const {
@@ -513,6 +517,7 @@ ModelDescription Engine::describe(std::int64_t batch) const {
   description.notes = state.notes;
   description.notes.insert(description.notes.end(), state.pixels.notes.begin(),
                            state.pixels.notes.end());
+  description.precision = state.precision;
   description.batch_open = state.fixed_batch == 0;
   const std::int64_t layer_batch = state.traced_batch > 0 ? state.traced_batch : size;
   Graph annotated = state.model->imported.graph;

@@ -75,12 +75,12 @@ TensorType CompiledGraph::output_type(std::size_t index) const {
 
 std::unique_ptr<CompiledGraph> compile_for(const Graph& graph, const Backend& backend,
                                            std::span<const InputBinding> inputs,
-                                           const ModelLimits& limits, std::int64_t fold_limit) {
+                                           const CompileOptions& options, std::int64_t fold_limit) {
   Graph copy = graph;
   std::vector<std::string> notes;
   infer_and_fold(copy, inputs, fold_limit);
   optimize(copy, notes);
-  std::unique_ptr<Executable> executable = backend.compile(copy, limits);
+  std::unique_ptr<Executable> executable = backend.compile(copy, options);
   return std::make_unique<CompiledGraph>(std::move(copy), std::move(executable), std::move(notes));
 }
 
@@ -136,7 +136,7 @@ std::shared_ptr<CompiledGraph> Model::State::compile(std::span<const Tensor> ten
     }
   }
   std::shared_ptr<CompiledGraph> result =
-      compile_for(imported.graph, *backend, bindings, limits, fold_limit);
+      compile_for(imported.graph, *backend, bindings, {.limits = limits}, fold_limit);
   constexpr std::size_t kKept = 8;
   const std::lock_guard lock(mutex);
   compiled.emplace_front(std::move(key), result);

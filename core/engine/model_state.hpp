@@ -41,7 +41,7 @@ class CompiledGraph {
 /// Infers, folds, optimises and compiles a copy of `graph` for these inputs.
 std::unique_ptr<CompiledGraph> compile_for(const Graph& graph, const Backend& backend,
                                            std::span<const InputBinding> inputs,
-                                           const ModelLimits& limits, std::int64_t fold_limit);
+                                           const CompileOptions& options, std::int64_t fold_limit);
 
 struct Model::State {
   std::string path;

@@ -398,15 +398,19 @@ class Compiler {
   std::unique_ptr<CudaExecutable> executable_;
 };
 
+constexpr Precision kPrecisions[] = {Precision::kFp32};
+
 class CudaBackend : public Backend {
  public:
   explicit CudaBackend(std::shared_ptr<Runtime> runtime)
       : device_(std::make_shared<Device>(std::move(runtime))) {}
 
   std::string name() const override { return device_->runtime->device(); }
+  std::span<const Precision> precisions() const override { return kPrecisions; }
   std::unique_ptr<Executable> compile(const Graph& graph,
-                                      const ModelLimits& limits) const override {
-    return Compiler(graph, limits, device_).run();
+                                      const CompileOptions& options) const override {
+    require_precision(*this, options.precision);
+    return Compiler(graph, options.limits, device_).run();
   }
 
  private:

@@ -33,6 +33,7 @@ mini_batch_size: 10
 # process_count_per_node: 2        # workers; default: 1 with GPUs, else one a core
 gpus_per_worker: 1                 # or all
 device: auto                       # or cpu, cuda, cuda:N
+# precision: bf16                  # what the model's products are computed in; default: fp32
 
 # When a mini-batch is tried again, and for how long it may run.
 run_max_try: 3                     # tries in all

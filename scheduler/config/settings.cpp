@@ -10,6 +10,7 @@
 #include "config/text.hpp"
 #include "config/values.hpp"
 #include "prs/image.hpp"
+#include "prs/precision.hpp"
 
 namespace prs::config {
 namespace {
@@ -241,6 +242,13 @@ std::vector<Setting> make_settings() {
     if (order != "rgb" && order != "bgr") refuse_value(v, "rgb, bgr");
     return order;
   };
+  const auto precision = [](const std::string& v) {
+    try {
+      return std::string(precision_name(parse_precision(v)));
+    } catch (const Error&) {
+      refuse_value(v, "fp32, tf32, bf16, fp16, int8");
+    }
+  };
   return {
       text("name", {}, &S::name, read_name),
       mini_batch_size(),
@@ -297,6 +305,7 @@ std::vector<Setting> make_settings() {
       model_option("std", {}, read_numbers),
       model_option("invert", {}, bool_text),
       model_option("layout", {}, layout),
+      model_option("precision", {}, precision),
       model_option("channels", {}, channels),
       model_option("channel_order", {}, channel_order),
       model_option("resize", {}, read_resize),

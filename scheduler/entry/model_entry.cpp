@@ -63,8 +63,9 @@ class ModelRunner {
 
   std::string describe(const std::string& path) const {
     const Engine& engine = scorer_.engine;
-    return fmt::format("{}: {} classes, on {}, {} thread{}; images: {}", path, engine.classes(),
-                       engine.device(), engine.threads(), engine.threads() == 1 ? "" : "s",
+    return fmt::format("{}: {} classes, on {} in {}, {} thread{}; images: {}", path,
+                       engine.classes(), engine.device(), precision_name(engine.precision()),
+                       engine.threads(), engine.threads() == 1 ? "" : "s",
                        describe_input(engine.input()));
   }
 
@@ -236,6 +237,8 @@ std::unique_ptr<Entry> load_model(const config::Step& step) {
 void check_model(const config::Step& step) {
   ScorerOptions options = scorer_options(step);
   // Devices are the workers': who starts them must not touch a GPU.
+  // Nor is it known here which precisions theirs have.
+  if (options.engine.device != "cpu") options.engine.precision = Precision::kFp32;
   options.engine.device = "cpu";
   options.engine.threads = 1;
   load_scorer(options);

@@ -97,6 +97,10 @@ const std::map<std::string, Setter>& setters() {
        }},
       {"output",
        [](const std::string& text, ScorerOptions& options) { options.engine.output = text; }},
+      {"precision",
+       [](const std::string& text, ScorerOptions& options) {
+         options.engine.precision = parse_precision(text);
+       }},
       {"resize",
        [](const std::string& text, ScorerOptions& options) {
          options.resize = true;

@@ -17,8 +17,8 @@ void parse_size(std::string_view text, PreprocessOverrides& overrides);
 
 /// How the step's model is loaded: entry.path, device and model_options with the keys scale, mean,
 /// std, invert, layout, channels, channel_order, resize, output, class_names, batch, threads,
-/// max_pixels, columns. A worker shares the machine with others: it takes one thread unless
-/// `threads` says otherwise. Throws invalid argument naming key, value and what is allowed.
+/// max_pixels, columns, precision. A worker shares the machine with others: it takes one thread
+/// unless `threads` says otherwise. Throws invalid argument naming key, value and what is allowed.
 ScorerOptions scorer_options(const config::Step& step);
 
 }  // namespace prs::entry

@@ -49,7 +49,7 @@ void exercise(const prs::Graph& imported) {
   }
   prs::ModelLimits limits;
   limits.max_arena_bytes = kMaxBytes;
-  const auto executable = prs::make_backend("cpu")->compile(graph, limits);
+  const auto executable = prs::make_backend("cpu")->compile(graph, {.limits = limits});
   if (!(flops < kMaxFlops)) return;
   std::vector<const void*> input_pointers;
   for (const prs::Tensor& input : inputs) input_pointers.push_back(input.data());

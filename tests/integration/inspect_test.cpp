@@ -16,7 +16,7 @@ TEST_F(Inspect, ShowsInputsPreprocessingLayersAndPlan) {
   EXPECT_EQ(result.err, "");
   for (const char* expected :
        {"f32[batch,1,28,28]", "28 x 28, 1 channel, nchw", "classes: T-shirt/top", "MaxPool",
-        "total", "plan for batch 1", "Conv+Relu", "arena: "}) {
+        "total", "plan for batch 1, in fp32", "Conv+Relu", "arena: "}) {
     EXPECT_NE(result.out.find(expected), std::string::npos) << expected << "\n" << result.out;
   }
 }
@@ -28,6 +28,7 @@ TEST_F(Inspect, JsonHoldsTheSame) {
   const Json json = Json::parse(result.out);
   EXPECT_EQ(json["parameters"], 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
   EXPECT_EQ(json["batch"], 16);
+  EXPECT_EQ(json["precision"], "fp32");
   EXPECT_EQ(json["images"]["layout"], "nchw");
   EXPECT_EQ(json["images"]["labels"].size(), 10U);
   EXPECT_EQ(json["inputs"][0]["shape"], (Json{-1, 1, 28, 28}));
@@ -35,6 +36,22 @@ TEST_F(Inspect, JsonHoldsTheSame) {
   EXPECT_GE(json["flops_per_image"].get<double>(), 469e3);
   ASSERT_FALSE(json["steps"].empty());
   EXPECT_EQ(json["steps"][0]["device"], "cpu");
+}
+
+TEST_F(Inspect, APrecisionThatTheDeviceHasNotIsAnError) {
+  for (const char* command : {"inspect", "score", "evaluate"}) {
+    std::vector<std::string> arguments = {
+        command, "--model", model_path("mlp.onnx"), "--device", "cpu", "--precision", "tf32"};
+    if (command != std::string("inspect")) arguments.push_back(model_path("mlp.onnx"));
+    if (command == std::string("evaluate"))
+      arguments.insert(arguments.end(), {"--labels", "folders"});
+    const ProcessResult result = prs_gpu(arguments);
+    EXPECT_EQ(result.exit_code, 1) << command;
+    EXPECT_EQ(result.out, "");
+    EXPECT_NE(result.err.find("cpu does not compute in tf32; it has fp32"), std::string::npos)
+        << result.err;
+  }
+  EXPECT_EQ(prs_gpu({"inspect", model_path("mlp.onnx"), "--precision", "fp8"}).exit_code, 2);
 }
 
 TEST_F(Inspect, FlagsChangeThePreprocessing) {

@@ -42,7 +42,7 @@ TEST_F(Score, PrintsNameAndClassInTheOrderOfTheImages) {
 TEST_F(Score, LogsHowImagesAreTreated) {
   const ProcessResult result = score({photos("photos", 1), "--mean", "-0.5", "--threads", "1"});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_NE(result.err.find("on cpu, 1 thread\n"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("on cpu in fp32, 1 thread\n"), std::string::npos) << result.err;
   EXPECT_NE(result.err.find("value = (pixel * 0.00392157 - -0.5) / 1"), std::string::npos)
       << result.err;
   EXPECT_NE(result.err.find("mean: given"), std::string::npos) << result.err;

@@ -21,6 +21,7 @@
 #include "prs/export.hpp"
 #include "prs/image.hpp"
 #include "prs/model.hpp"
+#include "prs/precision.hpp"
 #include "prs/tensor.hpp"
 
 namespace prs {
@@ -52,7 +53,9 @@ struct PreprocessOverrides {
 
 struct EngineOptions {
   std::string device = "auto";  ///< "auto", "cpu", "cuda" or "cuda:N".
-  int threads = 0;              ///< Threads that share one run; 0: all cores this process may use.
+  /// What products are computed in. Throws unsupported at load when the device has not got it.
+  Precision precision = Precision::kFp32;
+  int threads = 0;  ///< Threads that share one run; 0: all cores this process may use.
   std::int64_t max_batch =
       256;             ///< Images computed at once by one thread; larger runs are chunked.
   std::string output;  ///< Name of the output to score; empty: the model's first.
@@ -95,6 +98,7 @@ class PRS_API Engine {
   std::int64_t classes() const noexcept;                 ///< Scores per image.
   std::span<const std::string> labels() const noexcept;  ///< Empty, or one a class.
   std::string device() const;                            ///< "cpu", "cuda:0", ...
+  Precision precision() const noexcept;
   int threads() const noexcept;
 
   /// Scores a batch into `scores`, [N, classes()] row-major.

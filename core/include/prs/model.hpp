@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "prs/export.hpp"
+#include "prs/precision.hpp"
 #include "prs/tensor.hpp"
 
 namespace prs {
@@ -61,6 +62,7 @@ struct ModelDescription {
   std::string producer;
   std::vector<PortInfo> inputs;
   std::vector<PortInfo> outputs;
+  Precision precision = Precision::kFp32;
   std::int64_t batch = 0;   ///< The batch that layers and steps were described for.
   bool batch_open = false;  ///< Any batch can be computed at once (else chunks of `batch`).
   std::int64_t parameters = 0;

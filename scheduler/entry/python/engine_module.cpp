@@ -214,8 +214,8 @@ struct LoadedModel {
 using Numbers = std::optional<std::vector<double>>;
 using Count = std::optional<std::int64_t>;
 
-LoadedModel load(const fs::path& model, const std::string& device, std::optional<int> threads,
-                 std::int64_t max_batch, const std::string& output,
+LoadedModel load(const fs::path& model, const std::string& device, const std::string& precision,
+                 std::optional<int> threads, std::int64_t max_batch, const std::string& output,
                  const std::optional<std::vector<std::string>>& labels, std::optional<double> scale,
                  const Numbers& mean, const Numbers& std, std::optional<bool> invert,
                  const std::optional<std::string>& channel_order,
@@ -223,6 +223,7 @@ LoadedModel load(const fs::path& model, const std::string& device, std::optional
                  Count width) {
   EngineOptions options;
   options.device = device;
+  options.precision = parse_precision(precision);
   options.threads = threads ? *threads : inside_worker() ? 1 : 0;
   options.max_batch = max_batch;
   options.output = output;
@@ -309,7 +310,8 @@ PYBIND11_MODULE(_engine, module) {
   engine.attr("__module__") = "prs";
   const py::none unset;
   engine
-      .def(py::init(&prs::load), "model"_a, py::kw_only(), "device"_a = "auto", "threads"_a = unset,
+      .def(py::init(&prs::load), "model"_a, py::kw_only(), "device"_a = "auto",
+           "precision"_a = "fp32", "threads"_a = unset,
            "max_batch"_a = prs::EngineOptions().max_batch, "output"_a = "", "labels"_a = unset,
            "scale"_a = unset, "mean"_a = unset, "std"_a = unset, "invert"_a = unset,
            "channel_order"_a = unset, "layout"_a = unset, "channels"_a = unset, "height"_a = unset,
@@ -330,10 +332,16 @@ PYBIND11_MODULE(_engine, module) {
                                return py::tuple(py::cast(prs::extents(self.engine.input())));
                              })
       .def_property_readonly("device", [](const LoadedModel& self) { return self.engine.device(); })
+      .def_property_readonly("precision",
+                             [](const LoadedModel& self) {
+                               return std::string(prs::precision_name(self.engine.precision()));
+                             })
       .def_property_readonly("threads",
                              [](const LoadedModel& self) { return self.engine.threads(); })
       .def("__repr__", [](const LoadedModel& self) {
-        return py::str("prs.Engine({!r}, device={!r}, threads={})")
-            .format(self.path, self.engine.device(), self.engine.threads());
+        return py::str("prs.Engine({!r}, device={!r}, precision={!r}, threads={})")
+            .format(self.path, self.engine.device(),
+                    std::string(prs::precision_name(self.engine.precision())),
+                    self.engine.threads());
       });
 }

@@ -50,7 +50,8 @@ class EngineTest(unittest.TestCase):
         self.assertEqual(len(self.engine.labels), 10)
         self.assertEqual(self.engine.label(9), self.engine.labels[9])
         self.assertEqual((self.engine.device, self.engine.threads), ("cpu", 1))
-        self.assertEqual(repr(self.engine), f"prs.Engine('{LENET}', device='cpu', threads=1)")
+        self.assertEqual(repr(self.engine), f"prs.Engine('{LENET}', device='cpu', "
+                         "precision='fp32', threads=1)")
         with self.assertRaises(IndexError):
             self.engine.label(10)
         with self.assertRaises(IndexError):
@@ -124,6 +125,10 @@ class EngineTest(unittest.TestCase):
             prs.Engine(LENET, channel_order="gbr")
         with self.assertRaisesRegex(prs.InvalidArgument, "device"):
             prs.Engine(LENET, device="abacus")
+        with self.assertRaisesRegex(prs.InvalidArgument, "unknown precision 'fp31'; expected fp32"):
+            prs.Engine(LENET, precision="fp31")
+        with self.assertRaisesRegex(prs.Error, "cpu does not compute in tf32; it has fp32"):
+            prs.Engine(LENET, device="cpu", precision="tf32")
 
     def test_files_fail_alone(self):
         for threads in (1, 3):

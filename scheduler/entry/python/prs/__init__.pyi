@@ -33,6 +33,7 @@ class Engine:
         model: Union[str, "PathLike[str]"],
         *,
         device: str = "auto",
+        precision: str = "fp32",
         threads: Optional[int] = None,
         max_batch: int = 256,
         output: str = "",
@@ -49,7 +50,8 @@ class Engine:
     ) -> None:
         """Loads an ONNX model and prepares it.
 
-        device: "auto", "cpu", "cuda" or "cuda:N". threads: of one run; 0: all cores; None: one
+        device: "auto", "cpu", "cuda" or "cuda:N". precision: what products are computed in:
+        "fp32", "tf32", "bf16", "fp16" or "int8"; Error (unsupported) names what the device has. threads: of one run; 0: all cores; None: one
         inside an entry script's worker, all cores elsewhere. max_batch: images that one thread
         computes at once. output: name of the output to score; "": the model's first. labels: one
         name a class. The rest overrules what the model's metadata and sidecar file say about its
@@ -99,6 +101,9 @@ class Engine:
     @property
     def device(self) -> str:
         """What it runs on: "cpu", "cuda:0"."""
+    @property
+    def precision(self) -> str:
+        """What products are computed in: "fp32", "bf16"."""
     @property
     def threads(self) -> int:
         """Of one run."""

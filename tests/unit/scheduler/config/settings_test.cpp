@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"top_k", "5", "top_k", "5"}, Good{"scale", "0.5", "scale", "0.5"},
         Good{"mean", "0.1, 0.2,0.3", "mean", "0.1,0.2,0.3"}, Good{"std", "2", "std", "2"},
         Good{"invert", "True", "invert", "true"}, Good{"layout", "NHWC", "layout", "nhwc"},
-        Good{"channels", "3", "channels", "3"},
+        Good{"precision", "BF16", "precision", "bf16"}, Good{"channels", "3", "channels", "3"},
         Good{"channel_order", "BGR", "channel_order", "bgr"},
         Good{"model_options.max_pixels", "1000", "max_pixels", "1000"},
         Good{"resize", "32X24", "resize", "32x24"}, Good{"resize", "true", "resize", "true"},
@@ -176,7 +176,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"worker_memory_limit", "1tb", "bytes as a whole number"},
         Bad{"top_k", "0", "a whole number in [1,"}, Bad{"scale", "x", "a number in ["},
         Bad{"mean", "1,,2", "a number, or numbers"}, Bad{"std", "1;2", "a number, or numbers"},
-        Bad{"layout", "hwcn", "nchw, nhwc, nhw, flat"}, Bad{"channels", "2", "1, 3"},
+        Bad{"layout", "hwcn", "nchw, nhwc, nhw, flat"},
+        Bad{"precision", "fp8", "fp32, tf32, bf16, fp16, int8"}, Bad{"channels", "2", "1, 3"},
         Bad{"channel_order", "grb", "rgb, bgr"}, Bad{"resize", "0x3", "true, false, or WxH"},
         Bad{"resize", "3x", "true, false, or WxH"}, Bad{"batch", "0", "a whole number in [1,"},
         Bad{"threads", "4097", "a whole number in [0, 4096]"}));

@@ -83,7 +83,7 @@ TEST_F(Model, DescribesItselfAfterInit) {
   step_.device = "cpu";
   EXPECT_EQ(started()->describe(),
             step_.entry.path.string() +
-                ": 10 classes, on cpu, 1 thread; images: 28 x 28, 1 channel, "
+                ": 10 classes, on cpu in fp32, 1 thread; images: 28 x 28, 1 channel, "
                 "nchw, value = (pixel * 0.00392157 - 0) / 1");
 }
 

@@ -35,6 +35,7 @@ TEST(ModelOptions, MeanWhatTheFlagsOfScoreMean) {
                                        {"channel_order", "bgr"},
                                        {"resize", "320x240"},
                                        {"output", "logits"},
+                                       {"precision", "BF16"},
                                        {"class_names", "names.txt"},
                                        {"batch", "64"},
                                        {"max_pixels", "1000"}});
@@ -50,6 +51,7 @@ TEST(ModelOptions, MeanWhatTheFlagsOfScoreMean) {
   EXPECT_EQ(preprocess.height, 240);
   EXPECT_TRUE(options.resize);
   EXPECT_EQ(options.engine.output, "logits");
+  EXPECT_EQ(options.engine.precision, Precision::kBf16);
   EXPECT_EQ(options.class_names, "names.txt");
   EXPECT_EQ(options.engine.max_batch, 64);
   EXPECT_EQ(options.max_pixels, 1000);
@@ -77,10 +79,11 @@ TEST(ModelOptions, C1_ErrorsNameKeyValueAndRange) {
   refused("batch", "0", "model_options: batch: '0' is no whole number from 1 to 16777216");
   refused("threads", "-1", "model_options: threads: '-1' is no whole number from 0 to 4096");
   refused("max_pixels", "9z", "is no whole number");
+  refused("precision", "fp31", "model_options: precision: unknown precision 'fp31'; expected fp32");
   refused("mena", "0",
           "model_options: unknown key 'mena'; known are batch, channel_order, channels, "
           "class_names, columns, invert, "
-          "layout, max_pixels, mean, output, resize, scale, std, threads");
+          "layout, max_pixels, mean, output, precision, resize, scale, std, threads");
 }
 
 }  // namespace
