@@ -72,6 +72,8 @@ class CudaRuntime : public Runtime {
     limits_.static_shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlock);
     limits_.shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
     limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+    limits_.compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
+                                 attribute(cudaDevAttrComputeCapabilityMinor);
   }
 
   std::string device() const override { return "cuda:" + std::to_string(index_); }

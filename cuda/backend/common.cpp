@@ -22,9 +22,9 @@ std::shared_ptr<const void> Constants::upload(const void* data, std::int64_t byt
   return {std::move(buffer), address};
 }
 
-std::shared_ptr<const void> Constants::packed(
+std::shared_ptr<const void> Constants::share(
     std::vector<Tensor> constants, const std::string& layout,
-    const std::function<std::vector<float>()>& make) const {
+    const std::function<std::shared_ptr<const void>()>& make) const {
   std::string key = layout;
   for (const Tensor& constant : constants) {
     key += fmt::format(" {}", fmt::ptr(constant.data()));
@@ -32,7 +32,7 @@ std::shared_ptr<const void> Constants::packed(
   const std::lock_guard lock(mutex_);
   std::shared_ptr<const Packed> entry = packed_[key].lock();
   if (entry == nullptr) {
-    entry = std::make_shared<const Packed>(Packed{std::move(constants), upload(make())});
+    entry = std::make_shared<const Packed>(Packed{std::move(constants), make()});
     packed_[key] = entry;
     std::erase_if(packed_, [](const auto& item) { return item.second.expired(); });
   }

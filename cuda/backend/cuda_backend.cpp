@@ -191,9 +191,9 @@ class CudaExecutable : public Executable {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const ModelLimits& limits, std::shared_ptr<Device> device)
+  Compiler(const Graph& graph, const CompileOptions& options, std::shared_ptr<Device> device)
       : graph_(graph),
-        limits_(limits),
+        options_(options),
         device_(device),
         storage_(graph.values.size(), kNone),
         executable_(std::make_unique<CudaExecutable>(std::move(device))) {}
@@ -256,8 +256,8 @@ class Compiler {
   /// how many nodes that settles.
   std::size_t plan_fused_nodes() {
     const Chain chain = find_chain(graph_);
-    FusedChoice choice =
-        plan_fused({graph_, chain, device_->runtime->limits(), device_->constants});
+    FusedChoice choice = plan_fused(
+        {graph_, chain, device_->runtime->limits(), device_->constants, options_.precision});
     if (!choice.plan) {
       executable_->notes_.push_back("not fused: " + choice.reason);
       return 0;
@@ -311,7 +311,7 @@ class Compiler {
     }
     try {
       planned_.push_back({make_plan({node.kind, node.params, inputs, outputs, device_->constants,
-                                     static_cast<int>(planned_.size())}),
+                                     static_cast<int>(planned_.size()), options_.precision}),
                           describe(graph_, node), node.inputs, node.outputs});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
@@ -349,10 +349,10 @@ class Compiler {
     memory_ = plan_memory(lifetimes_);
     target.complaint_.offset = memory_.arena_bytes;
     target.arena_bytes_ = memory_.arena_bytes + (target.may_complain_ ? kArenaAlignment : 0);
-    if (target.arena_bytes_ > limits_.max_arena_bytes) {
+    if (target.arena_bytes_ > options_.limits.max_arena_bytes) {
       fail(ErrorCode::kOutOfMemory,
            "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
-           graph_.source, target.arena_bytes_, limits_.max_arena_bytes);
+           graph_.source, target.arena_bytes_, options_.limits.max_arena_bytes);
     }
   }
 
@@ -387,7 +387,7 @@ class Compiler {
   }
 
   const Graph& graph_;
-  const ModelLimits& limits_;
+  const CompileOptions& options_;
   std::shared_ptr<Device> device_;
   std::vector<ValueId> source_;
   std::vector<int> last_;             ///< By source value; -1: nobody reads it.
@@ -398,7 +398,10 @@ class Compiler {
   std::unique_ptr<CudaExecutable> executable_;
 };
 
-constexpr Precision kPrecisions[] = {Precision::kFp32};
+constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precision::kBf16,
+                                     Precision::kFp16};
+/// The first whose tensor cores have all of these.
+constexpr int kTensorCores = 80;
 
 class CudaBackend : public Backend {
  public:
@@ -406,11 +409,14 @@ class CudaBackend : public Backend {
       : device_(std::make_shared<Device>(std::move(runtime))) {}
 
   std::string name() const override { return device_->runtime->device(); }
-  std::span<const Precision> precisions() const override { return kPrecisions; }
+  std::span<const Precision> precisions() const override {
+    const bool all = device_->runtime->limits().compute_capability >= kTensorCores;
+    return std::span(kPrecisions).first(all ? std::size(kPrecisions) : 1);
+  }
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {
     require_precision(*this, options.precision);
-    return Compiler(graph, options.limits, device_).run();
+    return Compiler(graph, options, device_).run();
   }
 
  private:

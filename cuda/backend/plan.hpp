@@ -15,6 +15,7 @@
 #include "backend/memory.hpp"
 #include "kernels/args.hpp"
 #include "ops/op.hpp"
+#include "prs/precision.hpp"
 #include "runtime.hpp"
 
 namespace prs::cuda {
@@ -36,14 +37,20 @@ class Constants {
 
   /// What make() makes of `constants`, once for all plans that ask for the same `layout` of them.
   /// Holds nothing alive: it goes with the last plan that uses it.
+  template <typename Make>
   std::shared_ptr<const void> packed(std::vector<Tensor> constants, const std::string& layout,
-                                     const std::function<std::vector<float>()>& make) const;
+                                     const Make& make) const {
+    return share(std::move(constants), layout, [&] { return upload(make()); });
+  }
 
  private:
   struct Packed {
     std::vector<Tensor> constants;  ///< Keep their addresses from being used for others.
     std::shared_ptr<const void> memory;
   };
+
+  std::shared_ptr<const void> share(std::vector<Tensor> constants, const std::string& layout,
+                                    const std::function<std::shared_ptr<const void>()>& make) const;
 
   std::shared_ptr<Runtime> runtime_;
   std::shared_ptr<MemoryPool> device_;
@@ -60,6 +67,8 @@ struct Call {
   std::span<const TensorType> outputs;
   const Constants& constants;
   int step = 0;  ///< Its number in the executable.
+  /// What products with constants are computed in.
+  Precision precision = Precision::kFp32;
 
   bool has(std::size_t i) const { return i < inputs.size() && inputs[i].type.present(); }
   bool wants(std::size_t i) const { return i < outputs.size() && outputs[i].present(); }

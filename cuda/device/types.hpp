@@ -37,6 +37,7 @@ struct DeviceLimits {
   /// Static and dynamic, of one block. What exceeds 48 KiB is dynamic.
   std::int64_t shared_bytes = 48 << 10;
   int multiprocessors = 1;
+  int compute_capability = 80;  ///< 10 * major + minor.
 };
 
 inline constexpr unsigned kWarpSize = 32;

@@ -26,6 +26,7 @@ struct Fusion {
   const Chain& chain;
   const DeviceLimits& limits;
   const Constants& constants;
+  Precision precision = Precision::kFp32;
 
   std::int64_t images() const { return (*graph.value(chain.input).shape)[0]; }
   bool pixels() const { return graph.value(chain.input).dtype == DType::kUint8; }
@@ -41,9 +42,16 @@ FusedChoice plan_fused(const Fusion& fusion);
 /// "140 KiB", rounded up.
 std::string kib(std::int64_t bytes);
 
+/// The tensors that a chain's layers read, and what tells apart how they use them.
+std::vector<Tensor> constants_of(const Fusion& fusion);
+std::string chain_layout(const Fusion& fusion);
+
 /// The constants of a chain as `make` packs them for a kernel, on the device; shared with the
 /// executables of other batch sizes. `layout` tells apart the ways to pack.
-std::shared_ptr<const void> pack_chain(const Fusion& fusion, std::string layout,
-                                       const std::function<std::vector<float>()>& make);
+template <typename Make>
+std::shared_ptr<const void> pack_chain(const Fusion& fusion, const std::string& layout,
+                                       const Make& make) {
+  return fusion.constants.packed(constants_of(fusion), layout + chain_layout(fusion), make);
+}
 
 }  // namespace prs::cuda

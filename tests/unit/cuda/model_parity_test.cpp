@@ -127,6 +127,31 @@ TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
       << description.notes.back();
 }
 
+/// Scores of a network of a few layers lose a few units of the precision against their magnitude.
+TEST(CudaModelPrecisions, ScoresStayCloseToFp32) {
+  const auto path = std::filesystem::path(PRS_MODELS) / "lenet.onnx";
+  EngineOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  const Engine cpu = Engine::load(path, options);
+  options.device = "cuda";
+  std::mt19937_64 random(12);
+  const Tensor images = test::random_tensor(DType::kUint8, {2, 28, 28}, random, 0, 256);
+  const std::vector<float> want = cpu.run(images.view());
+  double largest = 0;
+  for (const float score : want) largest = std::max(largest, std::abs(double{score}));
+  for (const auto& [precision, units] : {std::pair{Precision::kTf32, 0x1p-9},
+                                         {Precision::kFp16, 0x1p-9},
+                                         {Precision::kBf16, 0x1p-6}}) {
+    options.precision = precision;
+    const std::vector<float> got = Engine::load(path, options).run(images.view());
+    const Shape shape{2, cpu.classes()};
+    test::expect_close(Tensor::from<float>(DType::kFloat32, shape, got),
+                       Tensor::from<float>(DType::kFloat32, shape, want), {0.0, units * largest},
+                       std::string(precision_name(precision)));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shipped, CudaModelTest, ::testing::Values("mlp", "lenet", "cnn"),
                          [](const auto& model) { return std::string(model.param); });
 

@@ -71,10 +71,17 @@ void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>
   }
 }
 
-std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule) {
+std::string cuda_kernel(const OpCase& test, Precision precision) {
+  const auto backend = cuda::make_backend(cuda::emulated::make_runtime());
+  const Graph graph = graph_of(test, infer_types(test));
+  return backend->compile(graph, {.limits = {}, .precision = precision})->steps()[0].kernel;
+}
+
+std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
+                             Precision precision) {
   const Graph graph = graph_of(test, infer_types(test));
   const auto backend = cuda::make_backend(cuda::emulated::make_runtime(schedule));
-  const auto executable = backend->compile(graph, {});
+  const auto executable = backend->compile(graph, {.limits = {}, .precision = precision});
   std::vector<Tensor> inputs;
   for (const GraphPort& port : graph.inputs) {
     const auto at =

@@ -20,8 +20,12 @@ inline constexpr cuda::emulated::Schedule kSchedules[] = {{cuda::emulated::Order
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
                                    const Graph& graph, const std::vector<Tensor>& inputs);
 
+/// The kernel that the call is planned with.
+std::string cuda_kernel(const OpCase& test, Precision precision);
+
 /// The call as a graph of one node, under one schedule, twice in one context: equal bits demanded.
-std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule);
+std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
+                             Precision precision = Precision::kFp32);
 
 /// Reference, CPU kernels and CUDA kernels against each other, the latter with equal bits under
 /// every schedule.
