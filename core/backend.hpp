@@ -47,6 +47,12 @@ struct CompileOptions {
   Precision precision = Precision::kFp32;
 };
 
+/// How many images a piece of a batch should have.
+struct PieceSize {
+  std::int64_t most;
+  std::int64_t least;  ///< Batches are not cut into smaller ones to occupy more lanes.
+};
+
 class Backend {
  public:
   virtual ~Backend();
@@ -55,6 +61,12 @@ class Backend {
 
   /// The precisions that compile() takes; kFp32 is always among them.
   virtual std::span<const Precision> precisions() const = 0;
+
+  /// Pieces of a batch that are worth computing at once when `threads` cores may share them.
+  virtual int lanes(int threads) const;
+
+  /// For a graph with so many bytes of intermediates, at least 1, and of input an image.
+  virtual PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const;
 
   /// Compiles a graph whose values all have a dtype and a shape. Throws unsupported (naming node,
   /// operator and reason, or the precisions there are) and out of memory (naming the limit).

@@ -58,10 +58,23 @@ class CudaStream : public Stream {
   cudaEvent_t done = nullptr;
   /// For errors that a later call reports; its arguments are gone.
   Launch last_launch{};
+  bool recording = false;
 
   ~CudaStream() override {
     if (done != nullptr) cudaEventDestroy(done);
     if (stream != nullptr) cudaStreamDestroy(stream);
+  }
+};
+
+class CudaRecording : public Recording {
+ public:
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  Launch last_launch{};
+
+  ~CudaRecording() override {
+    if (executable != nullptr) cudaGraphExecDestroy(executable);
+    if (graph != nullptr) cudaGraphDestroy(graph);
   }
 };
 
@@ -72,6 +85,10 @@ class CudaRuntime : public Runtime {
     limits_.static_shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlock);
     limits_.shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
     limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+    std::size_t free_bytes = 0;
+    std::size_t all_bytes = 0;
+    check(cudaMemGetInfo(&free_bytes, &all_bytes), [] { return "cudaMemGetInfo"; });
+    limits_.memory_bytes = static_cast<std::int64_t>(all_bytes);
     limits_.compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
                                  attribute(cudaDevAttrComputeCapabilityMinor);
   }
@@ -86,7 +103,10 @@ class CudaRuntime : public Runtime {
           [&] { return "cudaMalloc of " + std::to_string(bytes) + " bytes"; });
     return memory;
   }
-  void free(void* memory) noexcept override { cudaFree(memory); }
+  // Of a lost device nothing can be freed; its memory goes with the process.
+  void free(void* memory) noexcept override {
+    if (!lost_) cudaFree(memory);
+  }
 
   void* allocate_host(std::int64_t bytes) override {
     use();
@@ -95,7 +115,9 @@ class CudaRuntime : public Runtime {
           [&] { return "cudaHostAlloc of " + std::to_string(bytes) + " bytes"; });
     return memory;
   }
-  void free_host(void* memory) noexcept override { cudaFreeHost(memory); }
+  void free_host(void* memory) noexcept override {
+    if (!lost_) cudaFreeHost(memory);
+  }
 
   std::unique_ptr<Stream> new_stream() override {
     use();
@@ -130,9 +152,39 @@ class CudaRuntime : public Runtime {
                          static_cast<std::size_t>(launch.dynamic_shared_bytes), stream.stream);
     if (error == cudaSuccess) error = cudaGetLastError();
 #ifndef NDEBUG
-    if (error == cudaSuccess) error = cudaStreamSynchronize(stream.stream);
+    if (error == cudaSuccess && !stream.recording) error = cudaStreamSynchronize(stream.stream);
 #endif
     check(error, [&] { return "launch of " + describe(launch); });
+  }
+
+  void begin_recording(Stream& base) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    use();
+    check(cudaStreamBeginCapture(stream.stream, cudaStreamCaptureModeThreadLocal),
+          [] { return "cudaStreamBeginCapture"; });
+    stream.recording = true;
+  }
+
+  std::unique_ptr<Recording> end_recording(Stream& base) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    use();
+    auto recording = std::make_unique<CudaRecording>();
+    recording->last_launch = stream.last_launch;
+    stream.recording = false;
+    check(cudaStreamEndCapture(stream.stream, &recording->graph),
+          [] { return "cudaStreamEndCapture"; });
+    check(cudaGraphInstantiateWithFlags(&recording->executable, recording->graph, 0),
+          [] { return "cudaGraphInstantiateWithFlags"; });
+    return recording;
+  }
+
+  void start(Stream& base, const Recording& work) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    const auto& recording = static_cast<const CudaRecording&>(work);
+    use();
+    stream.last_launch = recording.last_launch;
+    check(cudaGraphLaunch(recording.executable, stream.stream),
+          [&] { return "cudaGraphLaunch of the work up to " + describe(recording.last_launch); });
   }
 
   void synchronize(Stream& base) override {
@@ -172,6 +224,10 @@ class CudaRuntime : public Runtime {
   }
 
   void use() const {
+    if (lost_) {
+      throw Error(ErrorCode::kDeviceLost,
+                  device() + ": failed before; this process can use it no more");
+    }
     check(cudaSetDevice(index_), [] { return "cudaSetDevice"; });
   }
 
@@ -188,11 +244,13 @@ class CudaRuntime : public Runtime {
   void check(cudaError_t error, const What& what) const {
     if (error == cudaSuccess) return;
     cudaGetLastError();  // Not sticky: the next call must not report it again.
+    if (code_of(error) == ErrorCode::kDeviceLost) lost_ = true;
     throw Error(code_of(error), device() + ": " + what() + ": " + cudaGetErrorName(error) + " (" +
                                     cudaGetErrorString(error) + ")");
   }
 
   const int index_;
+  mutable std::atomic<bool> lost_{false};  ///< By a sticky error: no call can succeed any more.
   DeviceLimits limits_;
   std::atomic<bool> permitted_[kKernelCount] = {};  ///< To take more than 48 KiB.
 };

@@ -20,9 +20,6 @@ namespace {
 /// The batch that an open graph is analysed with: not 1, so that nothing broadcasts by accident.
 constexpr std::int64_t kProbeBatch = 3;
 
-/// Intermediates of one chunk should stay in a core's second-level cache.
-constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
-
 /// Executables are compiled for powers of two up to this exponent.
 constexpr std::size_t kSizes = 17;
 
@@ -73,14 +70,19 @@ struct Engine::State {
   std::int64_t fixed_batch = 0;   ///< 0: open.
   std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
   std::int64_t chunk = 1;
+  std::int64_t least_piece = 1;  ///< No batch is cut into smaller ones to occupy more lanes.
   std::int64_t image_elements = 0;
   Shape image_shape;  ///< The model's own, without the batch.
   std::vector<std::string> notes;
   Variant pixels;
   Variant values;
-  mutable ThreadPool pool{1};
+  int threads = 1;
+  mutable ThreadPool pool;  ///< One thread a lane.
 
-  explicit State(int threads) : pool(threads) {}
+  State(std::unique_ptr<Backend> owned_backend, int wanted_threads)
+      : backend(std::move(owned_backend)),
+        threads(wanted_threads),
+        pool(backend->lanes(wanted_threads)) {}
 
   Shape batch_shape(std::int64_t batch) const {
     Shape shape{batch};
@@ -240,7 +242,9 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
   const std::int64_t bytes =
       std::max<std::int64_t>(compiled(pixels, 1).executable().arena_bytes(), 1);
   constexpr std::int64_t kLargest = std::int64_t{1} << (kSizes - 1);
-  chunk = floor_power_of_two(std::min({max_batch, kChunkBytes / bytes, kLargest}));
+  const PieceSize size = backend->piece_size(bytes, image_elements * dtype_size(pixels.dtype));
+  chunk = floor_power_of_two(std::min({max_batch, size.most, kLargest}));
+  least_piece = size.least;
 }
 
 void Engine::State::name_classes(const std::optional<std::vector<std::string>>& given,
@@ -360,11 +364,10 @@ Engine::Engine(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
   if (options.threads < 0) fail_argument("threads {}; expected 0 (all) or more", options.threads);
   if (options.max_batch < 1) fail_argument("max_batch {}; expected 1 or more", options.max_batch);
-  auto state =
-      std::make_shared<State>(options.threads > 0 ? options.threads : available_processors());
   const Model model = Model::load(path, options.limits);
+  const auto state = std::make_shared<State>(
+      make_backend(options.device), options.threads > 0 ? options.threads : available_processors());
   state->model = model.state_;
-  state->backend = make_backend(options.device);
   state->precision = options.precision;
   require_precision(*state->backend, state->precision);
   if (model.inputs().size() != 1) {
@@ -423,7 +426,7 @@ std::int64_t Engine::classes() const noexcept { return state_->classes; }
 std::span<const std::string> Engine::labels() const noexcept { return state_->labels; }
 std::string Engine::device() const { return state_->backend->name(); }
 Precision Engine::precision() const noexcept { return state_->precision; }
-int Engine::threads() const noexcept { return state_->pool.threads(); }
+int Engine::threads() const noexcept { return state_->threads; }
 
 void Engine::run(const TensorView& images, std::span<float> scores) const {
   const State& state = *state_;
@@ -439,7 +442,8 @@ void Engine::run(const TensorView& images, std::span<float> scores) const {
   std::int64_t piece = state.chunk;
   if (state.fixed_batch == 0) {
     const std::int64_t share = (count + state.pool.threads() - 1) / state.pool.threads();
-    piece = std::min(piece, floor_power_of_two(share));
+    const std::int64_t wanted = std::max(share, std::min(state.least_piece, count));
+    piece = std::min(piece, floor_power_of_two(wanted));
   }
   const std::int64_t whole = count / piece;
   const std::int64_t rest = count - whole * piece;

@@ -4,6 +4,8 @@
 // once and shared by the executables of all batch sizes.
 #include "backend/cuda_backend.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -107,6 +109,8 @@ class CudaContext : public ExecutionContext {
   const Buffer staging;
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
+  std::unique_ptr<Recording> recording;  ///< A whole run.
+  bool has_run = false;
 };
 
 class CudaExecutable : public Executable {
@@ -114,7 +118,18 @@ class CudaExecutable : public Executable {
   explicit CudaExecutable(std::shared_ptr<Device> device) : device_(std::move(device)) {}
 
   std::unique_ptr<ExecutionContext> new_context() const override {
-    auto context = std::make_unique<CudaContext>(device_, arena_bytes_, staging_bytes_);
+    std::unique_ptr<CudaContext> context;
+    try {
+      context = std::make_unique<CudaContext>(device_, arena_bytes_, staging_bytes_);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kOutOfMemory) throw;
+      device_->memory->release();
+      device_->pinned->release();
+      throw Error(error.code(),
+                  fmt::format("{}; a batch of this size takes {} bytes on the device and {} of "
+                              "page-locked memory; try a smaller batch",
+                              error.message(), arena_bytes_, staging_bytes_));
+    }
     for (const Place& place : input_places_) context->inputs.push_back(address(place, *context));
     for (const Place& place : output_places_) {
       context->outputs.push_back(const_cast<void*>(address(place, *context)));
@@ -128,29 +143,13 @@ class CudaExecutable : public Executable {
     Runtime& runtime = *device_->runtime;
     std::byte* staging = context.staging.data();
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      const Port& port = inputs_[i];
-      if (port.size_bytes == 0) continue;
-      std::memcpy(staging + port.staging, inputs[i], static_cast<std::size_t>(port.size_bytes));
-      runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
-                             staging + port.staging, port.size_bytes);
+      if (inputs_[i].size_bytes == 0) continue;
+      std::memcpy(staging + inputs_[i].staging, inputs[i],
+                  static_cast<std::size_t>(inputs_[i].size_bytes));
     }
-    auto* complaint = reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
     auto* told = reinterpret_cast<Complaint*>(staging);
-    if (may_complain_) {
-      *told = {};
-      runtime.copy_to_device(*context.stream, complaint, told, sizeof(Complaint));
-    }
-    const Launcher launch(runtime, *context.stream);
-    for (const Step& step : steps_) {
-      step.plan.run({context.inputs.data() + step.first_input,
-                     context.outputs.data() + step.first_output, complaint, launch});
-    }
-    for (const Port& port : outputs_) {
-      if (port.size_bytes == 0) continue;
-      runtime.copy_to_host(*context.stream, staging + port.staging, address(port.place, context),
-                           port.size_bytes);
-    }
-    if (may_complain_) runtime.copy_to_host(*context.stream, told, complaint, sizeof(Complaint));
+    if (may_complain_) *told = {};
+    start(context);
     runtime.synchronize(*context.stream);
     if (may_complain_ && told->step != 0) {
       const Step& step = steps_[told->step - 1];
@@ -169,6 +168,60 @@ class CudaExecutable : public Executable {
 
  private:
   friend class Compiler;
+
+  /// Copies, launches and copies of one run, in order.
+  void enqueue(CudaContext& context) const {
+    Runtime& runtime = *device_->runtime;
+    std::byte* staging = context.staging.data();
+    for (const Port& port : inputs_) {
+      if (port.size_bytes == 0) continue;
+      runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
+                             staging + port.staging, port.size_bytes);
+    }
+    auto* complaint = reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
+    if (may_complain_) {
+      runtime.copy_to_device(*context.stream, complaint, staging, sizeof(Complaint));
+    }
+    const Launcher launch(runtime, *context.stream);
+    for (const Step& step : steps_) {
+      step.plan.run({context.inputs.data() + step.first_input,
+                     context.outputs.data() + step.first_output, complaint, launch});
+    }
+    for (const Port& port : outputs_) {
+      if (port.size_bytes == 0) continue;
+      runtime.copy_to_host(*context.stream, staging + port.staging, address(port.place, context),
+                           port.size_bytes);
+    }
+    if (may_complain_) {
+      runtime.copy_to_host(*context.stream, staging, complaint, sizeof(Complaint));
+    }
+  }
+
+  /// All addresses of a context are fixed, so that a run is recorded once and then started as a
+  /// whole. The first run is not: kernels are loaded by it, which cannot be recorded.
+  void start(CudaContext& context) const {
+    Runtime& runtime = *device_->runtime;
+    if (context.recording == nullptr && context.has_run) {
+      runtime.begin_recording(*context.stream);
+      try {
+        enqueue(context);
+      } catch (...) {
+        // The stream must leave the recording, which is of no use.
+        try {
+          runtime.end_recording(*context.stream);
+        } catch (const Error&) {
+        }
+        throw;
+      }
+      context.recording = runtime.end_recording(*context.stream);
+    }
+    if (context.recording != nullptr) {
+      runtime.start(*context.stream, *context.recording);
+    } else {
+      enqueue(context);
+    }
+    context.has_run = true;
+  }
 
   static const void* address(const Place& place, const CudaContext& context) {
     return place.offset < 0 ? place.constant : context.arena.data() + place.offset;
@@ -403,6 +456,14 @@ constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precisi
 /// The first whose tensor cores have all of these.
 constexpr int kTensorCores = 80;
 
+constexpr int kFewestLanes = 3;
+constexpr int kMostLanes = 8;
+/// All lanes' intermediates together take one part in so many of the device's memory: other
+/// processes use it too.
+constexpr std::int64_t kMemoryShare = 8;
+/// To copy and start less at once costs more than it hides.
+constexpr std::int64_t kLeastPieceBytes = 512 << 10;
+
 class CudaBackend : public Backend {
  public:
   explicit CudaBackend(std::shared_ptr<Runtime> runtime)
@@ -412,6 +473,14 @@ class CudaBackend : public Backend {
   std::span<const Precision> precisions() const override {
     const bool all = device_->runtime->limits().compute_capability >= kTensorCores;
     return std::span(kPrecisions).first(all ? std::size(kPrecisions) : 1);
+  }
+  /// While one piece is computed the next is copied to the device, and results of the one before
+  /// are copied back.
+  int lanes(int threads) const override { return std::clamp(threads, kFewestLanes, kMostLanes); }
+  PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const override {
+    const std::int64_t memory = device_->runtime->limits().memory_bytes;
+    return {.most = memory / kMemoryShare / kMostLanes / arena_bytes,
+            .least = kLeastPieceBytes / std::max<std::int64_t>(input_bytes, 1)};
   }
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {

@@ -37,6 +37,7 @@ struct DeviceLimits {
   /// Static and dynamic, of one block. What exceeds 48 KiB is dynamic.
   std::int64_t shared_bytes = 48 << 10;
   int multiprocessors = 1;
+  std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< Of the whole device.
   int compute_capability = 80;  ///< 10 * major + minor.
 };
 

@@ -155,36 +155,98 @@ TEST(CudaModelPrecisions, ScoresStayCloseToFp32) {
 INSTANTIATE_TEST_SUITE_P(Shipped, CudaModelTest, ::testing::Values("mlp", "lenet", "cnn"),
                          [](const auto& model) { return std::string(model.param); });
 
-TEST(CudaBackend, AllocatesNothingInTheSteadyState) {
-  const auto runtime = cuda::emulated::make_runtime();
-  {
-    const auto backend = cuda::make_backend(runtime);
-    const auto bytes = test::sample_models();
-    const auto sample = std::find_if(bytes.begin(), bytes.end(),
+struct SmallNetwork {
+  SmallNetwork() {
+    const auto models = test::sample_models();
+    const auto sample = std::find_if(models.begin(), models.end(),
                                      [](const auto& model) { return model.first == "convnet"; });
-    ASSERT_NE(sample, bytes.end());
     const Graph graph = onnx::import_bytes(sample->second, sample->first, {}).graph;
     std::mt19937_64 random(1);
-    std::vector<Tensor> inputs;
     for (const GraphPort& port : graph.inputs) {
       Shape shape;
       for (const DeclaredDim& dim : *port.dims) shape.push_back(dim.extent.value_or(2));
       inputs.push_back(test::random_tensor(port.dtype, shape, random));
     }
-    const auto compiled = compile_for(graph, *backend, bindings_of(graph, inputs), {}, kFoldLimit);
-    const Executable& executable = compiled->executable();
-    auto context = executable.new_context();
-    test::run_executable(executable, *context, compiled->graph(), inputs);
+    compiled = compile_for(graph, *backend, bindings_of(graph, inputs), {}, kFoldLimit);
+  }
+
+  std::vector<Tensor> run(ExecutionContext& context) {
+    return test::run_executable(compiled->executable(), context, compiled->graph(), inputs);
+  }
+
+  std::shared_ptr<cuda::emulated::EmulatedRuntime> runtime = cuda::emulated::make_runtime();
+  std::unique_ptr<Backend> backend = cuda::make_backend(runtime);
+  std::vector<Tensor> inputs;
+  std::unique_ptr<CompiledGraph> compiled;
+};
+
+TEST(CudaBackend, AllocatesNothingInTheSteadyState) {
+  std::shared_ptr<cuda::emulated::EmulatedRuntime> runtime;
+  {
+    SmallNetwork network;
+    runtime = network.runtime;
+    auto context = network.compiled->executable().new_context();
+    network.run(*context);
     const auto before = runtime->counts();
-    test::run_executable(executable, *context, compiled->graph(), inputs);
+    network.run(*context);
     // Another context of the same executable takes the memory that this one gives back.
     context.reset();
-    context = executable.new_context();
-    test::run_executable(executable, *context, compiled->graph(), inputs);
+    context = network.compiled->executable().new_context();
+    network.run(*context);
     EXPECT_EQ(runtime->counts().allocations, before.allocations);
     EXPECT_GT(runtime->counts().launches, before.launches);
   }
   EXPECT_EQ(runtime->counts().live, 0);
+}
+
+TEST(CudaBackend, RecordsARunOnceAndStartsItAsAWhole) {
+  SmallNetwork network;
+  const auto context = network.compiled->executable().new_context();
+  const auto first = network.run(*context);
+  EXPECT_EQ(network.runtime->counts().recordings, 0);
+  for (int i = 0; i < 3; ++i) {
+    // Other inputs each time, and then the first ones again: nothing of a run is kept.
+    const std::vector<Tensor> kept = network.inputs;
+    std::mt19937_64 random(static_cast<std::uint64_t>(i));
+    network.inputs = {test::random_tensor(kept[0].dtype(), kept[0].shape(), random)};
+    network.run(*context);
+    network.inputs = kept;
+    test::expect_equal_bits(network.run(*context), first, "a recorded run");
+  }
+  EXPECT_EQ(network.runtime->counts().recordings, 1);
+}
+
+TEST(CudaBackend, ADeviceThatIsFullFailsTheRunAndLeavesNothingBehind) {
+  SmallNetwork network;
+  const Executable& executable = network.compiled->executable();
+  network.runtime->limit_memory(0);
+  const auto before = network.runtime->counts().live;
+  test::expect_error(ErrorCode::kOutOfMemory, "try a smaller batch",
+                     [&] { executable.new_context(); });
+  EXPECT_LE(network.runtime->counts().live, before);
+  network.runtime->limit_memory(std::int64_t{1} << 30);
+  const auto context = executable.new_context();
+  EXPECT_EQ(network.run(*context).size(), 1U);
+}
+
+TEST(CudaBackend, ALostDeviceIsToldByItsCodeAndTouchedNoMore) {
+  SmallNetwork network;
+  auto context = network.compiled->executable().new_context();
+  network.run(*context);
+  network.runtime->lose();
+  test::expect_error(ErrorCode::kDeviceLost, "illegal address", [&] { network.run(*context); });
+  test::expect_error(ErrorCode::kDeviceLost, "illegal address", [&] { network.run(*context); });
+  context.reset();
+}
+
+TEST(CudaBackend, PiecesGoByTheDevicesMemoryAndKeepThreeLanesBusy) {
+  cuda::DeviceLimits limits;
+  limits.memory_bytes = std::int64_t{8} << 30;
+  const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, limits));
+  EXPECT_EQ(backend->lanes(1), 3);
+  EXPECT_EQ(backend->lanes(64), 8);
+  EXPECT_EQ(backend->piece_size(1 << 20, 1 << 10).most, 128);
+  EXPECT_EQ(backend->piece_size(1 << 20, 1 << 10).least, 512);
 }
 
 TEST(CudaBackend, GivesUnusedMemoryBackBeforeItRunsOut) {
