@@ -85,6 +85,17 @@ std::string exception_trace() {
   }
 }
 
+/// A device that failed for good in this process: only another one can go on (G8).
+bool exception_is_device_lost() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return retry_class(error.code()) == RetryClass::kNewProcess;
+  } catch (...) {
+    return false;
+  }
+}
+
 bool exception_is_out_of_memory() {
   try {
     throw;
@@ -146,7 +157,7 @@ class Worker {
       const wire::ToWorker message = receive();
       if (message.has_shutdown()) break;
       if (!message.has_run() || !claims_.take(message.run().number())) continue;
-      if (!run_mini_batch(message.run())) return kWorkerOutOfMemory;
+      if (const int code = run_mini_batch(message.run()); code != 0) return code;
     }
     flush();
     entry_->shutdown();
@@ -223,8 +234,8 @@ class Worker {
     return true;
   }
 
-  /// False when memory ran out: the process must be replaced (W3).
-  bool run_mini_batch(const wire::RunMiniBatch& request) {
+  /// 0, or the exit code of a process that must be replaced: without memory (W3), or its device.
+  int run_mini_batch(const wire::RunMiniBatch& request) {
     const Clock::time_point start = Clock::now();
     const double cpu_start = cpu_seconds();
     std::optional<Clock::time_point> run_start;
@@ -237,7 +248,7 @@ class Worker {
       times.set_run_method_s(run_s);
     };
     wire::FromWorker answer;
-    bool out_of_memory = false;
+    int exit_code = 0;
     bool writing = false;
     try {
       const dataset::MiniBatch mini_batch = dataset::parse(request.description());
@@ -267,23 +278,25 @@ class Worker {
     } catch (const AgentGone&) {
       throw;
     } catch (...) {
-      out_of_memory = exception_is_out_of_memory();
+      if (exception_is_out_of_memory()) exit_code = kWorkerOutOfMemory;
+      if (exception_is_device_lost()) exit_code = kWorkerDeviceLost;
       if (run_start && run_s == 0) run_s = seconds_since(*run_start);
       wire::RunFailed& failed = *answer.mutable_run_failed();
       failed.set_mini_batch(request.mini_batch());
       failed.set_attempt(request.attempt());
       failed.set_message(exception_text());
       failed.set_trace(exception_trace());
-      failed.set_out_of_memory(out_of_memory);
-      failed.set_system_error(writing && !out_of_memory);
+      failed.set_out_of_memory(exit_code == kWorkerOutOfMemory);
+      failed.set_device_lost(exit_code == kWorkerDeviceLost);
+      failed.set_system_error(writing && exit_code == 0);
       set_times(*failed.mutable_times());
     }
-    if (out_of_memory) {
+    if (exit_code != 0) {
       send(answer);
     } else {
       post(answer);
     }
-    return !out_of_memory;
+    return exit_code;
   }
 
   config::Step step_;
