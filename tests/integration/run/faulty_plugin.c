@@ -24,6 +24,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,18 +68,22 @@ static int first_time(const char* name) {
   return 1;
 }
 
-/* Puts `count` tokens into the FIFO of that name, or takes one out of it: waits for it. */
-static void pass_tokens(const char* name, int count) {
-  char path[8300], token = 0;
+/* Puts this process's number `count` times into the FIFO of that name; or takes one out of it (0),
+ * and waits for it. */
+static pid_t pass_tokens(const char* name, int count) {
+  char path[8300];
+  pid_t token = getpid();
+  const ssize_t size = sizeof token;
   int fd;
   snprintf(path, sizeof path, "%s/%s", g_state.marks, name);
   fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) abort();
-  if (count == 0 && read(fd, &token, 1) != 1) abort();
+  if (count == 0 && read(fd, &token, sizeof token) != size) abort();
   for (; count > 0; --count) {
-    if (write(fd, &token, 1) != 1) abort();
+    if (write(fd, &token, sizeof token) != size) abort();
   }
   close(fd);
+  return token;
 }
 
 static void die_on_the_bad_gpu(void) {
@@ -93,7 +98,11 @@ static void die_on_the_bad_gpu(void) {
 
 static void keep_pace_with_deaths(void) {
   if (g_state.bad_gpu[0] == 0) return;
-  if (g_state.items_begun++ > 0) pass_tokens("dead", 0);
+  if (g_state.items_begun++ > 0) {
+    /* There until its agent has seen that it ended. */
+    const pid_t dead = pass_tokens("dead", 0);
+    while (kill(dead, 0) == 0) sched_yield();
+  }
   pass_tokens("alive", 1);
 }
 

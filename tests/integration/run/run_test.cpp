@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <sstream>
 
 #include "job_test.hpp"
@@ -249,6 +250,9 @@ TEST_F(Run, G8_TheJobGoesOnWithoutAGpuOnWhichWorkersKeepDying) {
   for (const char* name : {"marks/alive", "marks/dead"}) {
     ASSERT_EQ(::mkfifo(file(name).c_str(), 0600), 0);
   }
+  // What lies in a FIFO lasts as long as somebody has it open.
+  const std::ofstream alive(file("marks/alive"), std::ios::in | std::ios::out);
+  const std::ofstream dead(file("marks/dead"), std::ios::in | std::ios::out);
   const ProcessResult result = run({"--workers", "2"}, "--bad-gpu 1");
   ::unsetenv("AZ_BATCHAI_GPU_COUNT_FOUND");
   EXPECT_EQ(result.exit_code, 0) << result.err;
