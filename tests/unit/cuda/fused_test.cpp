@@ -100,7 +100,7 @@ std::string expect_fused_parity(const Graph& graph, Tolerance tolerance,
   std::vector<Tensor> first;
   std::string kernel;
   for (const auto& schedule : kSchedules) {
-    const auto backend = cuda::make_backend(cuda::emulated::make_runtime(schedule, limits));
+    const auto backend = cuda::make_backend(make_test_runtime(schedule, limits));
     const auto executable = backend->compile(graph, {});
     EXPECT_EQ(executable->notes().size(), 1U);
     EXPECT_EQ(executable->notes()[0].rfind("fused: ", 0), 0U) << executable->notes()[0];
@@ -128,7 +128,7 @@ GemmParams relu() {
 }
 
 std::string note_of(const Graph& graph, const cuda::DeviceLimits& limits) {
-  const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, limits));
+  const auto backend = cuda::make_backend(make_test_runtime({}, limits));
   return backend->compile(graph, {})->notes()[0];
 }
 
@@ -192,7 +192,7 @@ TEST(FusedMlp, LeavesWhatFollowsToOtherKernels) {
                           .node(OpKind::kSoftmax, SoftmaxParams{})
                           .graph();
   expect_fused_parity(graph, kClose);
-  const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, kLarge));
+  const auto backend = cuda::make_backend(make_test_runtime({}, kLarge));
   EXPECT_EQ(backend->compile(graph, {})->steps().size(), 2U);
 }
 

@@ -1,6 +1,7 @@
 // Whole graphs through the CUDA backend on the emulated device: a sample of every operator, the
 // shipped models through the engine, and what the steady state must not do.
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <set>
@@ -17,14 +18,13 @@
 
 namespace prs {
 
-/// In this program "cuda" is the emulated device; takes the place of cuda/backends.cpp.
+/// In this program "cuda" is the device of the tests; takes the place of cuda/backends.cpp.
 std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device == "cpu") return cpu::make_backend();
   if (device != "cuda") fail_argument("device '{}'", device);
   cuda::DeviceLimits limits;
   limits.shared_bytes = 99 << 10;  // As of compute capability 8.6.
-  return cuda::make_backend(
-      cuda::emulated::make_runtime({cuda::emulated::Order::kShuffled, 5}, limits));
+  return cuda::make_backend(test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, limits));
 }
 
 namespace {
@@ -57,7 +57,7 @@ TEST(CudaModels, EveryOperatorRunsInASample) {
     }
     std::vector<Tensor> first;
     for (const auto& schedule : test::kSchedules) {
-      const auto backend = cuda::make_backend(cuda::emulated::make_runtime(schedule));
+      const auto backend = cuda::make_backend(test::make_test_runtime(schedule));
       // Nothing folded, so that every operator runs; unless a shape hangs on what is folded.
       Graph inferred = graph;
       try {
@@ -93,12 +93,18 @@ TEST(CudaModels, EveryOperatorRunsInASample) {
   EXPECT_EQ(operators, std::set<std::string>{});
 }
 
+/// A bundle has its models beside it.
+std::filesystem::path models_folder() {
+  const char* bundled = std::getenv("PRS_MODELS_FOLDER");
+  return bundled != nullptr ? bundled : PRS_MODELS;
+}
+
 class CudaModelTest : public ::testing::TestWithParam<const char*> {};
 
 /// From pixels to scores, normalisation folded and activations fused as the engine has it. The
 /// batches leave partial tiles.
 TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
-  const auto path = std::filesystem::path(PRS_MODELS) / (std::string(GetParam()) + ".onnx");
+  const auto path = models_folder() / (std::string(GetParam()) + ".onnx");
   EngineOptions options;
   options.threads = 1;
   options.max_batch = 16;
@@ -106,7 +112,7 @@ TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
   const Engine cpu = Engine::load(path, options);
   options.device = "cuda";
   const Engine gpu = Engine::load(path, options);
-  EXPECT_EQ(gpu.device(), "cuda:emulated");
+  EXPECT_EQ(gpu.device().rfind("cuda:", 0), 0U);
   std::mt19937_64 random(12);
   for (const std::int64_t batch : {1, 17}) {
     if (batch > 1 && std::string(GetParam()) == "cnn") continue;
@@ -119,7 +125,7 @@ TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
                        Tensor::from<float>(DType::kFloat32, shape, want), {1e-4, 1e-4}, GetParam());
   }
   const ModelDescription description = gpu.describe(1);
-  for (const StepInfo& step : description.steps) EXPECT_EQ(step.device, "cuda:emulated");
+  for (const StepInfo& step : description.steps) EXPECT_EQ(step.device, gpu.device());
   // An image of cnn needs more shared memory than this device has.
   const bool fused = std::string(GetParam()) != "cnn";
   EXPECT_EQ(description.steps.size() == 1, fused);
@@ -129,7 +135,7 @@ TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
 
 /// Scores of a network of a few layers lose a few units of the precision against their magnitude.
 TEST(CudaModelPrecisions, ScoresStayCloseToFp32) {
-  const auto path = std::filesystem::path(PRS_MODELS) / "lenet.onnx";
+  const auto path = models_folder() / "lenet.onnx";
   EngineOptions options;
   options.threads = 1;
   options.device = "cpu";
