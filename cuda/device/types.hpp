@@ -38,7 +38,7 @@ struct DeviceLimits {
   std::int64_t shared_bytes = 48 << 10;
   int multiprocessors = 1;
   std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< Of the whole device.
-  int compute_capability = 80;  ///< 10 * major + minor.
+  int compute_capability = 80;                        ///< 10 * major + minor.
 };
 
 inline constexpr unsigned kWarpSize = 32;

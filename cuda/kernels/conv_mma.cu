@@ -40,6 +40,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) conv_mma(ConvMmaArgs args) {
     mma_stages<Tile>(static_cast<const typename Tile::T*>(args.packed) +
                          (group * column_tiles + block_y()) * args.stages * kColumns * Tile::kDepth,
                      args.stages, windows, sums);
+    PRS_UNROLL
     for (int n = 0; n < Tile::kPairs * 2; ++n) {
       for (int i = 0; i < 4; ++i) {
         const std::int64_t filter = filter0 + Tile::column(n, i);

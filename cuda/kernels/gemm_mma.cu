@@ -29,6 +29,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma(GemmMmaArgs args) {
   const auto* packed = static_cast<const typename Tile::T*>(args.packed);
   mma_stages<Tile>(packed + block_y() * args.stages * kColumns * Tile::kDepth, args.stages,
                    MatrixRows{gemm, m0, args.pixels}, sums);
+  PRS_UNROLL
   for (int n = 0; n < Tile::kPairs * 2; ++n) {
     for (int i = 0; i < 4; ++i) {
       const std::int64_t at_m = m0 + Tile::row(i);

@@ -120,6 +120,7 @@ PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
   const int warp = thread / static_cast<int>(kWarpSize);
   float slice[Tile::kLoads];
   const auto fetch = [&](std::int64_t stage) {
+    PRS_UNROLL
     for (int j = 0; j < Tile::kLoads; ++j) {
       const int i = thread + j * 256;
       slice[j] = source.at(slice_row<Tile, Source::kAlongK>(i),
@@ -138,6 +139,7 @@ PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
   fetch(0);
   for (std::int64_t stage = 0; stage < stages; ++stage) {
     const int a0 = static_cast<int>(stage % 2) * Tile::kRows * Tile::kPitch;
+    PRS_UNROLL
     for (int j = 0; j < Tile::kLoads; ++j) {
       const int i = thread + j * 256;
       s_a.store(a0 + slice_row<Tile, Source::kAlongK>(i) * Tile::kPitch +
@@ -158,6 +160,7 @@ PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
     for (int k = 0; k < kDepth; k += Tile::Element::kStep) {
       FragmentA r_a;
       Tile::Element::load_a(s_a, a + k, Tile::kPitch, r_a);
+      PRS_UNROLL
       for (int pair = 0; pair < Tile::kPairs; ++pair) {
         FragmentB r_b[2];
         Tile::Element::load_b(s_b, b + pair * 16 * Tile::kPitch + k, Tile::kPitch, r_b);

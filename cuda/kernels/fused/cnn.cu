@@ -71,6 +71,7 @@ PRS_DEVICE void convolve(const ConvLayer& layer, const Planes& from, const Plane
           const float w[4] = {v.x, v.y, v.z, v.w};
           const int tap = x + c * plane_of(from) + r * layer.dilation_height * from.width +
                           t * layer.dilation_width;
+          PRS_UNROLL
           for (int p = 0; p < kPool * kPool; ++p) {
             const float value = s.load(tap + p / kPool * layer.stride_height * from.width +
                                        p % kPool * layer.stride_width);
@@ -80,12 +81,15 @@ PRS_DEVICE void convolve(const ConvLayer& layer, const Planes& from, const Plane
       }
     }
     float best[4];
+    PRS_UNROLL
     for (int p = 0; p < kPool * kPool; ++p) {
       for (int f = 0; f < 4; ++f) sums[p][f] += s.load(layer.biases + filter + f);
       apply_to_all(layer.epilogue, sums[p]);
       for (int f = 0; f < 4; ++f) best[f] = p == 0 ? sums[p][f] : larger(sums[p][f], best[f]);
     }
-    for (int f = 0; f < 4 && filter + f < layer.filters; ++f) {
+    PRS_UNROLL
+    for (int f = 0; f < 4; ++f) {
+      if (filter + f >= layer.filters) continue;
       s.store(to.first + (image * to.channels + filter + f) * plane_of(to) +
                   (row + to.top) * to.width + column + to.left,
               best[f]);

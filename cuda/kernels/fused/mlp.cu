@@ -89,6 +89,7 @@ PRS_DEVICE void finish_columns(const MlpArgs& args, int number, int column0, con
   const int row = thread / Tile::kColumnThreads * 4;
   const bool leaves = number == args.depth - 1 && args.scores == Scores::kStored;
   const int rows = (layer.outputs + kMlpDepth - 1) / kMlpDepth * kMlpDepth;
+  PRS_UNROLL
   for (int j = 0; j < Tile::kPerThread; ++j) {
     const int column = column0 + Tile::column(thread, j);
     const float bias = args.biases[layer.biases + column];
@@ -160,7 +161,9 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) fused_mlp(MlpArgs args) {
           const float xs[4] = {v.x, v.y, v.z, v.w};
           float w[Tile::kPerThread];
           Tile::load_columns(s, weights + k * kMlpColumns, thread, w);
+          PRS_UNROLL
           for (int j = 0; j < Tile::kPerThread; ++j) {
+            PRS_UNROLL
             for (int i = 0; i < 4; ++i) sums[j][i] = fmaf(w[j], xs[i], sums[j][i]);
           }
         }
