@@ -37,9 +37,7 @@ top="$work/prs-gpu"
 mkdir -p "$top"/{bin,lib,models,images,scripts}
 
 programs=(prs-gpu)
-for test in unit_cuda unit_cuda_parity bench_engine; do
-  [ -x "$build/bin/$test" ] && programs+=("$test")
-done
+[ -x "$build/bin/unit_cuda_parity" ] && programs+=(unit_cuda_parity)
 for program in "${programs[@]}"; do
   install -m 755 "$build/bin/$program" "$top/bin/$program"
   strip --strip-unneeded "$top/bin/$program"
@@ -60,8 +58,8 @@ cp "$root"/models/*.onnx "$root"/models/*.txt "$top/models/"
 cp "$root"/scripts/gpu-check.sh "$top/scripts/"
 data=/usr/share/datasets/fashion-mnist
 if [ -r "$data/t10k-images-idx3-ubyte.gz" ]; then
-  "$build/bin/prs-gpu" --log-level warn export-images "$data/t10k-images-idx3-ubyte.gz" --output "$work/all" \
-    --limit "$images" >/dev/null
+  "$build/bin/prs-gpu" --log-level warn export-images "$data/t10k-images-idx3-ubyte.gz" \
+    --output "$work/all" --limit "$images" >/dev/null
   mv "$work/all" "$top/images/fashion-mnist"
 fi
 git -C "$root" rev-parse HEAD >"$top/COMMIT" 2>/dev/null || echo unknown >"$top/COMMIT"
