@@ -80,3 +80,10 @@ function(prs_add_isa_sources target)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${object}>)
   endforeach()
 endfunction()
+
+# prs_relocatable(TARGET): the program looks for all libraries, those of its libraries too, in ../lib
+# first, so that scripts/bundle.sh can put them there. (DT_RPATH, which unlike RUNPATH is handed on.)
+function(prs_relocatable target)
+  set_property(TARGET ${target} APPEND PROPERTY BUILD_RPATH "\$ORIGIN/../lib")
+  target_link_options(${target} PRIVATE LINKER:--disable-new-dtags)
+endfunction()

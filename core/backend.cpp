@@ -10,6 +10,12 @@ ExecutionContext::~ExecutionContext() = default;
 Executable::~Executable() = default;
 Backend::~Backend() = default;
 
+int Backend::lanes(int threads) const { return threads; }
+
+PieceSize Backend::piece_size(std::int64_t arena_bytes, std::int64_t) const {
+  return {.most = kPieceBytes / arena_bytes, .least = 1};
+}
+
 void require_precision(const Backend& backend, Precision precision) {
   const std::span<const Precision> known = backend.precisions();
   if (std::find(known.begin(), known.end(), precision) != known.end()) return;

@@ -42,12 +42,23 @@ class Executable {
   virtual std::int64_t block_images() const { return 1; }
 
   virtual std::span<const StepInfo> steps() const = 0;
+  /// What the backend chose, and why, in words; for `inspect`.
+  virtual std::span<const std::string> notes() const { return {}; }
 };
 
 /// How a graph is to be compiled.
 struct CompileOptions {
   ModelLimits limits;
   Precision precision = Precision::kFp32;
+};
+
+/// Intermediates of one piece should stay in a core's second-level cache.
+inline constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20;
+
+/// How many images a piece of a batch should have.
+struct PieceSize {
+  std::int64_t most;
+  std::int64_t least;  ///< Batches are not cut into smaller ones to occupy more lanes.
 };
 
 class Backend {
@@ -58,6 +69,12 @@ class Backend {
 
   /// The precisions that compile() takes; kFp32 is always among them.
   virtual std::span<const Precision> precisions() const = 0;
+
+  /// Pieces of a batch that are worth computing at once when `threads` cores may share them.
+  virtual int lanes(int threads) const;
+
+  /// For a graph with so many bytes of intermediates, at least 1, and of input an image.
+  virtual PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const;
 
   /// Compiles a graph whose values all have a dtype and a shape. Throws unsupported (naming node,
   /// operator and reason, or the precisions there are) and out of memory (naming the limit).

@@ -28,6 +28,11 @@ class AutoBackend : public Backend {
   std::string name() const override { return gpu_->name(); }
   std::span<const Precision> precisions() const override { return precisions_; }
 
+  int lanes(int threads) const override { return gpu_->lanes(threads); }
+  PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const override {
+    return gpu_->piece_size(arena_bytes, input_bytes);
+  }
+
   /// Where a graph ended up is told by the device of its steps.
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {

@@ -32,6 +32,12 @@ class Stream {
   virtual ~Stream() = default;
 };
 
+/// Work of a stream that was recorded. It goes before the memory that its work uses.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -52,6 +58,11 @@ class Runtime {
   virtual void copy_to_device(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
   virtual void copy_to_host(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
   virtual void launch(Stream& stream, const Launch& launch) = 0;
+  /// From here on the stream's work is noted down and not done; what ends the recording gives all
+  /// of it, to be started at once as often as wanted, on one stream at a time.
+  virtual void begin_recording(Stream& stream) = 0;
+  virtual std::unique_ptr<Recording> end_recording(Stream& stream) = 0;
+  virtual void start(Stream& stream, const Recording& recording) = 0;
   /// Waits, without keeping a core busy, until the stream's work is done; throws what went wrong in
   /// it.
   virtual void synchronize(Stream& stream) = 0;

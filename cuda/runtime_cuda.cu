@@ -4,6 +4,7 @@
 // not wait for the legacy default stream.
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <string>
 
 #include "probe.hpp"
@@ -57,6 +58,7 @@ class CudaStream : public Stream {
   cudaEvent_t done = nullptr;
   /// For errors that a later call reports; its arguments are gone.
   Launch last_launch{};
+  bool recording = false;
 
   ~CudaStream() override {
     if (done != nullptr) cudaEventDestroy(done);
@@ -64,15 +66,31 @@ class CudaStream : public Stream {
   }
 };
 
+class CudaRecording : public Recording {
+ public:
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  Launch last_launch{};
+
+  ~CudaRecording() override {
+    if (executable != nullptr) cudaGraphExecDestroy(executable);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+  }
+};
+
 class CudaRuntime : public Runtime {
  public:
   explicit CudaRuntime(int index) : index_(index) {
     use();
-    int value = 0;
-    check(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlock, index),
-          [] { return "cudaDeviceGetAttribute"; });
-    limits_.shared_bytes = value;
-    limits_.static_shared_bytes = value;
+    limits_.static_shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlock);
+    limits_.shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+    limits_.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+    std::size_t free_bytes = 0;
+    std::size_t all_bytes = 0;
+    check(cudaMemGetInfo(&free_bytes, &all_bytes), [] { return "cudaMemGetInfo"; });
+    limits_.memory_bytes = static_cast<std::int64_t>(all_bytes);
+    limits_.compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
+                                 attribute(cudaDevAttrComputeCapabilityMinor);
   }
 
   std::string device() const override { return "cuda:" + std::to_string(index_); }
@@ -85,7 +103,10 @@ class CudaRuntime : public Runtime {
           [&] { return "cudaMalloc of " + std::to_string(bytes) + " bytes"; });
     return memory;
   }
-  void free(void* memory) noexcept override { cudaFree(memory); }
+  // Of a lost device nothing can be freed; its memory goes with the process.
+  void free(void* memory) noexcept override {
+    if (!lost_) cudaFree(memory);
+  }
 
   void* allocate_host(std::int64_t bytes) override {
     use();
@@ -94,7 +115,9 @@ class CudaRuntime : public Runtime {
           [&] { return "cudaHostAlloc of " + std::to_string(bytes) + " bytes"; });
     return memory;
   }
-  void free_host(void* memory) noexcept override { cudaFreeHost(memory); }
+  void free_host(void* memory) noexcept override {
+    if (!lost_) cudaFreeHost(memory);
+  }
 
   std::unique_ptr<Stream> new_stream() override {
     use();
@@ -123,14 +146,45 @@ class CudaRuntime : public Runtime {
                                             ": arguments of another type [this is a bug]");
     }
     stream.last_launch = launch;
+    permit_shared(entry, launch);
     cudaError_t error =
         cudaLaunchKernel(entry.function, native(launch.grid), native(launch.block), args,
                          static_cast<std::size_t>(launch.dynamic_shared_bytes), stream.stream);
     if (error == cudaSuccess) error = cudaGetLastError();
 #ifndef NDEBUG
-    if (error == cudaSuccess) error = cudaStreamSynchronize(stream.stream);
+    if (error == cudaSuccess && !stream.recording) error = cudaStreamSynchronize(stream.stream);
 #endif
     check(error, [&] { return "launch of " + describe(launch); });
+  }
+
+  void begin_recording(Stream& base) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    use();
+    check(cudaStreamBeginCapture(stream.stream, cudaStreamCaptureModeThreadLocal),
+          [] { return "cudaStreamBeginCapture"; });
+    stream.recording = true;
+  }
+
+  std::unique_ptr<Recording> end_recording(Stream& base) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    use();
+    auto recording = std::make_unique<CudaRecording>();
+    recording->last_launch = stream.last_launch;
+    stream.recording = false;
+    check(cudaStreamEndCapture(stream.stream, &recording->graph),
+          [] { return "cudaStreamEndCapture"; });
+    check(cudaGraphInstantiateWithFlags(&recording->executable, recording->graph, 0),
+          [] { return "cudaGraphInstantiateWithFlags"; });
+    return recording;
+  }
+
+  void start(Stream& base, const Recording& work) override {
+    auto& stream = static_cast<CudaStream&>(base);
+    const auto& recording = static_cast<const CudaRecording&>(work);
+    use();
+    stream.last_launch = recording.last_launch;
+    check(cudaGraphLaunch(recording.executable, stream.stream),
+          [&] { return "cudaGraphLaunch of the work up to " + describe(recording.last_launch); });
   }
 
   void synchronize(Stream& base) override {
@@ -144,6 +198,25 @@ class CudaRuntime : public Runtime {
   }
 
  private:
+  int attribute(cudaDeviceAttr which) const {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, index_), [] { return "cudaDeviceGetAttribute"; });
+    return value;
+  }
+
+  /// Beyond what every launch may take, a kernel needs leave; it is asked for once.
+  void permit_shared(const KernelEntry& entry, const Launch& launch) {
+    constexpr std::int64_t kUnasked = 48 << 10;
+    std::atomic<bool>& permitted = permitted_[static_cast<int>(launch.kernel)];
+    if (launch.dynamic_shared_bytes <= kUnasked || permitted.load(std::memory_order_relaxed)) {
+      return;
+    }
+    check(cudaFuncSetAttribute(entry.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(limits_.shared_bytes)),
+          [&] { return "cudaFuncSetAttribute for " + describe(launch); });
+    permitted.store(true, std::memory_order_relaxed);
+  }
+
   static std::string describe(const Launch& launch) {
     return std::string(kernel_name(launch.kernel)) + ", grid " + text(launch.grid) + ", block " +
            text(launch.block) + ", " + std::to_string(launch.dynamic_shared_bytes) +
@@ -151,6 +224,10 @@ class CudaRuntime : public Runtime {
   }
 
   void use() const {
+    if (lost_) {
+      throw Error(ErrorCode::kDeviceLost,
+                  device() + ": failed before; this process can use it no more");
+    }
     check(cudaSetDevice(index_), [] { return "cudaSetDevice"; });
   }
 
@@ -167,12 +244,15 @@ class CudaRuntime : public Runtime {
   void check(cudaError_t error, const What& what) const {
     if (error == cudaSuccess) return;
     cudaGetLastError();  // Not sticky: the next call must not report it again.
+    if (code_of(error) == ErrorCode::kDeviceLost) lost_ = true;
     throw Error(code_of(error), device() + ": " + what() + ": " + cudaGetErrorName(error) + " (" +
                                     cudaGetErrorString(error) + ")");
   }
 
   const int index_;
+  mutable std::atomic<bool> lost_{false};  ///< By a sticky error: no call can succeed any more.
   DeviceLimits limits_;
+  std::atomic<bool> permitted_[kKernelCount] = {};  ///< To take more than 48 KiB.
 };
 
 }  // namespace

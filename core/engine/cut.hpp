@@ -23,10 +23,11 @@ struct Piece {
 /// two, so that few executables serve all batch sizes.
 class Cut {
  public:
-  /// Pieces of at most `chunk` images for `threads`. Whole blocks stay together, and a part of one
-  /// that fills more than half of it counts as whole. chunk and block are powers of two,
-  /// block <= chunk.
-  static Cut open(std::int64_t count, std::int64_t chunk, std::int64_t block, int threads) {
+  /// Pieces of at most `chunk` images for `threads`, but none of fewer than `least` to occupy them.
+  /// Whole blocks stay together, and a part of one that fills more than half of it counts as whole.
+  /// chunk and block are powers of two, block <= chunk.
+  static Cut open(std::int64_t count, std::int64_t chunk, std::int64_t block, std::int64_t least,
+                  int threads) {
     const std::int64_t part = count % block;
     const bool fills_up = 2 * part > block;
     const std::int64_t in_blocks = count - part + (fills_up ? block : 0);
@@ -34,7 +35,8 @@ class Cut {
     const std::int64_t bulk = in_blocks > 0 ? in_blocks : loose;
     const std::int64_t unit = in_blocks > 0 ? block : 1;
     const std::int64_t share = (bulk + unit * threads - 1) / (unit * threads) * unit;
-    const std::int64_t size = std::min(chunk, floor_power_of_two(share));
+    const std::int64_t wanted = std::max(share, std::min(least, bulk));
+    const std::int64_t size = std::min(chunk, floor_power_of_two(wanted));
     return {count, size, bulk / size, bulk % size + (in_blocks > 0 ? loose : 0)};
   }
   /// Pieces of `batch` images.

@@ -20,9 +20,6 @@ namespace {
 /// The batch that an open graph is analysed with: not 1, so that nothing broadcasts by accident.
 constexpr std::int64_t kProbeBatch = 3;
 
-/// Intermediates of one chunk should stay in a core's second-level cache.
-constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
-
 /// A batch at which a backend that computes blocks of images does so.
 constexpr std::int64_t kBlockProbe = 16;
 
@@ -202,8 +199,10 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
   const std::int64_t bytes =
       std::max<std::int64_t>(compiled(pixels, 1).executable().arena_bytes(), 1);
   constexpr std::int64_t kLargest = std::int64_t{1} << (kSizes - 1);
+  const PieceSize size = backend->piece_size(bytes, image_elements * dtype_size(pixels.dtype));
+  least_piece = size.least;
   const std::int64_t largest = floor_power_of_two(std::min(max_batch, kLargest));
-  chunk = std::min(largest, floor_power_of_two(kChunkBytes / bytes));
+  chunk = std::min(largest, floor_power_of_two(size.most));
   // Blocks of images keep what lies between layers for themselves: more images may fit then.
   const Executable* executable = try_compile(std::min(largest, std::max(chunk, kBlockProbe)));
   if (executable == nullptr || executable->block_images() == 1) return;
@@ -211,7 +210,7 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
   while (chunk < largest) {
     const Executable* twice = try_compile(2 * chunk);
     // What another `chunk` images add is what they all take.
-    if (twice == nullptr || 2 * (twice->arena_bytes() - executable->arena_bytes()) > kChunkBytes) {
+    if (twice == nullptr || 2 * (twice->arena_bytes() - executable->arena_bytes()) > kPieceBytes) {
       break;
     }
     chunk *= 2;
@@ -363,12 +362,11 @@ onnx::ImportedModel import_model(const std::filesystem::path& path, const Engine
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
   if (options.threads < 0) fail_argument("threads {}; expected 0 (all) or more", options.threads);
   if (options.max_batch < 1) fail_argument("max_batch {}; expected 1 or more", options.max_batch);
-  auto state =
-      std::make_shared<State>(options.threads > 0 ? options.threads : available_processors());
   const Model model(make_model_state(import_model(path, options), path.string(), options.limits,
                                      options.precision == Precision::kInt8));
+  const auto state = std::make_shared<State>(
+      make_backend(options.device), options.threads > 0 ? options.threads : available_processors());
   state->model = model.state_;
-  state->backend = make_backend(options.device);
   state->precision = options.precision;
   require_precision(*state->backend, state->precision);
   if (model.inputs().size() != 1) {
@@ -427,7 +425,7 @@ std::int64_t Engine::classes() const noexcept { return state_->classes; }
 std::span<const std::string> Engine::labels() const noexcept { return state_->labels; }
 std::string Engine::device() const { return state_->backend->name(); }
 Precision Engine::precision() const noexcept { return state_->precision; }
-int Engine::threads() const noexcept { return state_->pool.threads(); }
+int Engine::threads() const noexcept { return state_->threads; }
 
 void Engine::run(const TensorView& images, std::span<float> scores) const {
   const State& state = *state_;
@@ -438,9 +436,9 @@ void Engine::run(const TensorView& images, std::span<float> scores) const {
                   state.classes, count * state.classes);
   }
   const Variant& variant = images.dtype == DType::kUint8 ? state.pixels : state.values;
-  const int threads = state.pool.threads();
   const Cut cut = state.fixed_batch > 0 ? Cut::fixed(count, state.fixed_batch)
-                                        : Cut::open(count, state.chunk, state.block, threads);
+                                        : Cut::open(count, state.chunk, state.block,
+                                                    state.least_piece, state.pool.threads());
   state.pool.run(cut.pieces(), [&](std::int64_t piece) {
     state.run_piece(variant, images, cut[piece], scores.data());
   });

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/cut.hpp"
@@ -47,15 +48,20 @@ struct Engine::State {
   std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
   std::int64_t chunk = 1;         ///< Images that one thread computes at once.
   std::int64_t block = 1;         ///< Executable::block_images() of the chunk's executable.
+  std::int64_t least_piece = 1;   ///< No batch is cut into smaller ones to occupy more lanes.
   std::int64_t image_elements = 0;
   Shape image_shape;  ///< The model's own, without the batch.
   std::vector<std::string> notes;
   Graph as_opened;  ///< The model's, of its own input, before the passes.
   Variant pixels;
   Variant values;
-  mutable ThreadPool pool{1};
+  int threads = 1;
+  mutable ThreadPool pool;  ///< One thread a lane.
 
-  explicit State(int threads) : pool(threads) {}
+  State(std::unique_ptr<Backend> owned_backend, int wanted_threads)
+      : backend(std::move(owned_backend)),
+        threads(wanted_threads),
+        pool(backend->lanes(wanted_threads)) {}
 
   Shape batch_shape(std::int64_t batch) const {
     Shape shape{batch};

@@ -266,6 +266,8 @@ void describe_graph(ModelDescription& description, const Graph& annotated, std::
   description.arena_bytes = compiled.executable().arena_bytes();
   description.notes.insert(description.notes.end(), compiled.notes().begin(),
                            compiled.notes().end());
+  const auto backend_notes = compiled.executable().notes();
+  description.notes.insert(description.notes.end(), backend_notes.begin(), backend_notes.end());
 }
 
 }  // namespace prs

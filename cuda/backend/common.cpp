@@ -1,4 +1,6 @@
 // What the families' plans share.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -18,6 +20,23 @@ std::shared_ptr<const void> Constants::upload(const void* data, std::int64_t byt
   }
   const void* address = buffer->data();
   return {std::move(buffer), address};
+}
+
+std::shared_ptr<const void> Constants::share(
+    std::vector<Tensor> constants, const std::string& layout,
+    const std::function<std::shared_ptr<const void>()>& make) const {
+  std::string key = layout;
+  for (const Tensor& constant : constants) {
+    key += fmt::format(" {}", fmt::ptr(constant.data()));
+  }
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<const Packed> entry = packed_[key].lock();
+  if (entry == nullptr) {
+    entry = std::make_shared<const Packed>(Packed{std::move(constants), make()});
+    packed_[key] = entry;
+    std::erase_if(packed_, [](const auto& item) { return item.second.expired(); });
+  }
+  return {entry, entry->memory.get()};
 }
 
 Dim3 grid_for(std::int64_t count) {

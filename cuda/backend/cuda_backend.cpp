@@ -4,12 +4,15 @@
 // once and shared by the executables of all batch sizes.
 #include "backend/cuda_backend.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <utility>
 
+#include "backend/fused/fused.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
 #include "graph/memory_plan.hpp"
@@ -106,6 +109,8 @@ class CudaContext : public ExecutionContext {
   const Buffer staging;
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
+  std::unique_ptr<Recording> recording;  ///< A whole run.
+  bool has_run = false;
 };
 
 class CudaExecutable : public Executable {
@@ -113,7 +118,18 @@ class CudaExecutable : public Executable {
   explicit CudaExecutable(std::shared_ptr<Device> device) : device_(std::move(device)) {}
 
   std::unique_ptr<ExecutionContext> new_context() const override {
-    auto context = std::make_unique<CudaContext>(device_, arena_bytes_, staging_bytes_);
+    std::unique_ptr<CudaContext> context;
+    try {
+      context = std::make_unique<CudaContext>(device_, arena_bytes_, staging_bytes_);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kOutOfMemory) throw;
+      device_->memory->release();
+      device_->pinned->release();
+      throw Error(error.code(),
+                  fmt::format("{}; a batch of this size takes {} bytes on the device and {} of "
+                              "page-locked memory; try a smaller batch",
+                              error.message(), arena_bytes_, staging_bytes_));
+    }
     for (const Place& place : input_places_) context->inputs.push_back(address(place, *context));
     for (const Place& place : output_places_) {
       context->outputs.push_back(const_cast<void*>(address(place, *context)));
@@ -127,29 +143,13 @@ class CudaExecutable : public Executable {
     Runtime& runtime = *device_->runtime;
     std::byte* staging = context.staging.data();
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      const Port& port = inputs_[i];
-      if (port.size_bytes == 0) continue;
-      std::memcpy(staging + port.staging, inputs[i], static_cast<std::size_t>(port.size_bytes));
-      runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
-                             staging + port.staging, port.size_bytes);
+      if (inputs_[i].size_bytes == 0) continue;
+      std::memcpy(staging + inputs_[i].staging, inputs[i],
+                  static_cast<std::size_t>(inputs_[i].size_bytes));
     }
-    auto* complaint = reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
     auto* told = reinterpret_cast<Complaint*>(staging);
-    if (may_complain_) {
-      *told = {};
-      runtime.copy_to_device(*context.stream, complaint, told, sizeof(Complaint));
-    }
-    const Launcher launch(runtime, *context.stream);
-    for (const Step& step : steps_) {
-      step.plan.run({context.inputs.data() + step.first_input,
-                     context.outputs.data() + step.first_output, complaint, launch});
-    }
-    for (const Port& port : outputs_) {
-      if (port.size_bytes == 0) continue;
-      runtime.copy_to_host(*context.stream, staging + port.staging, address(port.place, context),
-                           port.size_bytes);
-    }
-    if (may_complain_) runtime.copy_to_host(*context.stream, told, complaint, sizeof(Complaint));
+    if (may_complain_) *told = {};
+    start(context);
     runtime.synchronize(*context.stream);
     if (may_complain_ && told->step != 0) {
       const Step& step = steps_[told->step - 1];
@@ -164,9 +164,64 @@ class CudaExecutable : public Executable {
 
   std::int64_t arena_bytes() const override { return arena_bytes_; }
   std::span<const StepInfo> steps() const override { return infos_; }
+  std::span<const std::string> notes() const override { return notes_; }
 
  private:
   friend class Compiler;
+
+  /// Copies, launches and copies of one run, in order.
+  void enqueue(CudaContext& context) const {
+    Runtime& runtime = *device_->runtime;
+    std::byte* staging = context.staging.data();
+    for (const Port& port : inputs_) {
+      if (port.size_bytes == 0) continue;
+      runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
+                             staging + port.staging, port.size_bytes);
+    }
+    auto* complaint = reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
+    if (may_complain_) {
+      runtime.copy_to_device(*context.stream, complaint, staging, sizeof(Complaint));
+    }
+    const Launcher launch(runtime, *context.stream);
+    for (const Step& step : steps_) {
+      step.plan.run({context.inputs.data() + step.first_input,
+                     context.outputs.data() + step.first_output, complaint, launch});
+    }
+    for (const Port& port : outputs_) {
+      if (port.size_bytes == 0) continue;
+      runtime.copy_to_host(*context.stream, staging + port.staging, address(port.place, context),
+                           port.size_bytes);
+    }
+    if (may_complain_) {
+      runtime.copy_to_host(*context.stream, staging, complaint, sizeof(Complaint));
+    }
+  }
+
+  /// All addresses of a context are fixed, so that a run is recorded once and then started as a
+  /// whole. The first run is not: kernels are loaded by it, which cannot be recorded.
+  void start(CudaContext& context) const {
+    Runtime& runtime = *device_->runtime;
+    if (context.recording == nullptr && context.has_run) {
+      runtime.begin_recording(*context.stream);
+      try {
+        enqueue(context);
+      } catch (...) {
+        // The stream must leave the recording, which is of no use.
+        try {
+          runtime.end_recording(*context.stream);
+        } catch (const Error&) {
+        }
+        throw;
+      }
+      context.recording = runtime.end_recording(*context.stream);
+    }
+    if (context.recording != nullptr) {
+      runtime.start(*context.stream, *context.recording);
+    } else {
+      enqueue(context);
+    }
+    context.has_run = true;
+  }
 
   static const void* address(const Place& place, const CudaContext& context) {
     return place.offset < 0 ? place.constant : context.arena.data() + place.offset;
@@ -175,6 +230,7 @@ class CudaExecutable : public Executable {
   std::shared_ptr<Device> device_;
   std::vector<Step> steps_;
   std::vector<StepInfo> infos_;
+  std::vector<std::string> notes_;
   std::vector<Place> input_places_;
   std::vector<Place> output_places_;
   std::vector<Port> inputs_;
@@ -188,9 +244,9 @@ class CudaExecutable : public Executable {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const ModelLimits& limits, std::shared_ptr<Device> device)
+  Compiler(const Graph& graph, const CompileOptions& options, std::shared_ptr<Device> device)
       : graph_(graph),
-        limits_(limits),
+        options_(options),
         device_(device),
         storage_(graph.values.size(), kNone),
         executable_(std::make_unique<CudaExecutable>(std::move(device))) {}
@@ -198,7 +254,9 @@ class Compiler {
   std::unique_ptr<Executable> run() {
     find_last_readers();
     for (const GraphPort& port : graph_.inputs) new_storage(port.value, 0);
-    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) plan_node(static_cast<int>(i));
+    for (std::size_t i = plan_fused_nodes(); i < graph_.nodes.size(); ++i) {
+      plan_node(static_cast<int>(i));
+    }
     place_storages();
     link();
     return std::move(executable_);
@@ -210,7 +268,9 @@ class Compiler {
 
   struct Planned {
     Plan plan;
-    const Node* node;
+    std::string name;  ///< For messages.
+    std::vector<ValueId> inputs;
+    std::vector<ValueId> outputs;
   };
 
   std::int64_t bytes_of(ValueId id) const {
@@ -245,6 +305,43 @@ class Compiler {
     lifetimes_.push_back({bytes_of(id), step, std::max(last_[index(id)], step)});
   }
 
+  /// One step for the layers that the graph begins with, when a fused kernel takes them; returns
+  /// how many nodes that settles.
+  std::size_t plan_fused_nodes() {
+    const Chain chain = find_chain(graph_);
+    FusedChoice choice = plan_fused(
+        {graph_, chain, device_->runtime->limits(), device_->constants, options_.precision});
+    if (!choice.plan) {
+      executable_->notes_.push_back("not fused: " + choice.reason);
+      return 0;
+    }
+    executable_->notes_.push_back("fused: " + choice.plan->detail);
+    const int last = static_cast<int>(chain.nodes) - 1;
+    std::string label;
+    for (std::size_t i = 0; i < chain.nodes; ++i) {
+      if (is_view(graph_.nodes[i])) continue;
+      label += (label.empty() ? "" : ", ") + step_label(graph_.nodes[i]);
+    }
+    // The input is read until the last layer is written.
+    Lifetime& input = lifetimes_[storage_[index(chain.input)]];
+    input.last = std::max(input.last, last);
+    planned_.push_back({std::move(choice.plan->plan),
+                        graph_.source + ": fused layers",
+                        {chain.input},
+                        {chain.output}});
+    new_storage(chain.output, last);
+    add_info(graph_.nodes[static_cast<std::size_t>(last)].name, std::move(label), chain.output);
+    return chain.nodes;
+  }
+
+  void add_info(std::string name, std::string operators, ValueId output) {
+    const Value& value = graph_.value(output);
+    executable_->infos_.push_back(
+        {std::move(name), std::move(operators), planned_.back().plan.kernel,
+         device_->runtime->device(),
+         std::string(dtype_name(value.dtype)) + value.shape->to_string()});
+  }
+
   void plan_node(int i) {
     const Node& node = graph_.nodes[static_cast<std::size_t>(i)];
     if (is_view(node)) return;
@@ -267,8 +364,8 @@ class Compiler {
     }
     try {
       planned_.push_back({make_plan({node.kind, node.params, inputs, outputs, device_->constants,
-                                     static_cast<int>(planned_.size())}),
-                          &node});
+                                     static_cast<int>(planned_.size()), options_.precision}),
+                          describe(graph_, node), node.inputs, node.outputs});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
     }
@@ -282,10 +379,7 @@ class Compiler {
         new_storage(id, i);
       }
     }
-    const Value& output = graph_.value(node.outputs[0]);
-    executable_->infos_.push_back(
-        {node.name, step_label(node), planned_.back().plan.kernel, device_->runtime->device(),
-         std::string(dtype_name(output.dtype)) + output.shape->to_string()});
+    add_info(node.name, step_label(node), node.outputs[0]);
   }
 
   /// Whether nobody needs the bytes of input 0 but this node, which reads them once.
@@ -308,10 +402,10 @@ class Compiler {
     memory_ = plan_memory(lifetimes_);
     target.complaint_.offset = memory_.arena_bytes;
     target.arena_bytes_ = memory_.arena_bytes + (target.may_complain_ ? kArenaAlignment : 0);
-    if (target.arena_bytes_ > limits_.max_arena_bytes) {
+    if (target.arena_bytes_ > options_.limits.max_arena_bytes) {
       fail(ErrorCode::kOutOfMemory,
            "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
-           graph_.source, target.arena_bytes_, limits_.max_arena_bytes);
+           graph_.source, target.arena_bytes_, options_.limits.max_arena_bytes);
     }
   }
 
@@ -338,15 +432,15 @@ class Compiler {
     for (const GraphPort& port : graph_.inputs) target.inputs_.push_back(port_of(port.value));
     for (const GraphPort& port : graph_.outputs) target.outputs_.push_back(port_of(port.value));
     for (Planned& planned : planned_) {
-      target.steps_.push_back({std::move(planned.plan), describe(graph_, *planned.node),
+      target.steps_.push_back({std::move(planned.plan), std::move(planned.name),
                                target.input_places_.size(), target.output_places_.size()});
-      for (const ValueId id : planned.node->inputs) target.input_places_.push_back(place_of(id));
-      for (const ValueId id : planned.node->outputs) target.output_places_.push_back(place_of(id));
+      for (const ValueId id : planned.inputs) target.input_places_.push_back(place_of(id));
+      for (const ValueId id : planned.outputs) target.output_places_.push_back(place_of(id));
     }
   }
 
   const Graph& graph_;
-  const ModelLimits& limits_;
+  const CompileOptions& options_;
   std::shared_ptr<Device> device_;
   std::vector<ValueId> source_;
   std::vector<int> last_;             ///< By source value; -1: nobody reads it.
@@ -357,7 +451,18 @@ class Compiler {
   std::unique_ptr<CudaExecutable> executable_;
 };
 
-constexpr Precision kPrecisions[] = {Precision::kFp32};
+constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precision::kBf16,
+                                     Precision::kFp16};
+/// The first whose tensor cores have all of these.
+constexpr int kTensorCores = 80;
+
+constexpr int kFewestLanes = 3;
+constexpr int kMostLanes = 8;
+/// All lanes' intermediates together take one part in so many of the device's memory: other
+/// processes use it too.
+constexpr std::int64_t kMemoryShare = 8;
+/// To copy and start less at once costs more than it hides.
+constexpr std::int64_t kLeastPieceBytes = 512 << 10;
 
 class CudaBackend : public Backend {
  public:
@@ -365,11 +470,22 @@ class CudaBackend : public Backend {
       : device_(std::make_shared<Device>(std::move(runtime))) {}
 
   std::string name() const override { return device_->runtime->device(); }
-  std::span<const Precision> precisions() const override { return kPrecisions; }
+  std::span<const Precision> precisions() const override {
+    const bool all = device_->runtime->limits().compute_capability >= kTensorCores;
+    return std::span(kPrecisions).first(all ? std::size(kPrecisions) : 1);
+  }
+  /// While one piece is computed the next is copied to the device, and results of the one before
+  /// are copied back.
+  int lanes(int threads) const override { return std::clamp(threads, kFewestLanes, kMostLanes); }
+  PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const override {
+    const std::int64_t memory = device_->runtime->limits().memory_bytes;
+    return {.most = memory / kMemoryShare / kMostLanes / arena_bytes,
+            .least = kLeastPieceBytes / std::max<std::int64_t>(input_bytes, 1)};
+  }
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {
     require_precision(*this, options.precision);
-    return Compiler(graph, options.limits, device_).run();
+    return Compiler(graph, options, device_).run();
   }
 
  private:

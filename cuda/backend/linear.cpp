@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "backend/packed.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
 #include "ops/conv.hpp"
@@ -37,7 +38,53 @@ Dim3 tile_grid(std::int64_t x, std::int64_t y, std::int64_t z) {
 
 std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
 
+/// Whether the call's matrix goes through tensor cores: it is constant, and nobody asked for f32.
+bool on_tensor_cores(const Call& call) {
+  return call.precision != Precision::kFp32 && call.inputs[1].constant != nullptr;
+}
+
+/// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another.
+KernelId mma_kernel(KernelId bf16_narrow, Precision precision, bool wide) {
+  int offset = wide ? 1 : 0;
+  if (precision == Precision::kFp16) offset += 2;
+  if (precision == Precision::kTf32) offset += 4;
+  return static_cast<KernelId>(static_cast<int>(bf16_narrow) + offset);
+}
+
+struct MmaTileExtents {
+  std::int64_t rows, columns;
+};
+
+/// The narrow tile wastes less where few columns are left over.
+MmaTileExtents mma_tile(std::int64_t columns) {
+  return columns <= 16 ? MmaTileExtents{128, 16} : MmaTileExtents{64, 64};
+}
+
+/// y = epilogue(alpha * A * B + beta * bias) with B constant; the batch entries are rows of one A.
+Plan plan_mma_product(const Call& call, const GemmArgs& args) {
+  GemmMmaArgs mma{};
+  mma.gemm = args;
+  mma.pixels = is_u8(call);
+  const MmaTileExtents tile = mma_tile(args.n);
+  const KernelId kernel = mma_kernel(KernelId::kGemmBf16Narrow, call.precision, tile.columns == 64);
+  const PackedMatrix packed = pack_matrix(call.constants, *call.inputs[1].constant,
+                                          {1, args.n, args.k, 0, args.b_column, args.b_row},
+                                          PackedFormat(call.precision), tile.columns);
+  mma.packed = packed.memory.get();
+  mma.stages = packed.stages;
+  return plan_kernel(kernel, tile_grid(tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1),
+                     mma, args.m * args.n,
+                     [memory = packed.memory, has_bias = call.has(2)](GemmMmaArgs& complete,
+                                                                      const StepArgs& step) {
+                       complete.gemm.a = step.inputs[0];
+                       complete.gemm.bias = has_bias ? step.in<float>(2) : nullptr;
+                       complete.gemm.y = step.out<float>(0);
+                     });
+}
+
 Plan plan_product(const Call& call, const GemmArgs& args) {
+  const bool empty = args.m * args.n * args.k == 0;
+  if (on_tensor_cores(call) && args.batch == 1 && !empty) return plan_mma_product(call, args);
   constexpr std::int64_t kTile = 64;
   const KernelId kernel = is_u8(call) ? KernelId::kGemmU8 : KernelId::kGemmF32;
   const std::int64_t count = args.batch * args.m * args.n;
@@ -88,6 +135,35 @@ KernelId conv_kernel(const ConvArgs& args, bool u8) {
   return u8 ? KernelId::kConvU8Gemm64 : KernelId::kConvF32Gemm64;
 }
 
+/// Below it most of a tile would be zeros.
+constexpr std::int64_t kFewestMmaFilters = 4;
+
+Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap>& taps) {
+  ConvMmaArgs mma{};
+  mma.conv = args;
+  mma.pixels = is_u8(call);
+  const MmaTileExtents tile = mma_tile(args.filters);
+  const KernelId kernel = mma_kernel(KernelId::kConvBf16Narrow, call.precision, tile.columns == 64);
+  const PackedMatrix packed =
+      pack_matrix(call.constants, *call.inputs[1].constant,
+                  {args.groups, args.filters, args.k, args.filters * args.k, args.k, 1},
+                  PackedFormat(call.precision), tile.columns);
+  mma.packed = packed.memory.get();
+  mma.stages = packed.stages;
+  const std::int64_t positions = args.images * args.outputs;
+  return plan_kernel(
+      kernel,
+      tile_grid(tiles(positions, tile.rows), tiles(args.filters, tile.columns), args.groups), mma,
+      positions * args.filters,
+      [memory = packed.memory, uploaded = call.constants.upload(taps), has_bias = call.has(2)](
+          ConvMmaArgs& complete, const StepArgs& step) {
+        complete.conv.x = step.inputs[0];
+        complete.conv.bias = has_bias ? step.in<float>(2) : nullptr;
+        complete.conv.y = step.out<float>(0);
+        complete.conv.taps = static_cast<const Tap*>(uploaded.get());
+      });
+}
+
 }  // namespace
 
 Plan plan_gemm(const Call& call) {
@@ -129,6 +205,14 @@ Plan plan_matmul(const Call& call) {
   args.b_column = 1;
   args.alpha = 1.0F;
   args.batch = product.batch.elements();
+  const auto shared = std::all_of(product.b_strides.begin(), product.b_strides.end(),
+                                  [](std::int64_t stride) { return stride == 0; });
+  const auto dense = args.batch * product.m * product.k == call.inputs[0].type.shape.elements();
+  if (on_tensor_cores(call) && shared && dense) {
+    args.m *= args.batch;
+    args.batch = 1;
+    return plan_product(call, args);
+  }
   for (std::int64_t axis = 0; axis < product.batch.rank(); ++axis) {
     const auto i = static_cast<std::size_t>(axis);
     push_loop(args.batches, product.batch[axis], {product.a_strides[i], product.b_strides[i]});
@@ -153,6 +237,9 @@ Plan plan_conv(const Call& call) {
   for (std::size_t i = 0; i < 3; ++i) args.axes[i] = axis_of(window[i]);
   args.epilogue = epilogue_of(params.activation);
   const std::int64_t count = call.outputs[0].shape.elements();
+  if (on_tensor_cores(call) && count > 0 && args.filters >= kFewestMmaFilters) {
+    return plan_mma_conv(call, args, make_taps(window, args.channels));
+  }
   const KernelId kernel = conv_kernel(args, is_u8(call));
   const bool direct = kernel == KernelId::kConvU8Direct || kernel == KernelId::kConvF32Direct;
   const std::int64_t tile = args.filters <= 16 ? 16 : 64;

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "backend/memory.hpp"
 #include "kernels/args.hpp"
 #include "ops/op.hpp"
+#include "prs/precision.hpp"
 #include "runtime.hpp"
 
 namespace prs::cuda {
@@ -32,10 +35,28 @@ class Constants {
     return upload(values.data(), static_cast<std::int64_t>(values.size() * sizeof(T)));
   }
 
+  /// What make() makes of `constants`, once for all plans that ask for the same `layout` of them.
+  /// Holds nothing alive: it goes with the last plan that uses it.
+  template <typename Make>
+  std::shared_ptr<const void> packed(std::vector<Tensor> constants, const std::string& layout,
+                                     const Make& make) const {
+    return share(std::move(constants), layout, [&] { return upload(make()); });
+  }
+
  private:
+  struct Packed {
+    std::vector<Tensor> constants;  ///< Keep their addresses from being used for others.
+    std::shared_ptr<const void> memory;
+  };
+
+  std::shared_ptr<const void> share(std::vector<Tensor> constants, const std::string& layout,
+                                    const std::function<std::shared_ptr<const void>()>& make) const;
+
   std::shared_ptr<Runtime> runtime_;
   std::shared_ptr<MemoryPool> device_;
   std::shared_ptr<MemoryPool> pinned_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::weak_ptr<const Packed>> packed_;
 };
 
 /// One operator call: kinds, parameters and static types. Outputs that nobody wants are absent.
@@ -46,6 +67,8 @@ struct Call {
   std::span<const TensorType> outputs;
   const Constants& constants;
   int step = 0;  ///< Its number in the executable.
+  /// What products with constants are computed in.
+  Precision precision = Precision::kFp32;
 
   bool has(std::size_t i) const { return i < inputs.size() && inputs[i].type.present(); }
   bool wants(std::size_t i) const { return i < outputs.size() && outputs[i].present(); }
@@ -57,8 +80,10 @@ class Launcher {
   Launcher(Runtime& runtime, Stream& stream) : runtime_(runtime), stream_(stream) {}
 
   template <typename Args>
-  void operator()(KernelId kernel, Dim3 grid, const Args& args) const {
-    runtime_.launch(stream_, {kernel, grid, {kThreads, 1, 1}, 0, &args, sizeof(Args)});
+  void operator()(KernelId kernel, Dim3 grid, const Args& args,
+                  std::int64_t dynamic_shared_bytes = 0) const {
+    runtime_.launch(stream_,
+                    {kernel, grid, {kThreads, 1, 1}, dynamic_shared_bytes, &args, sizeof(Args)});
   }
 
  private:
@@ -105,14 +130,15 @@ Dim3 grid_for(std::int64_t count);
 /// A plan of one kernel over `count` elements: fill(args, step) completes a copy of `args` with the
 /// operands' addresses before each launch. Nothing is launched when there are no elements.
 template <typename Args, typename Fill>
-Plan plan_kernel(KernelId kernel, Dim3 grid, const Args& args, std::int64_t count, Fill fill) {
+Plan plan_kernel(KernelId kernel, Dim3 grid, const Args& args, std::int64_t count, Fill fill,
+                 std::int64_t dynamic_shared_bytes = 0) {
   Plan plan;
   plan.kernel = kernel_name(kernel);
-  plan.run = [kernel, grid, args, count, fill](const StepArgs& step) {
+  plan.run = [kernel, grid, args, count, fill, dynamic_shared_bytes](const StepArgs& step) {
     if (count == 0) return;
     Args complete = args;
     fill(complete, step);
-    step.launch(kernel, grid, complete);
+    step.launch(kernel, grid, complete, dynamic_shared_bytes);
   };
   return plan;
 }

@@ -3,6 +3,7 @@
 // each in an inline world of its own, so that one program can hold both:
 //
 //   PRS_GLOBAL, PRS_DEVICE, PRS_LAUNCH_BOUNDS(n)    kernels, functions they call
+//   PRS_UNROLL                                      before a loop whose index picks a register
 //   thread_x(), block_x(), block_dim_x(), grid_x()  indices; lane()
 //   PRS_SHARED(type, name, count)                   a static shared array, as a Shared<type>
 //   dynamic_shared<T>(first_byte, count)            part of the launch's dynamic shared memory

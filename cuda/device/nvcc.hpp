@@ -8,6 +8,7 @@
 
 #define PRS_GLOBAL __global__
 #define PRS_DEVICE __device__ __forceinline__
+#define PRS_UNROLL _Pragma("unroll")
 #define PRS_LAUNCH_BOUNDS(threads) __launch_bounds__(threads)
 #define PRS_SHARED(type, name, count)                \
   __shared__ __align__(16) type name##_array[count]; \

@@ -34,7 +34,11 @@ struct DeviceLimits {
   Dim3 block = {1024, 1024, 64};
   Dim3 grid = {2147483647u, 65535u, 65535u};
   std::int64_t static_shared_bytes = 48 << 10;
-  std::int64_t shared_bytes = 48 << 10;  ///< Static and dynamic, of one block.
+  /// Static and dynamic, of one block. What exceeds 48 KiB is dynamic.
+  std::int64_t shared_bytes = 48 << 10;
+  int multiprocessors = 1;
+  std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< Of the whole device.
+  int compute_capability = 80;                        ///< 10 * major + minor.
 };
 
 inline constexpr unsigned kWarpSize = 32;

@@ -13,6 +13,7 @@
 
 #define PRS_GLOBAL
 #define PRS_DEVICE inline
+#define PRS_UNROLL
 #define PRS_LAUNCH_BOUNDS(threads)
 // The address of a static variable tells declarations apart, also those of a template's instances.
 #define PRS_SHARED(type, name, count)                                   \

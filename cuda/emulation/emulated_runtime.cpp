@@ -1,12 +1,17 @@
 #include "emulation/emulated_runtime.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
+#include <vector>
 
 #include "emulation/sanitizer.hpp"
 #include "prs/error.hpp"
@@ -21,12 +26,14 @@ constexpr unsigned char kGuard = 0xA5;
 
 class Device : public EmulatedRuntime {
  public:
-  explicit Device(const Schedule& schedule) : schedule_(schedule) {}
+  Device(const Schedule& schedule, const DeviceLimits& limits)
+      : schedule_(schedule), limits_(limits) {}
 
   std::string device() const override { return "cuda:emulated"; }
   const DeviceLimits& limits() const override { return limits_; }
 
   void* allocate(std::int64_t bytes) override {
+    use();
     {
       const std::lock_guard lock(mutex_);
       if (used_ + bytes > limit_) {
@@ -42,28 +49,65 @@ class Device : public EmulatedRuntime {
   void free(void* memory) noexcept override { give(memory); }
   void free_host(void* memory) noexcept override { give(memory); }
 
-  std::unique_ptr<Stream> new_stream() override { return std::make_unique<Stream>(); }
-  void copy_to_device(Stream&, void* to, const void* from, std::int64_t bytes) override {
-    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  std::unique_ptr<Stream> new_stream() override {
+    use();
+    return std::make_unique<EmulatedStream>();
   }
-  void copy_to_host(Stream&, void* to, const void* from, std::int64_t bytes) override {
-    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  void copy_to_device(Stream& stream, void* to, const void* from, std::int64_t bytes) override {
+    copy(stream, to, from, bytes);
   }
-  void launch(Stream&, const Launch& launch) override {
+  void copy_to_host(Stream& stream, void* to, const void* from, std::int64_t bytes) override {
+    copy(stream, to, from, bytes);
+  }
+  void launch(Stream& base, const Launch& launch) override {
+    use();
     const KernelEntry& entry = kernel_table()[launch.kernel];
     if (entry.args_bytes != launch.args_bytes) {
       throw Error(ErrorCode::kInternal, std::string("kernel ") + kernel_name(launch.kernel) +
                                             ": arguments of another type [this is a bug]");
     }
-    {
-      const std::lock_guard lock(mutex_);
-      ++counts_.launches;
-    }
-    execute({kernel_name(launch.kernel), entry.invoke, entry.function, launch.args, launch.grid,
-             launch.block, launch.dynamic_shared_bytes},
-            schedule_, limits_);
+    auto args = std::make_shared<Arguments>(launch.args_bytes);
+    std::memcpy(args->bytes.get(), launch.args, static_cast<std::size_t>(launch.args_bytes));
+    static_cast<EmulatedStream&>(base).work.push_back([this, launch, args, &entry] {
+      {
+        const std::lock_guard lock(mutex_);
+        ++counts_.launches;
+      }
+      execute({kernel_name(launch.kernel), entry.invoke, entry.function, args->bytes.get(),
+               launch.grid, launch.block, launch.dynamic_shared_bytes},
+              schedule_, limits_);
+    });
   }
-  void synchronize(Stream&) override {}
+  void begin_recording(Stream& base) override {
+    use();
+    auto& stream = static_cast<EmulatedStream&>(base);
+    synchronize(stream);  // What came before is no part of it.
+    stream.recording = true;
+    const std::lock_guard lock(mutex_);
+    ++counts_.recordings;
+  }
+  std::unique_ptr<Recording> end_recording(Stream& base) override {
+    use();
+    auto& stream = static_cast<EmulatedStream&>(base);
+    stream.recording = false;
+    auto recording = std::make_unique<EmulatedRecording>();
+    recording->work = std::exchange(stream.work, {});
+    return recording;
+  }
+  void start(Stream& base, const Recording& recording) override {
+    use();
+    const auto& work = static_cast<const EmulatedRecording&>(recording).work;
+    auto& stream = static_cast<EmulatedStream&>(base);
+    stream.work.insert(stream.work.end(), work.begin(), work.end());
+  }
+  void synchronize(Stream& base) override {
+    use();
+    auto& stream = static_cast<EmulatedStream&>(base);
+    if (stream.recording) {
+      throw Error(ErrorCode::kInternal, "a stream is waited for while it records [this is a bug]");
+    }
+    for (const Work& work : std::exchange(stream.work, {})) work();
+  }
 
   Counts counts() const override {
     const std::lock_guard lock(mutex_);
@@ -74,7 +118,36 @@ class Device : public EmulatedRuntime {
     limit_ = bytes;
   }
 
+  void lose() override { lost_ = true; }
+
  private:
+  using Work = std::function<void()>;
+
+  struct EmulatedStream : Stream {
+    std::vector<Work> work;
+    bool recording = false;
+  };
+  struct EmulatedRecording : Recording {
+    std::vector<Work> work;
+  };
+  /// A copy of a launch's arguments, aligned for any of them.
+  struct Arguments {
+    explicit Arguments(std::int64_t size)
+        : bytes(std::make_unique<std::max_align_t[]>(
+              static_cast<std::size_t>(size) / sizeof(std::max_align_t) + 1)) {}
+    std::unique_ptr<std::max_align_t[]> bytes;
+  };
+
+  void use() const {
+    if (lost_) throw Error(ErrorCode::kDeviceLost, device() + ": an illegal address was accessed");
+  }
+
+  void copy(Stream& base, void* to, const void* from, std::int64_t bytes) {
+    use();
+    static_cast<EmulatedStream&>(base).work.push_back(
+        [to, from, bytes] { std::memcpy(to, from, static_cast<std::size_t>(bytes)); });
+  }
+
   struct Allocation {
     std::int64_t bytes;
     bool on_device;
@@ -136,6 +209,7 @@ class Device : public EmulatedRuntime {
   }
 
   const Schedule schedule_;
+  std::atomic<bool> lost_{false};
   const DeviceLimits limits_;
   mutable std::mutex mutex_;
   std::map<void*, Allocation> allocations_;
@@ -146,8 +220,9 @@ class Device : public EmulatedRuntime {
 
 }  // namespace
 
-std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule) {
-  return std::make_shared<Device>(schedule);
+std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule,
+                                              const DeviceLimits& limits) {
+  return std::make_shared<Device>(schedule, limits);
 }
 
 }  // namespace prs::cuda::emulated

@@ -1,4 +1,5 @@
-// The emulated device as a Runtime: device memory is host memory, streams do their work at once.
+// The emulated device as a Runtime: device memory is host memory. Streams do their work when it is
+// waited for, no earlier: who looks at results before sees what was there.
 #pragma once
 
 #include <memory>
@@ -13,6 +14,7 @@ struct Counts {
   std::int64_t allocations = 0;  ///< Device and page-locked.
   std::int64_t live = 0;         ///< Of those, not freed yet.
   std::int64_t launches = 0;
+  std::int64_t recordings = 0;
 };
 
 class EmulatedRuntime : public Runtime {
@@ -20,10 +22,13 @@ class EmulatedRuntime : public Runtime {
   virtual Counts counts() const = 0;
   /// Allocations beyond that total, device memory only, throw out of memory.
   virtual void limit_memory(std::int64_t bytes) = 0;
+  /// From here on every call fails as after a sticky error.
+  virtual void lose() = 0;
 };
 
 /// Device memory starts as NaN patterns; what is written next to an allocation is told when it is
 /// freed (under AddressSanitizer at once).
-std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule = {});
+std::shared_ptr<EmulatedRuntime> make_runtime(const Schedule& schedule = {},
+                                              const DeviceLimits& limits = {});
 
 }  // namespace prs::cuda::emulated

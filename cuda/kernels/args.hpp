@@ -142,6 +142,22 @@ struct ConvArgs {
   Epilogue epilogue;
 };
 
+/// How the tensor-core kernels take their constant matrix: for each tile of columns (wide 64,
+/// narrow 16), each stage of k (32 elements of 16 bits, or 16 of tf32), one [columns, depth], zeros
+/// where the matrix ends.
+struct GemmMmaArgs {
+  GemmArgs gemm;       ///< Of one batch entry; b is not read.
+  const void* packed;  // [column tiles, stages, columns, depth]
+  std::int64_t stages;
+  bool pixels;  ///< a is u8.
+};
+struct ConvMmaArgs {
+  ConvArgs conv;       ///< weights are not read.
+  const void* packed;  // [groups, column tiles, stages, columns, depth]
+  std::int64_t stages;
+  bool pixels;  ///< x is u8.
+};
+
 struct PoolArgs {
   const float* x;         // [planes, D, H, W]
   float* y;               // [planes, outputs]

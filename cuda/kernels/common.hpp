@@ -82,6 +82,37 @@ PRS_DEVICE float infinity() { return bits_float(0x7F800000u); }
 PRS_DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
 PRS_DEVICE float smaller(float a, float b) { return a != a || a < b ? a : b; }
 
+/// Whether (a, i) comes before (b, j) as the arg max; NaN is the largest of all.
+PRS_DEVICE bool precedes(float a, std::int64_t i, float b, std::int64_t j, bool last) {
+  const bool a_nan = a != a;
+  const bool b_nan = b != b;
+  if (a_nan != b_nan) return a_nan;
+  if (!a_nan && a != b) return a > b;
+  return last ? i > j : i < j;
+}
+
+/// The index of the largest of `extent` elements, in every lane of a full warp.
+template <typename At>
+PRS_DEVICE std::int64_t warp_arg_max(std::int64_t extent, bool last, const At& at) {
+  // Lanes without an element stand behind every other: an index that never wins.
+  float best = -infinity();
+  std::int64_t index = last ? -1 : extent;
+  for (std::int64_t i = lane(); i < extent; i += kWarpSize) {
+    const float value = at(i);
+    if (!precedes(value, i, best, index, last)) continue;
+    best = value;
+    index = i;
+  }
+  for (unsigned step = kWarpSize / 2; step > 0; step /= 2) {
+    const float other = shuffle_xor(kFullMask, best, step);
+    const std::int64_t other_index = shuffle_xor(kFullMask, static_cast<long long>(index), step);
+    if (!precedes(other, other_index, best, index, last)) continue;
+    best = other;
+    index = other_index;
+  }
+  return index;
+}
+
 struct Add {
   template <typename T>
   PRS_DEVICE T operator()(T a, T b) const {

@@ -8,6 +8,7 @@
 // direct: one thread an output, for groups of few filters, whose tiles would be mostly empty.
 #include "kernels/common.hpp"
 #include "kernels/families.hpp"
+#include "kernels/windows.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
@@ -15,43 +16,6 @@ namespace {
 constexpr int kPixels = 64;
 constexpr int kDepth = 16;
 static_assert(kPixels == 4 * 16 && kPixels * 4 == 256, "a thread loads every fourth row");
-
-/// Where the window of an output position begins; outside of the input where it is padded.
-struct WindowStart {
-  std::int64_t offset;  ///< In x's elements, of the first channel of the group.
-  std::int64_t d, h, w;
-};
-
-PRS_DEVICE WindowStart window_start(const ConvArgs& args, std::int64_t image, std::int64_t group,
-                                    std::int64_t position) {
-  const Axis& depth = args.axes[0];
-  const Axis& height = args.axes[1];
-  const Axis& width = args.axes[2];
-  WindowStart start;
-  start.w = position % width.out * width.stride - width.pad_begin;
-  start.h = position / width.out % height.out * height.stride - height.pad_begin;
-  start.d = position / width.out / height.out * depth.stride - depth.pad_begin;
-  start.offset = (image * args.groups + group) * args.channels * args.inputs +
-                 (start.d * height.in + start.h) * width.in + start.w;
-  return start;
-}
-
-template <typename X>
-PRS_DEVICE float input_at(const ConvArgs& args, const WindowStart& start, const Tap& tap) {
-  const std::int64_t d = start.d + tap.d;
-  const std::int64_t h = start.h + tap.h;
-  const std::int64_t w = start.w + tap.w;
-  const bool inside = d >= 0 && d < args.axes[0].in && h >= 0 && h < args.axes[1].in && w >= 0 &&
-                      w < args.axes[2].in;
-  return inside ? static_cast<float>(static_cast<const X*>(args.x)[start.offset + tap.offset])
-                : 0.0F;
-}
-
-/// Where output `pixel` of a filter lies in y.
-PRS_DEVICE std::int64_t output_at(const ConvArgs& args, std::int64_t pixel, std::int64_t filter) {
-  const std::int64_t plane = pixel / args.outputs * args.groups * args.filters + filter;
-  return plane * args.outputs + pixel % args.outputs;
-}
 
 template <typename X, int kFilters>
 PRS_DEVICE void convolve(const ConvArgs& args, std::int64_t group) {

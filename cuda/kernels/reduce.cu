@@ -120,36 +120,12 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) mean_variance(MeanVarianceArgs args) {
   }
 }
 
-/// Whether (a, i) comes before (b, j) as the arg max; NaN is the largest of all.
-PRS_DEVICE bool precedes(float a, std::int64_t i, float b, std::int64_t j, bool last) {
-  const bool a_nan = a != a;
-  const bool b_nan = b != b;
-  if (a_nan != b_nan) return a_nan;
-  if (!a_nan && a != b) return a > b;
-  return last ? i > j : i < j;
-}
-
 PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) arg_max(RowArgs args) {
   const std::int64_t warps = global_threads() / kWarpSize;
   for (std::int64_t row = global_thread() / kWarpSize; row < args.rows; row += warps) {
     const float* x = args.x + row_start(args, row);
-    // Lanes without an element stand behind every other: an index that never wins.
-    const std::int64_t nowhere = args.variant ? -1 : args.extent;
-    float best = -infinity();
-    std::int64_t index = nowhere;
-    for (std::int64_t i = lane(); i < args.extent; i += kWarpSize) {
-      const float value = x[i * args.inner];
-      if (!precedes(value, i, best, index, args.variant)) continue;
-      best = value;
-      index = i;
-    }
-    for (unsigned step = kWarpSize / 2; step > 0; step /= 2) {
-      const float other = shuffle_xor(kFullMask, best, step);
-      const std::int64_t other_index = shuffle_xor(kFullMask, static_cast<long long>(index), step);
-      if (!precedes(other, other_index, best, index, args.variant)) continue;
-      best = other;
-      index = other_index;
-    }
+    const std::int64_t index =
+        warp_arg_max(args.extent, args.variant, [&](std::int64_t i) { return x[i * args.inner]; });
     if (lane() == 0) static_cast<std::int64_t*>(args.y)[row] = index;
   }
 }

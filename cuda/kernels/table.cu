@@ -8,8 +8,12 @@ const KernelTable& kernel_table() {
     KernelTable made;
     add_cast_kernels(made);
     add_conv_kernels(made);
+    add_conv_mma_kernels(made);
     add_elementwise_kernels(made);
+    add_fused_cnn_kernels(made);
+    add_fused_mlp_kernels(made);
     add_gemm_kernels(made);
+    add_gemm_mma_kernels(made);
     add_movement_kernels(made);
     add_pool_kernels(made);
     add_reduce_kernels(made);

@@ -38,6 +38,7 @@ void Job::State::on(const NodeReady& event) {
   node.ready = true;
   node.lost = false;
   node.slots = gpu::SlotPool(event.gpu_slots);
+  node.health = gpu::SlotHealth(event.gpu_slots);
   understaffed.push_back(event.node);
 }
 
@@ -117,6 +118,7 @@ void Job::State::on(const RunReturned& event) {
     const std::int64_t failed = std::max<std::int64_t>(items - event.rows, 0);  // E6
     const std::int64_t succeeded = items - failed;
     mini_batches.accept(event.mini_batch, succeeded, failed);
+    workers.node(event.worker.node).health.succeeded(worker->gpu_slots);
     if (failed > 0 && settings.compat == Compat::kStrict) mini_batches.count_short();
     last_finished = now;
     commands.emplace_back(Accept{event.worker, event.mini_batch, event.attempt, succeeded, failed});
@@ -156,6 +158,7 @@ void Job::State::on(const Withdrawn& event) {
 void Job::State::on(const WorkerExited& event) {
   Worker* worker = workers.find(event.worker);
   if (worker == nullptr) return;
+  blame_gpus(*worker, event.kind);
   if (worker->mini_batch >= 0 && worker->was_ahead && event.between) {
     mini_batches.put_back(std::exchange(worker->mini_batch, -1));
   } else if (worker->mini_batch >= 0 && worker->shared) {
@@ -173,6 +176,33 @@ void Job::State::on(const WorkerExited& event) {
   put_back_ahead(*worker);
   workers.remove(event.worker);
   understaffed.push_back(event.worker.node);
+}
+
+/// G8. A worker that we ended for other reasons than its init says nothing of its GPUs.
+void Job::State::blame_gpus(Worker& worker, ExitKind kind) {
+  const bool by_itself = worker.init_counted || (kind == ExitKind::kAbnormal && !worker.killed);
+  if (!by_itself || worker.gpu_slots.empty() || stage != Stage::kRunning) return;
+  Node& node = workers.node(worker.id.node);
+  std::vector<int> held;
+  for (const Worker& other : node.workers) {
+    held.insert(held.end(), other.gpu_slots.begin(), other.gpu_slots.end());
+  }
+  const std::vector<int> given_up = node.health.died(worker.gpu_slots, worker.mini_batch, held);
+  if (given_up.empty()) return;
+  // Never released: they stay held.
+  std::erase_if(worker.gpu_slots, [&](int slot) {
+    return std::find(given_up.begin(), given_up.end(), slot) != given_up.end();
+  });
+  commands.emplace_back(GiveUpGpus{worker.id.node, given_up});
+}
+
+int Job::State::capacity(const Node& node) const {
+  const auto with_gpus = [&](int slots) {
+    const int each = settings.gpus_per_worker == 0 ? slots : settings.gpus_per_worker;
+    return each == 0 ? 0 : std::min(settings.processes_per_node, slots / each);
+  };
+  return settings.processes_per_node - with_gpus(node.slots.slots()) +
+         with_gpus(node.health.usable());
 }
 
 void Job::State::on(const StopRequested& event) {

@@ -218,6 +218,11 @@ struct MiniBatchFailed {
   std::int64_t mini_batch;
   std::int64_t items;
 };
+/// G8: workers keep dying on these slots of the node; no other worker gets them.
+struct GiveUpGpus {
+  int node;
+  std::vector<int> slots;
+};
 struct Note {
   enum class Level { kInfo, kWarning } level;
   std::string text;
@@ -230,9 +235,9 @@ struct EndJob {
   std::string reason;
 };
 
-using Command =
-    std::variant<StartWorker, SendMiniBatch, WithdrawMiniBatches, ShutdownWorker, KillWorker,
-                 DumpStacks, Accept, TryFailed, SharedTryFailed, MiniBatchFailed, Note, EndJob>;
+using Command = std::variant<StartWorker, SendMiniBatch, WithdrawMiniBatches, ShutdownWorker,
+                             KillWorker, DumpStacks, Accept, TryFailed, SharedTryFailed,
+                             MiniBatchFailed, GiveUpGpus, Note, EndJob>;
 
 /// A worker is never sent more mini-batches ahead of the one that it runs.
 inline constexpr std::int64_t kMostAhead = 64;

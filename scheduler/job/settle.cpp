@@ -136,7 +136,7 @@ void Job::State::start_workers() {
   while (!understaffed.empty() && wanted()) {
     const int index = understaffed.back();
     Node& node = workers.node(index);
-    const bool full = static_cast<int>(node.workers.size()) >= settings.processes_per_node;
+    const bool full = static_cast<int>(node.workers.size()) >= capacity(node);
     if (full || !node.ready || node.lost || node.banned) {
       understaffed.pop_back();
       continue;

@@ -80,6 +80,10 @@ struct Job::State {
   void put_back_ahead(Worker& worker);
   void report_return(std::int64_t rows, std::int64_t items);
   void count_init_failure(Worker& worker);
+  void blame_gpus(Worker& worker, ExitKind kind);
+  /// Workers that the node may have: as many as wanted, less those that were to have one of the
+  /// GPUs given up since.
+  int capacity(const Node& node) const;
   void kill(Worker& worker, std::string reason);
   void shut_down(Worker& worker);
   void drain(Outcome the_outcome, std::string the_reason);

@@ -8,6 +8,7 @@
 #include <queue>
 #include <vector>
 
+#include "gpu/health.hpp"
 #include "gpu/pool.hpp"
 #include "job/job.hpp"
 
@@ -67,6 +68,7 @@ struct Node {
   int next_process = 0;
   std::int64_t init_failures = 0;  ///< Since the last success.
   gpu::SlotPool slots;
+  gpu::SlotHealth health;       ///< G8. Slots given up stay held in `slots`.
   std::vector<Worker> workers;  ///< Live ones.
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "gpu/health.hpp"
 #include "gpu/visibility.hpp"
 #include "runtime/orchestrator_impl.hpp"
 #include "runtime/protocol.hpp"
@@ -136,6 +137,13 @@ void Orchestrator::carry_out(const job::KillWorker& command) {
   worker->killed_for = command.reason;
   worker->kill_at = Clock::now() + kKillGrace;
   worker->child->signal_group(SIGTERM);
+}
+
+void Orchestrator::carry_out(const job::GiveUpGpus& command) {
+  note(fmt::format(
+      "GPU {}: {} workers in a row died on it; no other worker gets it, the job goes on "
+      "with the others",
+      gpu::worker_value(gpus_.visible, command.slots), gpu::kMostDeaths));
 }
 
 void Orchestrator::carry_out(const job::DumpStacks& command) {

@@ -104,10 +104,10 @@ void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& faile
     feed(job::SystemFailed{failed.message()});
     return;
   }
-  // Without memory the worker ends by itself: its exit is the event (W3).
+  // Without memory or its device the worker ends by itself: its exit is the event (W3).
   log_user_error(worker, fmt::format("run of mini-batch {}", failed.mini_batch()), failed.message(),
                  failed.trace());
-  if (failed.out_of_memory()) return;
+  if (failed.out_of_memory() || failed.device_lost()) return;
   times_ = &failed.times();
   speaker_ = &worker;
   feed(job::RunFailed{worker.id, failed.mini_batch(), failed.attempt(), failed.message()});
@@ -134,6 +134,8 @@ void Orchestrator::on_exit(WorkerHandle& worker) {
   if ((!status.signaled && status.code == kWorkerOutOfMemory) || killed_by_kernel) {
     kind = job::ExitKind::kOutOfMemory;
     detail = "out of memory (" + detail + ")";
+  } else if (!status.signaled && status.code == kWorkerDeviceLost) {
+    detail = "its device failed (" + detail + ")";
   } else if (!status.signaled && status.code == 0 && worker.shutting_down) {
     kind = job::ExitKind::kOrderly;
   }

@@ -120,6 +120,7 @@ class Orchestrator {
   void carry_out(const job::WithdrawMiniBatches& command);
   void carry_out(const job::ShutdownWorker& command);
   void carry_out(const job::KillWorker& command);
+  void carry_out(const job::GiveUpGpus& command);
   void carry_out(const job::DumpStacks& command);
   void carry_out(const job::Accept& command);
   void carry_out(const job::TryFailed& command);

@@ -92,6 +92,17 @@ std::string exception_trace() {
   }
 }
 
+/// A device that failed for good in this process: only another one can go on (G8).
+bool exception_is_device_lost() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return retry_class(error.code()) == RetryClass::kNewProcess;
+  } catch (...) {
+    return false;
+  }
+}
+
 bool exception_is_out_of_memory() {
   try {
     throw;
@@ -185,7 +196,7 @@ class Worker {
       claim(*current);
       if (current->members.empty()) continue;
       next = begin_next(*current);
-      if (!run_group(*current, next != nullptr)) return kWorkerOutOfMemory;
+      if (const int code = run_group(*current, next != nullptr); code != 0) return code;
     }
     flush();
     const profile::Scope scope(recorder_.get(), Stage::kFinish);
@@ -369,9 +380,9 @@ class Worker {
     double before_ = 0;  ///< Shares of the members before.
   };
 
-  /// `reading`: the entry reads other mini-batches meanwhile. False when memory ran out: the
-  /// process must be replaced (W3).
-  bool run_group(const Group& group, bool reading) {
+  /// `reading`: the entry reads other mini-batches meanwhile. 0, or the exit code of a
+  /// process that must be replaced: without memory (W3), or its device (G8).
+  int run_group(const Group& group, bool reading) {
     Stopwatch time;
     bool writing = false;
     try {
@@ -390,7 +401,7 @@ class Worker {
       time.run_ends();
       writing = true;
       post_results(group, results, time);
-      return true;
+      return 0;
     } catch (const AgentGone&) {
       throw;
     } catch (...) {
@@ -406,11 +417,12 @@ class Worker {
   }
 
   /// What failed together is each member's own failure only when it fails alone.
-  bool run_one_by_one(const Group& group, bool reading) {
+  int run_one_by_one(const Group& group, bool reading) {
     for (std::size_t i = 0; i < group.members.size(); ++i) {
-      if (!run_group({{group.members[i]}, {group.mini_batches[i]}}, reading)) return false;
+      const int code = run_group({{group.members[i]}, {group.mini_batches[i]}}, reading);
+      if (code != 0) return code;
     }
-    return true;
+    return 0;
   }
 
   void post_results(const Group& group, const std::vector<entry::SharedResult>& results,
@@ -446,21 +458,24 @@ class Worker {
     }
   }
 
-  /// Of the current exception.
-  bool post_failure(const Pending& pending, bool writing, Stopwatch& time) {
-    const bool out_of_memory = exception_is_out_of_memory();
+  /// Of the current exception; returns what run_group() does.
+  int post_failure(const Pending& pending, bool writing, Stopwatch& time) {
+    int exit_code = 0;
+    if (exception_is_out_of_memory()) exit_code = kWorkerOutOfMemory;
+    if (exception_is_device_lost()) exit_code = kWorkerDeviceLost;
     wire::FromWorker answer;
     wire::RunFailed& failed = *answer.mutable_run_failed();
     failed.set_mini_batch(pending.mini_batch);
     failed.set_attempt(pending.attempt);
     failed.set_message(exception_text());
     failed.set_trace(exception_trace());
-    failed.set_out_of_memory(out_of_memory);
-    failed.set_system_error(writing && !out_of_memory);
+    failed.set_out_of_memory(exit_code == kWorkerOutOfMemory);
+    failed.set_device_lost(exit_code == kWorkerDeviceLost);
+    failed.set_system_error(writing && exit_code == 0);
     time.set_times(1, *failed.mutable_times());
     post(answer);
-    if (out_of_memory) flush();
-    return !out_of_memory;
+    if (exit_code != 0) flush();
+    return exit_code;
   }
 
   config::Step step_;

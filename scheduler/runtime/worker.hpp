@@ -11,6 +11,7 @@ inline constexpr int kWorkerClaims = 4;
 inline constexpr int kWorkerInitFailed = 81;
 inline constexpr int kWorkerOutOfMemory = 82;
 inline constexpr int kWorkerLostAgent = 83;
+inline constexpr int kWorkerDeviceLost = 84;
 
 /// Of a worker in the foreground whose entry failed.
 inline constexpr int kForegroundFailed = 1;

@@ -48,6 +48,22 @@ TEST(JobSimulation, HoldsItsInvariants) {
   EXPECT_GT(sent_ahead, withdrawn);
 }
 
+TEST(JobSimulation, G8_GoesOnWithoutAGpuThatKillsItsWorkers) {
+  Scenario scenario;
+  scenario.nodes = 3;
+  scenario.gpu_slots = 4;
+  scenario.bad_gpu = 2;
+  scenario.mini_batches = 2000;
+  scenario.settings.node_count = scenario.nodes;
+  scenario.settings.processes_per_node = 4;
+  scenario.settings.run_max_try = 5;
+  const Result result = simulate(scenario, 3);
+  EXPECT_EQ(result.violation, "");
+  EXPECT_EQ(result.outcome, Outcome::kCompleted) << result.reason;
+  EXPECT_EQ(result.gpus_given_up, 3);
+  EXPECT_EQ(result.counts.mini_batches_done, scenario.mini_batches);
+}
+
 TEST(JobSimulation, CarriesAMillionMiniBatchesOnAThousandNodes) {
   Scenario scenario;
   scenario.nodes = 1000;

@@ -154,6 +154,7 @@ class World {
       }
     }
     if (const auto* lost = std::get_if<NodeLost>(&pending.event)) {
+      given_up_.erase(lost->node);  // It comes back with all of them.
       std::erase_if(processes_, [&](const auto& one) {
         if (one.first.node != lost->node) return false;
         let_go(one.second);
@@ -222,7 +223,7 @@ class World {
     require(!limit_exceeded(), "a worker is started although a limit is exceeded");
     require(id.process == next_process_[id.node]++, "process numbers are not consecutive");
     int on_node = 1;
-    std::set<int> held;
+    std::set<int> held = given_up_[id.node];
     for (auto other = processes_.lower_bound({id.node, 0});
          other != processes_.end() && other->first.node == id.node; ++other) {
       ++on_node;
@@ -305,6 +306,10 @@ class World {
     const Duration run = chance(scenario_.slow)
                              ? between(std::chrono::seconds(1), std::chrono::minutes(3))
                              : between(scenario_.longest_run / 200, scenario_.longest_run);
+    const auto process = processes_.find(id);
+    const bool killed =
+        process != processes_.end() && process->second.gpu_slots.contains(scenario_.bad_gpu);
+    if (killed) return later(load + run, WorkerExited{id, ExitKind::kAbnormal, "exit code 84"});
     if (chance(scenario_.run_crash)) {
       const ExitKind kind = chance(0.3) ? ExitKind::kOutOfMemory : ExitKind::kAbnormal;
       return later(load + run, WorkerExited{id, kind, "signal 9 (Killed)"});
@@ -352,6 +357,17 @@ class World {
   }
 
   void carry_out(const DumpStacks&) {}
+
+  /// G8.
+  void carry_out(const GiveUpGpus& command) {
+    std::set<int>& given_up = given_up_[command.node];
+    for (const int slot : command.slots) {
+      require(slot >= 0 && slot < scenario_.gpu_slots, "GPU slot {} does not exist", slot);
+      require(given_up.insert(slot).second, "GPU slot {} is given up twice", slot);
+    }
+    require(static_cast<int>(given_up.size()) < scenario_.gpu_slots, "all GPUs are given up");
+    ++result_.gpus_given_up;
+  }
 
   void carry_out(const Accept& command) {
     Ledger& ledger = ledger_of(command.mini_batch);
@@ -486,6 +502,7 @@ class World {
   std::priority_queue<Pending, std::vector<Pending>, std::greater<>> queue_;
   std::map<WorkerId, Process> processes_;
   std::unordered_map<int, int> next_process_;
+  std::unordered_map<int, std::set<int>> given_up_;  ///< GPU slots, by node.
   std::vector<Ledger> ledgers_;
   std::set<std::int64_t> failing_;
   std::int64_t accepted_ = 0;
@@ -553,6 +570,7 @@ Scenario Scenario::draw(std::uint64_t seed, std::int64_t most) {
   settings.strict_return_length = one_of(0, 3) == 0;
   settings.fail_on_empty = one_of(0, 3) == 0;
   settings.compat = static_cast<Compat>(one_of(0, 3));
+  if (uniform(0, 1) < 0.2) scenario.bad_gpu = static_cast<int>(one_of(0, 7));
   return scenario;
 }
 

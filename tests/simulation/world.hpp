@@ -34,6 +34,7 @@ struct Scenario {
   double node_loss = 0;  ///< Per mini-batch sent.
   double stop = 0;  ///< That the user stops the job at some moment; `stop_now`: with a second one.
   bool stop_now = false;
+  int bad_gpu = -1;  ///< Workers on this slot of any node die in run().
 
   /// A scenario of up to `most` mini-batches drawn from the seed.
   static Scenario draw(std::uint64_t seed, std::int64_t most);
@@ -50,6 +51,7 @@ struct Result {
   std::int64_t sent_ahead = 0;
   std::int64_t withdrawn = 0;
   std::int64_t shared_failures = 0;
+  std::int64_t gpus_given_up = 0;
   double simulated_s = 0;
 };
 

@@ -18,10 +18,14 @@
  * A verb with "-once" after it happens once for that file, then it is "ok": "crash-once".
  *
  * Arguments: --init fail|crash|hang|fail-once, --marks DIR (where "-once" is remembered),
- * --log FILE (one line appended for every call, with the process id).
+ * --log FILE (one line appended for every call, with the process id), --bad-gpu VALUE: a worker
+ * whose CUDA_VISIBLE_DEVICES that is dies in init(), but each one only after another worker has
+ * taken up an item since the last; the others do one item, then one for each such death, and from
+ * the third on as many as they like. FIFOs "alive" and "dead" in the folder of --marks carry this.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +39,8 @@ typedef struct {
   char init[32];
   char marks[4096];
   char log[4096];
+  char bad_gpu[32];
+  int items_begun;
 } faulty_state;
 
 static faulty_state g_state;
@@ -61,6 +67,44 @@ static int first_time(const char* name) {
   if (fd < 0) return 0;
   close(fd);
   return 1;
+}
+
+/* Puts this process's number `count` times into the FIFO of that name; or takes one out of it (0),
+ * and waits for it. */
+static pid_t pass_tokens(const char* name, int count) {
+  char path[8300];
+  pid_t token = getpid();
+  const ssize_t size = sizeof token;
+  int fd;
+  snprintf(path, sizeof path, "%s/%s", g_state.marks, name);
+  fd = open(path, O_RDWR | O_CLOEXEC);
+  if (fd < 0) abort();
+  if (count == 0 && read(fd, &token, sizeof token) != size) abort();
+  for (; count > 0; --count) {
+    if (write(fd, &token, sizeof token) != size) abort();
+  }
+  close(fd);
+  return token;
+}
+
+static void die_on_the_bad_gpu(void) {
+  const char* gpus = getenv("CUDA_VISIBLE_DEVICES");
+  int last;
+  if (g_state.bad_gpu[0] == 0 || gpus == NULL || strcmp(gpus, g_state.bad_gpu) != 0) return;
+  pass_tokens("alive", 0);
+  last = !first_time("death1") && !first_time("death2");
+  pass_tokens("dead", last ? 1000 : 1);
+  raise(SIGKILL);
+}
+
+static void keep_pace_with_deaths(void) {
+  if (g_state.bad_gpu[0] == 0) return;
+  if (g_state.items_begun++ > 0) {
+    /* There until its agent has seen that it ended. */
+    const pid_t dead = pass_tokens("dead", 0);
+    while (kill(dead, 0) == 0) sched_yield();
+  }
+  pass_tokens("alive", 1);
 }
 
 static void take_all_memory(void) {
@@ -114,9 +158,11 @@ static int init(void* state, const prs_host* host, const prs_entry_context* cont
     const char* value = context->arguments[i + 1];
     if (strcmp(name, "--init") == 0) snprintf(own->init, sizeof own->init, "%s", value);
     if (strcmp(name, "--marks") == 0) snprintf(own->marks, sizeof own->marks, "%s", value);
+    if (strcmp(name, "--bad-gpu") == 0) snprintf(own->bad_gpu, sizeof own->bad_gpu, "%s", value);
     if (strcmp(name, "--log") == 0) snprintf(own->log, sizeof own->log, "%s", value);
   }
   log_line("init", context->agent_name);
+  die_on_the_bad_gpu();
   snprintf(verb, sizeof verb, "%s", own->init);
   if (strstr(verb, "-once") != NULL) {
     *strstr(verb, "-once") = 0;
@@ -167,6 +213,7 @@ static int run(void* state, const prs_host* host, const prs_mini_batch* mini_bat
   }
   for (i = 0; i < mini_batch->file_count; ++i) {
     log_line("run", mini_batch->files[i]);
+    keep_pace_with_deaths();
     if (one_item(host, mini_batch->files[i]) != 0) return 1;
   }
   return 0;

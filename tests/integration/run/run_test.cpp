@@ -1,9 +1,11 @@
 // prs-gpu run: what a job does with what its items say, rule by rule.
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
@@ -311,6 +313,24 @@ TEST_F(Run, G2_G3_G7_U8_WorkersGetTheirGpusAndTheRestGetNone) {
   EXPECT_EQ(gpus["process001"], "1");
   EXPECT_EQ(gpus["process002"], "");
   EXPECT_EQ(gpus["process003"], "");
+}
+
+TEST_F(Run, G8_TheJobGoesOnWithoutAGpuOnWhichWorkersKeepDying) {
+  ::setenv("AZ_BATCHAI_GPU_COUNT_FOUND", "2", 1);
+  ::unsetenv("CUDA_VISIBLE_DEVICES");
+  items(std::vector<std::string>(20, "ok"));
+  fs::create_directories(file("marks"));
+  for (const char* name : {"marks/alive", "marks/dead"}) {
+    ASSERT_EQ(::mkfifo(file(name).c_str(), 0600), 0);
+  }
+  // What lies in a FIFO lasts as long as somebody has it open.
+  const std::ofstream alive(file("marks/alive"), std::ios::in | std::ios::out);
+  const std::ofstream dead(file("marks/dead"), std::ios::in | std::ios::out);
+  const ProcessResult result = run({"--workers", "2"}, "--bad-gpu 1");
+  ::unsetenv("AZ_BATCHAI_GPU_COUNT_FOUND");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(rows().size(), 20U);
+  expect_mentions(result.err, "GPU 1: 3 workers in a row died on it");
 }
 
 TEST_F(Run, G6_AnOuterListIsHandedOnVerbatim) {

@@ -1,6 +1,7 @@
 // Whole graphs through the CUDA backend on the emulated device: a sample of every operator, the
 // shipped models through the engine, and what the steady state must not do.
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <set>
@@ -17,11 +18,13 @@
 
 namespace prs {
 
-/// In this program "cuda" is the emulated device; takes the place of cuda/backends.cpp.
+/// In this program "cuda" is the device of the tests; takes the place of cuda/backends.cpp.
 std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device == "cpu") return cpu::make_backend();
   if (device != "cuda") fail_argument("device '{}'", device);
-  return cuda::make_backend(cuda::emulated::make_runtime({cuda::emulated::Order::kShuffled, 5}));
+  cuda::DeviceLimits limits;
+  limits.shared_bytes = 99 << 10;  // As of compute capability 8.6.
+  return cuda::make_backend(test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, limits));
 }
 
 namespace {
@@ -54,7 +57,7 @@ TEST(CudaModels, EveryOperatorRunsInASample) {
     }
     std::vector<Tensor> first;
     for (const auto& schedule : test::kSchedules) {
-      const auto backend = cuda::make_backend(cuda::emulated::make_runtime(schedule));
+      const auto backend = cuda::make_backend(test::make_test_runtime(schedule));
       // Nothing folded, so that every operator runs; unless a shape hangs on what is folded.
       Graph inferred = graph;
       try {
@@ -95,12 +98,18 @@ TEST(CudaModels, EveryOperatorRunsInASample) {
   EXPECT_EQ(operators, std::set<std::string>{});
 }
 
+/// A bundle has its models beside it.
+std::filesystem::path models_folder() {
+  const char* bundled = std::getenv("PRS_MODELS_FOLDER");
+  return bundled != nullptr ? bundled : PRS_MODELS;
+}
+
 class CudaModelTest : public ::testing::TestWithParam<const char*> {};
 
 /// From pixels to scores, normalisation folded and activations fused as the engine has it. The
 /// batches leave partial tiles.
 TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
-  const auto path = std::filesystem::path(PRS_MODELS) / (std::string(GetParam()) + ".onnx");
+  const auto path = models_folder() / (std::string(GetParam()) + ".onnx");
   EngineOptions options;
   options.threads = 1;
   options.max_batch = 16;
@@ -108,7 +117,7 @@ TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
   const Engine cpu = Engine::load(path, options);
   options.device = "cuda";
   const Engine gpu = Engine::load(path, options);
-  EXPECT_EQ(gpu.device(), "cuda:emulated");
+  EXPECT_EQ(gpu.device().rfind("cuda:", 0), 0U);
   std::mt19937_64 random(12);
   for (const std::int64_t batch : {1, 17}) {
     if (batch > 1 && std::string(GetParam()) == "cnn") continue;
@@ -120,42 +129,135 @@ TEST_P(CudaModelTest, ScoresAsTheCpuDoes) {
     test::expect_close(Tensor::from<float>(DType::kFloat32, shape, got),
                        Tensor::from<float>(DType::kFloat32, shape, want), {1e-4, 1e-4}, GetParam());
   }
-  for (const StepInfo& step : gpu.describe(1).steps) EXPECT_EQ(step.device, "cuda:emulated");
+  const ModelDescription description = gpu.describe(1);
+  for (const StepInfo& step : description.steps) EXPECT_EQ(step.device, gpu.device());
+  // An image of cnn needs more shared memory than this device has.
+  const bool fused = std::string(GetParam()) != "cnn";
+  EXPECT_EQ(description.steps.size() == 1, fused);
+  EXPECT_EQ(description.notes.back().rfind(fused ? "fused: " : "not fused: ", 0), 0U)
+      << description.notes.back();
+}
+
+/// Scores of a network of a few layers lose a few units of the precision against their magnitude.
+TEST(CudaModelPrecisions, ScoresStayCloseToFp32) {
+  const auto path = models_folder() / "lenet.onnx";
+  EngineOptions options;
+  options.threads = 1;
+  options.device = "cpu";
+  const Engine cpu = Engine::load(path, options);
+  options.device = "cuda";
+  std::mt19937_64 random(12);
+  const Tensor images = test::random_tensor(DType::kUint8, {2, 28, 28}, random, 0, 256);
+  const std::vector<float> want = cpu.run(images.view());
+  double largest = 0;
+  for (const float score : want) largest = std::max(largest, std::abs(double{score}));
+  for (const auto& [precision, units] : {std::pair{Precision::kTf32, 0x1p-9},
+                                         {Precision::kFp16, 0x1p-9},
+                                         {Precision::kBf16, 0x1p-6}}) {
+    options.precision = precision;
+    const std::vector<float> got = Engine::load(path, options).run(images.view());
+    const Shape shape{2, cpu.classes()};
+    test::expect_close(Tensor::from<float>(DType::kFloat32, shape, got),
+                       Tensor::from<float>(DType::kFloat32, shape, want), {0.0, units * largest},
+                       std::string(precision_name(precision)));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shipped, CudaModelTest, ::testing::Values("mlp", "lenet", "cnn"),
                          [](const auto& model) { return std::string(model.param); });
 
-TEST(CudaBackend, AllocatesNothingInTheSteadyState) {
-  const auto runtime = cuda::emulated::make_runtime();
-  {
-    const auto backend = cuda::make_backend(runtime);
-    const auto bytes = test::sample_models();
-    const auto sample = std::find_if(bytes.begin(), bytes.end(),
+struct SmallNetwork {
+  SmallNetwork() {
+    const auto models = test::sample_models();
+    const auto sample = std::find_if(models.begin(), models.end(),
                                      [](const auto& model) { return model.first == "convnet"; });
-    ASSERT_NE(sample, bytes.end());
     const Graph graph = onnx::import_bytes(sample->second, sample->first, {}).graph;
     std::mt19937_64 random(1);
-    std::vector<Tensor> inputs;
     for (const GraphPort& port : graph.inputs) {
       Shape shape;
       for (const DeclaredDim& dim : *port.dims) shape.push_back(dim.extent.value_or(2));
       inputs.push_back(test::random_tensor(port.dtype, shape, random));
     }
-    const auto compiled = compile_for(graph, *backend, bindings_of(graph, inputs), {}, kFoldLimit);
-    const Executable& executable = compiled->executable();
-    auto context = executable.new_context();
-    test::run_executable(executable, *context, compiled->graph(), inputs);
+    compiled = compile_for(graph, *backend, bindings_of(graph, inputs), {}, kFoldLimit);
+  }
+
+  std::vector<Tensor> run(ExecutionContext& context) {
+    return test::run_executable(compiled->executable(), context, compiled->graph(), inputs);
+  }
+
+  std::shared_ptr<cuda::emulated::EmulatedRuntime> runtime = cuda::emulated::make_runtime();
+  std::unique_ptr<Backend> backend = cuda::make_backend(runtime);
+  std::vector<Tensor> inputs;
+  std::unique_ptr<CompiledGraph> compiled;
+};
+
+TEST(CudaBackend, AllocatesNothingInTheSteadyState) {
+  std::shared_ptr<cuda::emulated::EmulatedRuntime> runtime;
+  {
+    SmallNetwork network;
+    runtime = network.runtime;
+    auto context = network.compiled->executable().new_context();
+    network.run(*context);
     const auto before = runtime->counts();
-    test::run_executable(executable, *context, compiled->graph(), inputs);
+    network.run(*context);
     // Another context of the same executable takes the memory that this one gives back.
     context.reset();
-    context = executable.new_context();
-    test::run_executable(executable, *context, compiled->graph(), inputs);
+    context = network.compiled->executable().new_context();
+    network.run(*context);
     EXPECT_EQ(runtime->counts().allocations, before.allocations);
     EXPECT_GT(runtime->counts().launches, before.launches);
   }
   EXPECT_EQ(runtime->counts().live, 0);
+}
+
+TEST(CudaBackend, RecordsARunOnceAndStartsItAsAWhole) {
+  SmallNetwork network;
+  const auto context = network.compiled->executable().new_context();
+  const auto first = network.run(*context);
+  EXPECT_EQ(network.runtime->counts().recordings, 0);
+  for (int i = 0; i < 3; ++i) {
+    // Other inputs each time, and then the first ones again: nothing of a run is kept.
+    const std::vector<Tensor> kept = network.inputs;
+    std::mt19937_64 random(static_cast<std::uint64_t>(i));
+    network.inputs = {test::random_tensor(kept[0].dtype(), kept[0].shape(), random)};
+    network.run(*context);
+    network.inputs = kept;
+    test::expect_equal_bits(network.run(*context), first, "a recorded run");
+  }
+  EXPECT_EQ(network.runtime->counts().recordings, 1);
+}
+
+TEST(CudaBackend, ADeviceThatIsFullFailsTheRunAndLeavesNothingBehind) {
+  SmallNetwork network;
+  const Executable& executable = network.compiled->executable();
+  network.runtime->limit_memory(0);
+  const auto before = network.runtime->counts().live;
+  test::expect_error(ErrorCode::kOutOfMemory, "try a smaller batch",
+                     [&] { executable.new_context(); });
+  EXPECT_LE(network.runtime->counts().live, before);
+  network.runtime->limit_memory(std::int64_t{1} << 30);
+  const auto context = executable.new_context();
+  EXPECT_EQ(network.run(*context).size(), 1U);
+}
+
+TEST(CudaBackend, ALostDeviceIsToldByItsCodeAndTouchedNoMore) {
+  SmallNetwork network;
+  auto context = network.compiled->executable().new_context();
+  network.run(*context);
+  network.runtime->lose();
+  test::expect_error(ErrorCode::kDeviceLost, "illegal address", [&] { network.run(*context); });
+  test::expect_error(ErrorCode::kDeviceLost, "illegal address", [&] { network.run(*context); });
+  context.reset();
+}
+
+TEST(CudaBackend, PiecesGoByTheDevicesMemoryAndKeepThreeLanesBusy) {
+  cuda::DeviceLimits limits;
+  limits.memory_bytes = std::int64_t{8} << 30;
+  const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, limits));
+  EXPECT_EQ(backend->lanes(1), 3);
+  EXPECT_EQ(backend->lanes(64), 8);
+  EXPECT_EQ(backend->piece_size(1 << 20, 1 << 10).most, 128);
+  EXPECT_EQ(backend->piece_size(1 << 20, 1 << 10).least, 512);
 }
 
 TEST(CudaBackend, GivesUnusedMemoryBackBeforeItRunsOut) {

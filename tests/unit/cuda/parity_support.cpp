@@ -1,10 +1,67 @@
 #include "unit/cuda/parity_support.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace prs::test {
 namespace {
+
+bool on_gpu() { return std::getenv("PRS_TEST_GPU") != nullptr; }
+
+class GpuEnvironment : public ::testing::Environment {
+ public:
+  void SetUp() override {
+    if (!on_gpu()) return;
+    try {
+      cuda::open_device(0);
+    } catch (const Error& error) {
+      if (std::getenv("PRS_REQUIRE_GPU") != nullptr) FAIL() << error.what();
+      GTEST_SKIP() << error.what();
+    }
+  }
+};
+
+[[maybe_unused]] const ::testing::Environment* const kEnvironment =
+    ::testing::AddGlobalTestEnvironment(new GpuEnvironment);
+
+/// A device that says it has less than it has.
+class LimitedRuntime : public cuda::Runtime {
+ public:
+  LimitedRuntime(std::shared_ptr<cuda::Runtime> runtime, const cuda::DeviceLimits& limits)
+      : runtime_(std::move(runtime)), limits_(limits) {}
+
+  std::string device() const override { return runtime_->device(); }
+  const cuda::DeviceLimits& limits() const override { return limits_; }
+  void* allocate(std::int64_t bytes) override { return runtime_->allocate(bytes); }
+  void free(void* memory) noexcept override { runtime_->free(memory); }
+  void* allocate_host(std::int64_t bytes) override { return runtime_->allocate_host(bytes); }
+  void free_host(void* memory) noexcept override { runtime_->free_host(memory); }
+  std::unique_ptr<cuda::Stream> new_stream() override { return runtime_->new_stream(); }
+  void copy_to_device(cuda::Stream& stream, void* to, const void* from,
+                      std::int64_t bytes) override {
+    runtime_->copy_to_device(stream, to, from, bytes);
+  }
+  void copy_to_host(cuda::Stream& stream, void* to, const void* from, std::int64_t bytes) override {
+    runtime_->copy_to_host(stream, to, from, bytes);
+  }
+  void launch(cuda::Stream& stream, const cuda::Launch& launch) override {
+    runtime_->launch(stream, launch);
+  }
+  void begin_recording(cuda::Stream& stream) override { runtime_->begin_recording(stream); }
+  std::unique_ptr<cuda::Recording> end_recording(cuda::Stream& stream) override {
+    return runtime_->end_recording(stream);
+  }
+  void start(cuda::Stream& stream, const cuda::Recording& recording) override {
+    runtime_->start(stream, recording);
+  }
+  void synchronize(cuda::Stream& stream) override { runtime_->synchronize(stream); }
+
+ private:
+  std::shared_ptr<cuda::Runtime> runtime_;
+  cuda::DeviceLimits limits_;
+};
 
 Graph graph_of(const OpCase& test, const std::vector<TensorType>& outputs) {
   Graph graph;
@@ -44,6 +101,12 @@ Graph graph_of(const OpCase& test, const std::vector<TensorType>& outputs) {
 
 }  // namespace
 
+std::shared_ptr<cuda::Runtime> make_test_runtime(const cuda::emulated::Schedule& schedule,
+                                                 const cuda::DeviceLimits& limits) {
+  if (!on_gpu()) return cuda::emulated::make_runtime(schedule, limits);
+  return std::make_shared<LimitedRuntime>(cuda::open_device(0), limits);
+}
+
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
                                    const Graph& graph, const std::vector<Tensor>& inputs) {
   std::vector<const void*> in;
@@ -71,10 +134,17 @@ void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>
   }
 }
 
-std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule) {
+std::string cuda_kernel(const OpCase& test, Precision precision) {
+  const auto backend = cuda::make_backend(make_test_runtime({}));
   const Graph graph = graph_of(test, infer_types(test));
-  const auto backend = cuda::make_backend(cuda::emulated::make_runtime(schedule));
-  const auto executable = backend->compile(graph, {});
+  return backend->compile(graph, {.limits = {}, .precision = precision})->steps()[0].kernel;
+}
+
+std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
+                             Precision precision) {
+  const Graph graph = graph_of(test, infer_types(test));
+  const auto backend = cuda::make_backend(make_test_runtime(schedule));
+  const auto executable = backend->compile(graph, {.limits = {}, .precision = precision});
   std::vector<Tensor> inputs;
   for (const GraphPort& port : graph.inputs) {
     const auto at =

@@ -1,4 +1,6 @@
-// Runs operator calls and graphs through the CUDA backend on the emulated device.
+// Runs operator calls and graphs through the CUDA backend: on the emulated device or, with
+// PRS_TEST_GPU=1 in the environment, on GPU 0 (scripts/gpu-check.sh). Without a GPU everything is
+// skipped then; with PRS_REQUIRE_GPU=1 it fails.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,12 +18,21 @@ inline constexpr cuda::emulated::Schedule kSchedules[] = {{cuda::emulated::Order
                                                           {cuda::emulated::Order::kShuffled, 11},
                                                           {cuda::emulated::Order::kShuffled, 12}};
 
+/// The device of these tests. A GPU knows no schedules, but takes the limits: kernels are chosen as
+/// the test expects, if the GPU has as much.
+std::shared_ptr<cuda::Runtime> make_test_runtime(const cuda::emulated::Schedule& schedule,
+                                                 const cuda::DeviceLimits& limits = {});
+
 /// Outputs start as NaN patterns, so that an element never written shows.
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
                                    const Graph& graph, const std::vector<Tensor>& inputs);
 
+/// The kernel that the call is planned with.
+std::string cuda_kernel(const OpCase& test, Precision precision);
+
 /// The call as a graph of one node, under one schedule, twice in one context: equal bits demanded.
-std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule);
+std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
+                             Precision precision = Precision::kFp32);
 
 /// Reference, CPU kernels and CUDA kernels against each other, the latter with equal bits under
 /// every schedule.

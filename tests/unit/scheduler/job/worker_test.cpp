@@ -52,6 +52,72 @@ TEST(Job, W3_ACrashFailsTheTryAndAnotherWorkerTakesIt) {
   EXPECT_EQ(driver.all<TryFailed>()[1].status, TryStatus::kRunOom);
 }
 
+Settings with_gpus(int processes) {
+  Settings settings = workers(processes);
+  settings.run_max_try = 10;
+  return settings;
+}
+
+TEST(Job, G8_AGpuThatKillsThreeWorkersInARowIsGivenUp) {
+  Driver driver(with_gpus(2), 2);
+  driver.begin(std::vector<std::int64_t>(20, 1));
+  driver.ready(0);
+  driver.ready(1);
+  driver.exits(1);
+  driver.returns(0, 1);  // The other one does well meanwhile.
+  driver.ready(2);
+  driver.exits(2);
+  EXPECT_TRUE(driver.all<GiveUpGpus>().empty());
+  driver.exits(3);  // Before its init: no mini-batch is to blame.
+  ASSERT_EQ(driver.all<GiveUpGpus>().size(), 1u);
+  EXPECT_EQ(driver.all<GiveUpGpus>()[0].slots, std::vector<int>{1});
+  // Nobody takes its place: there is no other GPU for it.
+  EXPECT_EQ(driver.all<StartWorker>().size(), 4u);
+  driver.exits(0);
+  EXPECT_EQ(driver.all<StartWorker>().back().gpu_slots, std::vector<int>{0});
+}
+
+TEST(Job, G8_AWorkerMovesToAGpuThatNobodyUses) {
+  Driver driver(with_gpus(1), 2);
+  driver.begin(std::vector<std::int64_t>(20, 1));
+  const auto three_die_from = [&](int process) {
+    driver.ready(process);
+    for (int i = 0; i < 3; ++i) driver.exits(process + i);
+  };
+  three_die_from(0);
+  ASSERT_EQ(driver.all<GiveUpGpus>().size(), 1u);
+  EXPECT_EQ(driver.all<StartWorker>().back().gpu_slots, std::vector<int>{1});
+  // It is the last one: it stays, whatever happens on it.
+  three_die_from(3);
+  EXPECT_EQ(driver.all<GiveUpGpus>().size(), 1u);
+}
+
+TEST(Job, G8_AMiniBatchThatKillsEveryWorkerIsNoFaultOfAGpu) {
+  Driver driver(with_gpus(2), 2);
+  driver.begin(std::vector<std::int64_t>(1, 1));
+  driver.ready(0);
+  const auto kills = [&](int process) {
+    driver.ready(process);
+    driver.exits(process);
+  };
+  driver.exits(0);
+  for (int process = 1; process < 6; ++process) kills(process);
+  EXPECT_TRUE(driver.all<GiveUpGpus>().empty());
+}
+
+TEST(Job, G8_ASuccessClearsAGpu) {
+  Driver driver(with_gpus(2), 2);
+  driver.begin(std::vector<std::int64_t>(40, 1));
+  driver.ready(0);
+  for (int process = 1; process < 8; ++process) {
+    driver.ready(process);
+    if (process % 3 == 0) driver.returns(process, 1);
+    driver.returns(0, 1);
+    driver.exits(process);
+  }
+  EXPECT_TRUE(driver.all<GiveUpGpus>().empty());
+}
+
 TEST(Job, W4_RunPastItsTimeoutIsCutAndRetried) {
   Settings settings = workers(1);
   settings.run_invocation_timeout = seconds(10);

@@ -1,0 +1,203 @@
+#include "backend/fused/chain.hpp"
+
+#include <algorithm>
+
+#include "graph/step.hpp"
+#include "ops/arg_max.hpp"
+#include "ops/conv.hpp"
+#include "ops/gemm.hpp"
+#include "ops/pool.hpp"
+#include "ops/support.hpp"
+
+namespace prs::cuda {
+namespace {
+
+const Tensor* f32_constant(const Graph& graph, const Node& node, std::size_t i) {
+  if (i >= node.inputs.size() || node.inputs[i] == kNoValue) return nullptr;
+  const Tensor* tensor = graph.value(node.inputs[i]).constant.get();
+  return tensor != nullptr && tensor->dtype() == DType::kFloat32 ? tensor : nullptr;
+}
+
+bool has_input(const Node& node, std::size_t i) {
+  return i < node.inputs.size() && node.inputs[i] != kNoValue;
+}
+
+/// Extents with which no product of a few, in int, overflows before it is compared with the limits.
+bool is_small(const ops::Window& window) {
+  constexpr std::int64_t kLargest = 1 << 15;
+  return std::all_of(window.begin(), window.end(), [](const ops::WindowAxis& axis) {
+    return std::max({axis.in + axis.pad_begin + axis.pad_end, axis.out, axis.stride,
+                     axis.dilation}) <= kLargest;
+  });
+}
+
+/// A square window of at most 3 x 3 without padding, all of it inside.
+bool pool_fits(const ops::Window& window) {
+  const auto& [depth, height, width] = window;
+  const auto inside = [](const ops::WindowAxis& axis) {
+    return axis.pad_begin == 0 && axis.dilation == 1 &&
+           (axis.out - 1) * axis.stride + axis.kernel <= axis.in;
+  };
+  return depth.kernel == 1 && depth.in == 1 && height.kernel == width.kernel &&
+         height.kernel <= 3 && inside(height) && inside(width);
+}
+
+class ChainFinder {
+ public:
+  explicit ChainFinder(const Graph& graph) : graph_(graph), readers_(graph.values.size(), 0) {
+    for (const Node& node : graph.nodes) {
+      for (const ValueId id : node.inputs) {
+        if (id != kNoValue) ++readers_[static_cast<std::size_t>(id)];
+      }
+    }
+    for (const GraphPort& port : graph.outputs) ++readers_[static_cast<std::size_t>(port.value)];
+  }
+
+  Chain run() {
+    if (graph_.inputs.size() != 1) {
+      chain_.end = "a graph with several inputs";
+      return std::move(chain_);
+    }
+    chain_.input = current_ = graph_.inputs[0].value;
+    const Value& input = graph_.value(current_);
+    const bool known = input.dtype == DType::kUint8 || input.dtype == DType::kFloat32;
+    if (!known || input.shape->rank() < 1) {
+      chain_.end = "an input that is not a batch of u8 or f32";
+      return std::move(chain_);
+    }
+    images_ = (*input.shape)[0];
+    for (std::size_t i = 0; i < graph_.nodes.size() && chain_.scores == Scores::kStored; ++i) {
+      const Node& node = graph_.nodes[i];
+      const bool next = !node.inputs.empty() && node.inputs[0] == current_ &&
+                        readers_[static_cast<std::size_t>(current_)] == 1 &&
+                        node.outputs.size() == 1;
+      const bool taken = next && (is_view(node) ? take_view(node) : take_layer(node));
+      if (!taken) {
+        chain_.end =
+            "node '" + printable(node.name) + "' (" + std::string(op_def(node.kind).name) + ")";
+        break;
+      }
+      current_ = node.outputs[0];
+      // A view at the end stays with what follows.
+      if (is_view(node)) continue;
+      chain_.nodes = i + 1;
+      chain_.output = current_;
+    }
+    return std::move(chain_);
+  }
+
+ private:
+  const Shape& shape(ValueId id) const { return *graph_.value(id).shape; }
+
+  /// A view keeps the images apart; what it makes of one, the next layer judges.
+  bool take_view(const Node& node) const {
+    const Shape& after = shape(node.outputs[0]);
+    return after.rank() >= 1 && after[0] == images_;
+  }
+
+  bool take_layer(const Node& node) {
+    switch (node.kind) {
+      case OpKind::kNormalize:
+        return take_normalize(node);
+      case OpKind::kConv:
+        return take_conv(node);
+      case OpKind::kMaxPool:
+        return take_pool(node);
+      case OpKind::kGemm:
+        return take_gemm(node);
+      case OpKind::kArgMax:
+        return take_arg_max(node);
+      default:
+        return false;
+    }
+  }
+
+  bool take_normalize(const Node& node) {
+    if (chain_.normalize != nullptr || !chain_.convolutions.empty() || !chain_.dense.empty() ||
+        current_ != chain_.input ||
+        (shape(current_).rank() != 4 && shape(node.outputs[0]).rank() != 4) ||
+        std::get<NormalizeParams>(node.params).channel_axis != 1) {
+      return false;
+    }
+    chain_.normalize = &node;
+    return true;
+  }
+
+  bool take_conv(const Node& node) {
+    const Tensor* weights = f32_constant(graph_, node, 1);
+    const auto& params = std::get<ConvParams>(node.params);
+    if (!chain_.dense.empty() || shape(current_).rank() != 4 || weights == nullptr ||
+        params.group != 1 || (has_input(node, 2) && f32_constant(graph_, node, 2) == nullptr)) {
+      return false;
+    }
+    if (!chain_.convolutions.empty() && shape(current_) != shape(last_planes_)) return false;
+    const ops::Window window = ops::conv::resolve(params, shape(current_), weights->shape());
+    if (!is_small(window)) return false;
+    chain_.convolutions.push_back({&node, nullptr, window, {}});
+    last_planes_ = node.outputs[0];
+    return true;
+  }
+
+  bool take_pool(const Node& node) {
+    if (chain_.convolutions.empty() || chain_.convolutions.back().pool != nullptr ||
+        current_ != last_planes_) {
+      return false;
+    }
+    const auto window = ops::pool::resolve(std::get<PoolParams>(node.params), shape(current_));
+    if (!pool_fits(window)) return false;
+    chain_.convolutions.back().pool = &node;
+    chain_.convolutions.back().pool_window = window;
+    last_planes_ = node.outputs[0];
+    return true;
+  }
+
+  bool take_gemm(const Node& node) {
+    const Tensor* weights = f32_constant(graph_, node, 1);
+    const auto& params = std::get<GemmParams>(node.params);
+    if (weights == nullptr || params.trans_a || (chain_.normalize && chain_.convolutions.empty())) {
+      return false;
+    }
+    const auto [m, n, k] = ops::gemm::resolve(params, shape(current_), weights->shape());
+    if (m != images_ || n < 1 || k < 1) return false;
+    if (has_input(node, 2)) {
+      const Tensor* bias = f32_constant(graph_, node, 2);
+      if (bias == nullptr || ops::broadcast_strides(bias->shape(), Shape{m, n})[0] != 0)
+        return false;
+    }
+    chain_.dense.push_back({&node, k, n});
+    return true;
+  }
+
+  bool take_arg_max(const Node& node) {
+    const auto& params = std::get<ArgMaxParams>(node.params);
+    if (chain_.dense.empty() || shape(current_).rank() != 2) return false;
+    const auto extents = ops::arg_max::extents(params, shape(current_));
+    if (extents.outer != images_ || extents.inner != 1) return false;
+    chain_.scores = params.select_last_index ? Scores::kLastLargest : Scores::kFirstLargest;
+    return true;
+  }
+
+  const Graph& graph_;
+  std::vector<int> readers_;
+  Chain chain_;
+  ValueId current_ = kNoValue;
+  ValueId last_planes_ = kNoValue;  ///< What the last convolution, or its pool, gives.
+  std::int64_t images_ = 0;
+};
+
+}  // namespace
+
+Chain find_chain(const Graph& graph) { return ChainFinder(graph).run(); }
+
+std::vector<float> biases_of(const Graph& graph, const Node& node, std::int64_t outputs,
+                             float beta) {
+  std::vector<float> biases(static_cast<std::size_t>(outputs), 0.0F);
+  const Tensor* bias = f32_constant(graph, node, 2);
+  if (bias == nullptr) return biases;
+  for (std::int64_t n = 0; n < outputs; ++n) {
+    biases[static_cast<std::size_t>(n)] = beta * bias->as<float>()[bias->elements() == 1 ? 0 : n];
+  }
+  return biases;
+}
+
+}  // namespace prs::cuda

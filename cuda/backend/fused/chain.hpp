@@ -1,0 +1,49 @@
+// What a graph begins with, as the fused kernels see it: layers in a row, each of which reads only
+// what the one before it gives.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/graph.hpp"
+#include "kernels/fused/args.hpp"
+#include "ops/window.hpp"
+
+namespace prs::cuda {
+
+/// Conv and the MaxPool behind it.
+struct ConvStage {
+  const Node* node;
+  const Node* pool = nullptr;
+  ops::Window window;
+  ops::Window pool_window;  ///< Set with `pool`.
+};
+
+struct DenseStage {
+  const Node* node;
+  std::int64_t inputs;
+  std::int64_t outputs;
+};
+
+/// The longest chain of layers that fused kernels know. Nodes [0, nodes) of the graph, and no
+/// others, take its input to its output.
+struct Chain {
+  ValueId input = kNoValue;
+  ValueId output = kNoValue;
+  const Node* normalize = nullptr;
+  std::vector<ConvStage> convolutions;
+  std::vector<DenseStage> dense;
+  Scores scores = Scores::kStored;
+  std::size_t nodes = 0;
+  std::string
+      end;  ///< Why it goes no further: "node 'softmax' (Softmax)"; empty at the graph's end.
+};
+
+Chain find_chain(const Graph& graph);
+
+/// Bias b of [..] as one value an output, times beta; zeros when the layer has none.
+std::vector<float> biases_of(const Graph& graph, const Node& node, std::int64_t outputs,
+                             float beta);
+
+}  // namespace prs::cuda

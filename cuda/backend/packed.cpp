@@ -1,0 +1,66 @@
+#include "backend/packed.hpp"
+
+#include <fmt/format.h>
+
+#include <bit>
+
+#include "check.hpp"
+
+namespace prs::cuda {
+namespace {
+
+std::uint32_t rounded(float value, Precision precision) {
+  switch (precision) {
+    case Precision::kBf16:
+      return float_to_bfloat16(value);
+    case Precision::kFp16:
+      return float_to_half(value);
+    case Precision::kTf32: {
+      // As cvt.rna does: to 10 stored bits of mantissa, ties away from zero.
+      const auto bits = std::bit_cast<std::uint32_t>(value);
+      const bool finite = (bits & 0x7F800000U) != 0x7F800000U;
+      return (finite ? bits + 0x1000U : bits) & ~0x1FFFU;
+    }
+    default:
+      break;
+  }
+  fail(ErrorCode::kInternal, "no packed format of {}", precision_name(precision));
+}
+
+}  // namespace
+
+void PackedFormat::append(std::vector<std::byte>& to, float value) const {
+  const std::uint32_t bits = rounded(value, precision);
+  for (std::int64_t i = 0; i < bytes(); ++i) to.push_back(static_cast<std::byte>(bits >> (8 * i)));
+}
+
+PackedMatrix pack_matrix(const Constants& constants, const Tensor& tensor, const MatrixView& view,
+                         PackedFormat format, std::int64_t columns) {
+  const std::int64_t stages = (view.k + format.depth() - 1) / format.depth();
+  const auto make = [&] {
+    const float* from = tensor.as<float>();
+    std::vector<std::byte> packed;
+    for (std::int64_t group = 0; group < view.groups; ++group) {
+      for (std::int64_t n0 = 0; n0 < view.n; n0 += columns) {
+        for (std::int64_t k0 = 0; k0 < view.k; k0 += format.depth()) {
+          for (std::int64_t n = n0; n < n0 + columns; ++n) {
+            for (std::int64_t k = k0; k < k0 + format.depth(); ++k) {
+              const bool inside = n < view.n && k < view.k;
+              format.append(
+                  packed,
+                  inside ? from[group * view.group_stride + n * view.n_stride + k * view.k_stride]
+                         : 0.0F);
+            }
+          }
+        }
+      }
+    }
+    return packed;
+  };
+  const std::string layout =
+      fmt::format("matrix {} {} {} {} {} {} {} {}", precision_name(format.precision), columns,
+                  view.groups, view.n, view.k, view.group_stride, view.n_stride, view.k_stride);
+  return {constants.packed({tensor}, layout, make), stages};
+}
+
+}  // namespace prs::cuda

@@ -1,0 +1,175 @@
+// Products on tensor cores: what the Gemm and Conv kernels of tf32, bf16 and fp16 share.
+//
+// A block of 8 warps computes a tile of kRows x kColumns; a warp 16 rows of it by mma.sync.m16n8.
+// B comes packed (MmaArgs) by cp.async, A element by element from where the kernel finds it; both
+// are doubled in shared memory, so that a stage is multiplied while the next is on its way. Sums
+// are f32.
+#pragma once
+
+#include "kernels/common.hpp"
+
+namespace prs::cuda::PRS_CUDA_WORLD {
+
+/// 16-bit elements: kDepth of a stage, kStep of one instruction.
+template <typename Type>
+struct Element16 {
+  using T = Type;
+  static constexpr int kDepth = 32;
+  static constexpr int kStep = 16;
+
+  PRS_DEVICE static void load_a(const Shared<T>& s, int at, int pitch, FragmentA& a) {
+    const int l = static_cast<int>(lane());
+    load_matrix_x4(a, s, at + l % 16 * pitch + l / 16 * 8);
+  }
+  /// For 16 columns: two fragments.
+  PRS_DEVICE static void load_b(const Shared<T>& s, int at, int pitch, FragmentB (&b)[2]) {
+    const int l = static_cast<int>(lane());
+    std::uint32_t r[4];
+    load_matrix_x4(r, s, at + (l / 16 * 8 + l % 8) * pitch + l / 8 % 2 * 8);
+    b[0][0] = r[0];
+    b[0][1] = r[1];
+    b[1][0] = r[2];
+    b[1][1] = r[3];
+  }
+};
+
+struct ElementBf16 : Element16<BFloat16> {
+  PRS_DEVICE static T of(float x) { return to_bfloat16(x); }
+  PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
+    mma_m16n8k16_bf16(d, a, b);
+  }
+};
+
+struct ElementF16 : Element16<Half> {
+  PRS_DEVICE static T of(float x) { return to_half(x); }
+  PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
+    mma_m16n8k16_f16(d, a, b);
+  }
+};
+
+struct ElementTf32 {
+  using T = std::uint32_t;
+  static constexpr int kDepth = 16;
+  static constexpr int kStep = 8;
+
+  PRS_DEVICE static T of(float x) { return to_tf32(x); }
+  PRS_DEVICE static void load_a(const Shared<T>& s, int at, int pitch, FragmentA& a) {
+    const int l = static_cast<int>(lane());
+    for (int r = 0; r < 4; ++r) a[r] = s.load(at + (l / 4 + r % 2 * 8) * pitch + l % 4 + r / 2 * 4);
+  }
+  PRS_DEVICE static void load_b(const Shared<T>& s, int at, int pitch, FragmentB (&b)[2]) {
+    const int l = static_cast<int>(lane());
+    for (int n = 0; n < 2; ++n) {
+      for (int r = 0; r < 2; ++r) b[n][r] = s.load(at + (n * 8 + l / 4) * pitch + l % 4 + r * 4);
+    }
+  }
+  PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
+    mma_m16n8k8_tf32(d, a, b);
+  }
+};
+
+template <typename ElementType, int kTileRows, int kTileColumns>
+struct MmaTile {
+  using Element = ElementType;
+  using T = typename Element::T;
+  static constexpr int kRows = kTileRows;
+  static constexpr int kColumns = kTileColumns;
+  static constexpr int kDepth = Element::kDepth;
+  /// Rows start in other banks, and 16-byte aligned.
+  static constexpr int kPitch = kDepth + 16 / static_cast<int>(sizeof(T));
+  static constexpr int kWarpRows = kRows / 16;
+  static constexpr int kWarpColumns = 8 / kWarpRows;
+  static constexpr int kPairs = kColumns / kWarpColumns / 16;  ///< Of n8 columns, of one warp.
+  static constexpr int kLoads = kRows * kDepth / 256;
+  static_assert(kWarpRows * 16 == kRows && kPairs * kWarpColumns * 16 == kColumns, "8 warps");
+
+  /// Where element i of accumulator n of this thread lies in the tile.
+  PRS_DEVICE static int row(int i) {
+    const int warp = static_cast<int>(thread_x() / kWarpSize);
+    return warp % kWarpRows * 16 + static_cast<int>(lane()) / 4 + i / 2 * 8;
+  }
+  PRS_DEVICE static int column(int n, int i) {
+    const int warp = static_cast<int>(thread_x() / kWarpSize);
+    return (warp / kWarpRows * kPairs * 2 + n) * 8 + static_cast<int>(lane()) % 4 * 2 + i % 2;
+  }
+};
+
+/// Element number i of A's [kRows, kDepth] of a stage: neighbouring threads go along k, or along
+/// the rows, as the source has it.
+template <typename Tile, bool kAlongK>
+PRS_DEVICE int slice_row(int i) {
+  return kAlongK ? i / Tile::kDepth : i % Tile::kRows;
+}
+template <typename Tile, bool kAlongK>
+PRS_DEVICE int slice_k(int i) {
+  return kAlongK ? i % Tile::kDepth : i / Tile::kRows;
+}
+
+/// sums += A * B over all stages of one column tile; packed: [stages, kColumns, kDepth].
+/// source.at(row, k): A's element, zero outside. All threads call it; it may be called again at
+/// once.
+template <typename Tile, typename Source>
+PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
+                           const Source& source, float (&sums)[Tile::kPairs * 2][4]) {
+  using T = typename Tile::T;
+  constexpr int kDepth = Tile::kDepth;
+  constexpr int kChunk = 16 / static_cast<int>(sizeof(T));
+  PRS_SHARED(T, s_a, 2 * Tile::kRows * Tile::kPitch);     // [2, row, k]
+  PRS_SHARED(T, s_b, 2 * Tile::kColumns * Tile::kPitch);  // [2, column, k]
+  const int thread = static_cast<int>(thread_x());
+  const int warp = thread / static_cast<int>(kWarpSize);
+  float slice[Tile::kLoads];
+  const auto fetch = [&](std::int64_t stage) {
+    PRS_UNROLL
+    for (int j = 0; j < Tile::kLoads; ++j) {
+      const int i = thread + j * 256;
+      slice[j] = source.at(slice_row<Tile, Source::kAlongK>(i),
+                           stage * kDepth + slice_k<Tile, Source::kAlongK>(i));
+    }
+  };
+  const auto copy = [&](std::int64_t stage) {
+    const T* from = packed + stage * Tile::kColumns * kDepth;
+    const int to = static_cast<int>(stage % 2) * Tile::kColumns * Tile::kPitch;
+    for (int i = thread * kChunk; i < Tile::kColumns * kDepth; i += 256 * kChunk) {
+      copy_async<16>(s_b, to + i / kDepth * Tile::kPitch + i % kDepth, from + i);
+    }
+    commit_copies();
+  };
+  copy(0);
+  fetch(0);
+  for (std::int64_t stage = 0; stage < stages; ++stage) {
+    const int a0 = static_cast<int>(stage % 2) * Tile::kRows * Tile::kPitch;
+    PRS_UNROLL
+    for (int j = 0; j < Tile::kLoads; ++j) {
+      const int i = thread + j * 256;
+      s_a.store(a0 + slice_row<Tile, Source::kAlongK>(i) * Tile::kPitch +
+                    slice_k<Tile, Source::kAlongK>(i),
+                Tile::Element::of(slice[j]));
+    }
+    wait_copies<0>();
+    // Also: everybody is done with the stage before, whose place the next copy takes.
+    sync_threads();
+    if (stage + 1 < stages) {
+      copy(stage + 1);
+      fetch(stage + 1);
+    }
+    const int a = a0 + warp % Tile::kWarpRows * 16 * Tile::kPitch;
+    const int b = (static_cast<int>(stage % 2) * Tile::kColumns +
+                   warp / Tile::kWarpRows * Tile::kPairs * 16) *
+                  Tile::kPitch;
+    for (int k = 0; k < kDepth; k += Tile::Element::kStep) {
+      FragmentA r_a;
+      Tile::Element::load_a(s_a, a + k, Tile::kPitch, r_a);
+      PRS_UNROLL
+      for (int pair = 0; pair < Tile::kPairs; ++pair) {
+        FragmentB r_b[2];
+        Tile::Element::load_b(s_b, b + pair * 16 * Tile::kPitch + k, Tile::kPitch, r_b);
+        Tile::Element::multiply(sums[2 * pair], r_a, r_b[0]);
+        Tile::Element::multiply(sums[2 * pair + 1], r_a, r_b[1]);
+      }
+    }
+  }
+  sync_threads();
+}
+
+}  // namespace prs::cuda::PRS_CUDA_WORLD

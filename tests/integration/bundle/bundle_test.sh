@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# scripts/bundle.sh: what it packs runs from wherever it is unpacked, on its own libraries.
+#
+#   bundle_test.sh SOURCE_FOLDER BUILD_FOLDER
+set -euo pipefail
+
+source=$1
+build=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() {
+  echo "bundle_test.sh: $1" >&2
+  exit 1
+}
+
+"$source/scripts/bundle.sh" --build "$build" --images 10 "$work/bundle.tar.gz"
+mkdir "$work/first"
+tar -C "$work/first" -xzf "$work/bundle.tar.gz"
+mv "$work/first/prs-gpu" "$work/a moved folder"
+cd "$work/a moved folder"
+
+# Only the C library's own come from the machine.
+foreign=$(ldd bin/prs-gpu | sed -n 's/.* => \(.*\) (0x.*/\1/p' | grep -vF "$PWD/" |
+  grep -vE '/(ld-linux[^/]*|libc|libm|libdl|libpthread|librt|libresolv|libutil)\.so' || true)
+[[ -z $foreign ]] || fail "libraries from outside of the bundle: $foreign"
+bin/prs-gpu --version | grep -q '^prs-gpu ' || fail "bin/prs-gpu --version says nothing"
+if [[ -d images/fashion-mnist ]]; then
+  rows=$(bin/prs-gpu score --model models/mlp.onnx --device cpu --format csv images/fashion-mnist |
+    tail -n +2 | wc -l)
+  [[ $rows -eq 10 ]] || fail "10 images gave $rows rows"
+fi
+
+# Without a GPU the check ends with one line and its own exit code.
+code=0
+CUDA_VISIBLE_DEVICES='' scripts/gpu-check.sh "$work/report" 2>"$work/errors" || code=$?
+[[ $code -eq 69 ]] || fail "gpu-check.sh ended with $code: $(cat "$work/errors")"
+[[ $(wc -l <"$work/errors") -eq 1 ]] || fail "more than one line: $(cat "$work/errors")"
+[[ ! -e $work/report.json ]] || fail "a report without a GPU"

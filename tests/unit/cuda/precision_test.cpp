@@ -1,0 +1,174 @@
+// The tensor-core kernels of every precision, emulated. With operands that the precision holds
+// exactly, products are exact and sums are f32: the bound is fp32's. With others, each operand is
+// off by at most its unit.
+#include <cmath>
+#include <random>
+
+#include "unit/cuda/parity_support.hpp"
+#include "unit/ops/linear_test.hpp"
+
+namespace prs::test {
+namespace {
+
+constexpr Precision kTensorCorePrecisions[] = {Precision::kTf32, Precision::kBf16,
+                                               Precision::kFp16};
+
+/// Half a unit in the last place of a number in [1, 2).
+double unit_of(Precision precision) { return precision == Precision::kBf16 ? 0x1p-9 : 0x1p-11; }
+
+/// Multiples of 1/64 in [-1, 1): exact in every precision, and of one sign too in products' sums.
+Tensor exact_tensor(const Shape& shape, std::mt19937_64& random) {
+  Tensor tensor = random_tensor(DType::kFloat32, shape, random);
+  float* values = tensor.as<float>();
+  for (std::int64_t i = 0; i < tensor.elements(); ++i) {
+    values[i] = std::floor(values[i] * 64.0F) / 64.0F;
+  }
+  return tensor;
+}
+
+/// Reference against CUDA kernels, with equal bits under every schedule; returns the first result.
+void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance) {
+  test.constant_inputs = {1};
+  const std::vector<Tensor> want = run_reference(test);
+  std::vector<Tensor> first;
+  for (const auto& schedule : kSchedules) {
+    const std::vector<Tensor> got = run_cuda(test, schedule, precision);
+    const std::string label =
+        std::string(op_def(test.kind).name) + " " + std::string(precision_name(precision)) + " " +
+        test.inputs[0].shape().to_string() + " " + test.inputs[1].shape().to_string();
+    if (first.empty()) {
+      first = got;
+      expect_close(got[0], want[0], tolerance, label);
+    }
+    expect_equal_bits(got, first, label + " under another schedule");
+  }
+}
+
+void expect_exact_products(const OpCase& test, std::int64_t k) {
+  OpCase bare = test;
+  if (auto* gemm = std::get_if<GemmParams>(&bare.params)) gemm->activation = {};
+  if (auto* conv = std::get_if<ConvParams>(&bare.params)) conv->activation = {};
+  const Tolerance tolerance{.rtol = 8 * kUlp32, .atol = product_bound(bare, k)};
+  for (const Precision precision : kTensorCorePrecisions) {
+    expect_precision_parity(test, precision, tolerance);
+  }
+}
+
+TEST(CudaPrecisions, GemmAroundItsTiles) {
+  struct Extents {
+    std::int64_t m, n, k;
+  };
+  int variant = 0;
+  std::mt19937_64 random(1);
+  for (const auto& [m, n, k] : std::vector<Extents>{
+           {1, 1, 1}, {17, 10, 33}, {129, 16, 16}, {65, 17, 32}, {64, 64, 15}, {3, 131, 65}}) {
+    ++variant;
+    GemmParams params;
+    params.trans_a = (variant & 1) != 0;
+    params.trans_b = (variant & 2) != 0;
+    params.activation.kind = Activation::Kind::kRelu;
+    if (variant == 3) params.beta = 0.5F;
+    expect_exact_products({OpKind::kGemm,
+                           params,
+                           {exact_tensor(params.trans_a ? Shape{k, m} : Shape{m, k}, random),
+                            exact_tensor(params.trans_b ? Shape{n, k} : Shape{k, n}, random),
+                            exact_tensor({n}, random)}},
+                          k);
+  }
+  expect_exact_products(
+      {OpKind::kGemm,
+       GemmParams{.alpha = 2.0F},
+       {random_tensor(DType::kUint8, {5, 40}, random, 0, 256), exact_tensor({40, 10}, random)}},
+      40);
+}
+
+TEST(CudaPrecisions, MatMulTakesTheBatchAsRows) {
+  std::mt19937_64 random(2);
+  expect_exact_products({OpKind::kMatMul,
+                         std::monostate{},
+                         {exact_tensor({2, 3, 7, 20}, random), exact_tensor({20, 9}, random)}},
+                        20);
+  // A matrix for each entry goes the way of fp32.
+  expect_exact_products({OpKind::kMatMul,
+                         std::monostate{},
+                         {exact_tensor({2, 3, 4}, random), exact_tensor({2, 4, 5}, random)}},
+                        4);
+}
+
+TEST(CudaPrecisions, ConvOfEveryTile) {
+  ConvParams same;
+  same.pads = {1, 1, 1, 1};
+  same.activation = {Activation::Kind::kLeakyRelu, 0.125F, 0};
+  ConvParams grouped = same;
+  grouped.group = 2;
+  ConvParams strided;
+  strided.strides = {2, 3};
+  strided.dilations = {2, 1};
+  strided.pads = {1, 0, 2, 1};
+  struct Case {
+    Shape x, w;
+    ConvParams params;
+    DType dtype = DType::kFloat32;
+  };
+  std::mt19937_64 random(3);
+  for (const Case& test : std::vector<Case>{{{17, 3, 3, 3}, {8, 3, 1, 1}, {}},
+                                            {{3, 2, 9, 7}, {17, 2, 3, 3}, same},
+                                            {{1, 4, 5, 6}, {70, 2, 2, 3}, grouped},
+                                            {{2, 3, 11, 13}, {9, 3, 3, 2}, strided},
+                                            {{2, 1, 9, 9}, {12, 1, 3, 3}, same, DType::kUint8}}) {
+    const Tensor x = test.dtype == DType::kUint8 ? random_tensor(test.dtype, test.x, random, 0, 256)
+                                                 : exact_tensor(test.x, random);
+    expect_exact_products({OpKind::kConv,
+                           test.params,
+                           {x, exact_tensor(test.w, random), exact_tensor({test.w[0]}, random)}},
+                          test.w.elements(1, 4));
+  }
+}
+
+TEST(CudaPrecisions, TensorCoreKernelsAreChosenForConstantMatrices) {
+  std::mt19937_64 random(5);
+  const auto gemm = [&](std::int64_t n, bool constant) {
+    OpCase test{
+        OpKind::kGemm, GemmParams{}, {exact_tensor({3, 4}, random), exact_tensor({4, n}, random)}};
+    if (constant) test.constant_inputs = {1};
+    return test;
+  };
+  EXPECT_EQ(cuda_kernel(gemm(10, true), Precision::kBf16), "gemm_bf16_mma_128x16x32");
+  EXPECT_EQ(cuda_kernel(gemm(17, true), Precision::kFp16), "gemm_f16_mma_64x64x32");
+  EXPECT_EQ(cuda_kernel(gemm(17, true), Precision::kTf32), "gemm_tf32_mma_64x64x16");
+  EXPECT_EQ(cuda_kernel(gemm(17, false), Precision::kTf32), "gemm_f32_smem_64x64x16");
+  EXPECT_EQ(cuda_kernel(gemm(17, true), Precision::kFp32), "gemm_f32_smem_64x64x16");
+  OpCase conv{OpKind::kConv,
+              ConvParams{},
+              {exact_tensor({1, 1, 4, 4}, random), exact_tensor({8, 1, 3, 3}, random)}};
+  conv.constant_inputs = {1};
+  EXPECT_EQ(cuda_kernel(conv, Precision::kBf16), "conv_bf16_implicit_gemm_mma_128x16x32");
+}
+
+/// |error| <= (2 u + u^2) sum |a||b|, and that of the sum in f32.
+TEST(CudaPrecisions, RoundsOperandsToNearest) {
+  std::mt19937_64 random(4);
+  const std::int64_t k = 50;
+  const OpCase test{OpKind::kGemm,
+                    GemmParams{},
+                    {random_tensor(DType::kFloat32, {9, k}, random),
+                     random_tensor(DType::kFloat32, {k, 20}, random)}};
+  const double sums = product_bound(test, k);
+  const double magnitudes = sums / (static_cast<double>(k + 8) * kUlp32);
+  for (const Precision precision : kTensorCorePrecisions) {
+    const double unit = unit_of(precision);
+    expect_precision_parity(test, precision,
+                            {.rtol = 0.0, .atol = sums + (2 * unit + unit * unit) * magnitudes});
+  }
+}
+
+TEST(CudaPrecisions, AnOlderDeviceHasOnlyFp32) {
+  cuda::DeviceLimits limits;
+  limits.compute_capability = 75;
+  const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, limits));
+  ASSERT_EQ(backend->precisions().size(), 1U);
+  EXPECT_EQ(backend->precisions()[0], Precision::kFp32);
+}
+
+}  // namespace
+}  // namespace prs::test
