@@ -19,8 +19,8 @@ esac
 read -ra presets <<<"${PRS_PRESETS:-asan tsan fuzz release}"
 fuzz_seconds=${PRS_FUZZ_SECONDS:-15}
 # What runs in several threads: the thread pool, engines that threads share, the resource monitor, the
-# listing of inputs.
-threaded='^unit\.(ThreadPool|Engine|ResourceMonitor|Lister)'
+# listing of inputs, images read ahead.
+threaded='^unit\.(ThreadPool|Engine|ResourceMonitor|Lister|Model)'
 
 scripts/install-deps.sh --build --test --data
 jobs=$(scripts/jobs.sh)
@@ -44,7 +44,8 @@ quietly() {
 configure_and_build() {
   local preset=$1 log=$2 target=() options=(-D PRS_TESTS=ON -D PRS_TOGETHER=ON)
   case $preset in
-    tsan) target=(--target unit_threads unit_engine unit_scheduler_monitor unit_scheduler_dataset) ;;
+    tsan) target=(--target unit_threads unit_engine unit_scheduler_monitor unit_scheduler_dataset
+      unit_scheduler_entry) ;;
     fuzz)
       target=(--target fuzzers)
       options+=(-D "PRS_FUZZ_SECONDS=$fuzz_seconds")

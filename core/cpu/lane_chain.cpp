@@ -31,8 +31,6 @@ using ops::WindowAxis;
 constexpr std::int64_t kMaxBlockBytes = std::int64_t{6} << 20;
 /// Weights of a Gemm inside a chain; larger ones are better read once for many blocks.
 constexpr std::int64_t kMaxGemmBytes = std::int64_t{64} << 10;
-/// Zeros around an input, which models may declare by the million.
-constexpr std::int64_t kMaxPad = 64;
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
 /// [channels, height, width] of one image.

@@ -15,8 +15,6 @@ namespace {
 constexpr std::int64_t kMaxMatricesBytes = std::int64_t{1} << 20;
 /// Of a row of outputs: a band of tiles as wide is transformed at once.
 constexpr std::int64_t kMaxWidth = 256;
-/// Zeros around an input, which models may declare by the million.
-constexpr std::int64_t kMaxPad = 64;
 
 Tensor pack_winograd(const Tensor& weights, std::int64_t tile) {
   constexpr std::array<std::array<double, 3>, 6> kG = {{{1.0 / 4, 0, 0},

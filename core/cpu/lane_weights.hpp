@@ -13,6 +13,9 @@ namespace prs::cpu {
 class PackCache;
 struct LaneKernels;
 
+/// Zeros around an input, which models may declare by the million: more are left to other kernels.
+inline constexpr std::int64_t kMaxPad = 64;
+
 /// Extents of a layer's weights.
 struct FilterExtents {
   std::int64_t filters;
