@@ -33,5 +33,8 @@ for model in mlp lenet cnn; do
   quantized+=("$model.int8.onnx" "$model.int8.scores")
 done
 node "$here/compare.cjs" "$images" 1e-4 1 "${pairs[@]}"
-# Which of two steps a value between them is rounded to may differ, and later layers build on it.
-node "$here/compare.cjs" "$images" 0.2 0.99 "${quantized[@]}"
+# Without these instructions ONNX Runtime's sums of 8-bit products saturate: no truth to compare with.
+if grep -qE 'avx512_vnni|avx_vnni' /proc/cpuinfo; then
+  # Which of two steps a value between them is rounded to may differ, and later layers build on it.
+  node "$here/compare.cjs" "$images" 0.02 0.995 "${quantized[@]}"
+fi
