@@ -117,6 +117,8 @@ int quantize(QuantizeOptions options) {
   // On the CPU, which has 8-bit integers; what the file says hangs on no device.
   scoring.engine.device = "cpu";
   const ImageList images = find_images(scoring.calibrate);
+  // Before the work is done that it is for.
+  Output output = Output::create(options.output, options.overwrite);
   const InterruptGuard guard;
   const EngineOptions as_float = entry::engine_options(scoring);
   const Scorer before = entry::make_scorer(load_engine(scoring.model, as_float), scoring);
@@ -134,7 +136,6 @@ int quantize(QuantizeOptions options) {
     fmt::print(stderr, "prs-gpu: interrupted\n");
     return kExitInterrupted;
   }
-  Output output = Output::create(options.output, options.overwrite);
   output.append(bytes);
   output.commit();
   print(fmt::format("{}: calibrated on {} images\n{}", options.output.string(),
@@ -152,7 +153,9 @@ void add_quantize(CLI::App& app, Command& chosen) {
   command.add_option("--model,model", options->scoring.model, "ONNX model")
       ->required()
       ->type_name("FILE");
-  add_calibration_options(command, options->scoring)->required();
+  add_calibration_options(command, options->scoring)
+      ->required()
+      ->description("Typical images, which tell what values the layers take");
   command.add_option("-o,--output", options->output, "The quantised model")
       ->required()
       ->type_name("FILE");

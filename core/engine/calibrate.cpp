@@ -3,12 +3,14 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <set>
+#include <string_view>
+#include <vector>
 
 #include "check.hpp"
 #include "engine/engine_state.hpp"
 #include "file.hpp"
 #include "graph/passes.hpp"
+#include "graph/rewrite.hpp"
 
 namespace prs {
 namespace {
@@ -24,22 +26,38 @@ void widen(onnx::Range& range, std::span<const float> values) {
   }
 }
 
+/// Makes outputs of the values of these names, of those that the graph computes: what leads only to
+/// other outputs of the model is no part of it. Returns the names found.
+std::vector<std::string> keep_as_outputs(Graph& graph, std::span<const std::string> wanted) {
+  const std::vector<int> producer = producers(graph);
+  std::map<std::string_view, ValueId> computed;
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    if (producer[i] >= 0) computed.emplace(graph.values[i].name, static_cast<ValueId>(i));
+  }
+  for (const GraphPort& port : graph.inputs) {
+    computed.emplace(graph.value(port.value).name, port.value);
+  }
+  graph.outputs.clear();
+  std::vector<std::string> names;
+  for (const std::string& name : wanted) {
+    const auto found = computed.find(name);
+    if (found == computed.end()) continue;
+    names.push_back(name);
+    graph.outputs.push_back({found->second, {}, {}});
+  }
+  remove_dead_nodes(graph);
+  return names;
+}
+
 }  // namespace
 
 std::map<std::string, onnx::Range> Engine::State::observe(
-    const TensorView& images, std::span<const std::string> names) const {
+    const TensorView& images, std::span<const std::string> wanted) const {
   check_images(images);
   if (images.dtype != DType::kUint8) fail_argument("calibration takes u8 images");
   const bool takes_floats = model->inputs[0].dtype == DType::kFloat32;
   Graph graph = takes_floats ? with_normalization(as_opened) : as_opened;
-  graph.outputs.clear();
-  for (const std::string& name : names) {
-    const auto found = std::find_if(graph.values.begin(), graph.values.end(),
-                                    [&](const Value& value) { return value.name == name; });
-    PRS_CHECK(found != graph.values.end());
-    graph.outputs.push_back({static_cast<ValueId>(found - graph.values.begin()), {}, {}});
-  }
-  remove_dead_nodes(graph);
+  const std::vector<std::string> names = keep_as_outputs(graph, wanted);
   const std::int64_t count = images.shape[0];
   const std::int64_t whole = fixed_batch > 0 ? fixed_batch : std::min(count, kCalibrationBatch);
   if (whole == 0 || count < whole) {

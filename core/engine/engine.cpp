@@ -154,7 +154,10 @@ void Engine::State::finish_variant(Variant& variant, DType dtype, Graph graph, s
   if (precision == Precision::kInt8) {
     const QuantizedLayers fused = fuse_quantized(variant.graph);
     if (fused.layers == 0) {
-      fail_argument("{}: no layer of the model is quantised", model->path);
+      fail_argument(
+          "{}: int8 covers no layer of this quantised model; expected Conv, Gemm or MatMul with i8 "
+          "weights of zero point 0. Load it in fp32",
+          model->path);
     }
     variant.notes.push_back(fmt::format("{} layers compute with 8-bit integers", fused.layers));
     if (fused.normalizations > 0) variant.notes.push_back("pixels are the first layer's input");
@@ -349,8 +352,8 @@ onnx::ImportedModel import_model(const std::filesystem::path& path, const Engine
   if (options.precision != Precision::kInt8 || is_quantized(imported.graph)) return imported;
   if (options.calibration.data == nullptr) {
     fail_argument(
-        "{}: int8 of a float model needs images to calibrate on (--calibrate IMAGES), or quantise "
-        "the model first (prs-gpu quantize)",
+        "{}: int8 of a float model needs images to calibrate on (--calibrate IMAGES; in a step "
+        "calibrate: FOLDER), or quantise the model first (prs-gpu quantize)",
         path.string());
   }
   return onnx::import_bytes(Engine::quantize(path, options.calibration, options), path.string(),

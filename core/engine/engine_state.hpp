@@ -73,7 +73,8 @@ struct Engine::State {
   }
 
   void prepare(Graph graph);
-  /// Of the tensors of these names, which the model computes in f32, over all the images (u8).
+  /// Of those of the tensors of these names that the chosen output hangs on, over all the images
+  /// (u8).
   /// Throws invalid argument for images that do not fit, or are too few for one run.
   std::map<std::string, onnx::Range> observe(const TensorView& images,
                                              std::span<const std::string> names) const;

@@ -1,5 +1,5 @@
-// Turns the float layers of a quantised model, DequantizeLinear -> Conv, Gemm or MatMul -> Relu or
-// Clip -> QuantizeLinear, into layers of 8-bit integers.
+// Turns the float layers of a quantised model, DequantizeLinear -> Conv, Gemm or MatMul -> Relu ->
+// QuantizeLinear, into layers of 8-bit integers.
 #include <algorithm>
 #include <cmath>
 #include <cstring>

@@ -18,6 +18,8 @@ constexpr std::size_t kChunkOverhead = 12;
 constexpr std::size_t kHeaderBytes = 13;
 /// libpng refuses texts and profiles beyond a limit of its own: far below it, it skips them.
 constexpr std::size_t kMostSkippedBytes = std::size_t{1} << 16;
+/// libpng refuses larger chunks of pixels when the image does not account for them.
+constexpr std::size_t kMostDataBytes = 8'000'000;
 constexpr std::size_t kMostExtent = std::size_t{1} << 24;
 
 struct Chunk {
@@ -166,7 +168,7 @@ std::optional<PlainPng> PlainPngDecoder::open(std::span<const std::byte> bytes) 
     if (chunk->type != "IDAT") {
       if (!is_skipped(*chunk)) return std::nullopt;
       stream_ended = !stream_.empty();
-    } else if (stream_ended || chunk->data.empty()) {
+    } else if (stream_ended || chunk->data.empty() || chunk->data.size() > kMostDataBytes) {
       return std::nullopt;
     } else if (stream_.empty()) {
       stream_ = chunk->data;

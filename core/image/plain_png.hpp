@@ -2,6 +2,9 @@
 // here, through libdeflate, since of a small file libpng's and zlib's set-up are most of the work;
 // whatever is unusual or damaged is left to libpng, which knows it or refuses it. Internal.
 //
+// libdeflate is less strict than zlib about codes that no encoder makes (unused symbols that are
+// used after all, say). No damage makes them either: both checksums would have to be right.
+//
 //   file  = signature IHDR skipped* IDAT+ skipped* IEND
 //   chunk = length:u32 type:4 data crc:u32, big-endian; the CRC-32 is over type and data
 //   IDAT  = together one zlib stream of rows: (filter:u8 samples)*

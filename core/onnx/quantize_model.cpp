@@ -286,10 +286,9 @@ std::string FloatModel::quantize(const std::map<std::string, Range>& ranges) {
   std::unordered_map<std::string, std::string> dequantized;
   for (const NodeProto& old : impl_->model.graph().node()) {
     NodeProto node = old;
-    if (impl_->is_layer(node)) {
-      const std::string activation = node.input(0);
-      const auto range = ranges.find(activation);
-      PRS_CHECK(range != ranges.end());
+    const auto range = impl_->is_layer(node) ? ranges.find(node.input(0)) : ranges.end();
+    if (range != ranges.end()) {
+      const std::string& activation = range->first;
       const Scale scale = cover(range->second);
       auto at = dequantized.find(activation);
       if (at == dequantized.end()) {
@@ -300,6 +299,10 @@ std::string FloatModel::quantize(const std::map<std::string, Range>& ranges) {
       impl_->quantize_layer(nodes, node, scale.scale);
     }
     nodes.push_back(std::move(node));
+  }
+  if (dequantized.empty()) {
+    fail_argument("{}: nothing to quantise: no layer with constant f32 weights leads to the output",
+                  source_);
   }
   auto& list = *impl_->model.mutable_graph()->mutable_node();
   list.Clear();

@@ -37,7 +37,8 @@ class FloatModel {
   /// The inputs of the layers that are quantised: their ranges are to be found out.
   const std::vector<std::string>& activations() const noexcept { return activations_; }
 
-  /// The quantised model's bytes. A range for every activation.
+  /// The quantised model's bytes. Layers whose activation has no range stay float; throws invalid
+  /// argument when that are all.
   std::string quantize(const std::map<std::string, Range>& ranges);
 
  private:

@@ -36,6 +36,27 @@ std::string scan_of(const std::filesystem::path& file, std::string_view function
   return fmt::format("{}({}{})", function, sql_quoted(name, '\''), options);
 }
 
+/// Rows of JSON lines are rarely longer.
+constexpr std::int64_t kUsualRowBytes = std::int64_t{1} << 20;
+
+/// In bytes, without its line feed.
+std::int64_t longest_line(const std::filesystem::path& path) {
+  const output::Descriptor file = output::open_file(path, O_RDONLY);
+  const std::int64_t size = output::file_size(file, path);
+  std::string part;
+  std::int64_t longest = 0;
+  std::int64_t line = 0;
+  for (std::int64_t at = 0; at < size; at += static_cast<std::int64_t>(part.size())) {
+    part.resize(static_cast<std::size_t>(std::min(kUsualRowBytes, size - at)));
+    output::read_at(file, path, at, part.data(), static_cast<std::int64_t>(part.size()));
+    for (const char c : part) {
+      line = c == '\n' ? 0 : line + 1;
+      longest = std::max(longest, line);
+    }
+  }
+  return longest;
+}
+
 Column::Type type_of(std::string_view sql) {
   for (const std::string_view whole :
        {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}) {
@@ -167,10 +188,11 @@ Table read_parquet(const std::filesystem::path& file, std::int64_t first, std::i
 }
 
 void write_parquet(const std::filesystem::path& json_lines, const std::filesystem::path& parquet) {
-  // All rows decide on the types, and a row may be as long as it wants.
-  const std::string rows =
-      scan_of(json_lines, "read_json",
-              ", format='newline_delimited', sample_size=-1, maximum_object_size=1073741824");
+  // All rows decide on the types. DuckDB takes memory for two rows of the size that it must expect.
+  const std::int64_t longest = std::max(kUsualRowBytes, longest_line(json_lines) + 1);
+  const std::string rows = scan_of(
+      json_lines, "read_json",
+      fmt::format(", format='newline_delimited', sample_size=-1, maximum_object_size={}", longest));
   Duckdb::instance().query(fmt::format("COPY (SELECT * FROM {}) TO {} (FORMAT parquet)", rows,
                                        sql_quoted(parquet.native(), '\'')),
                            parquet.string());

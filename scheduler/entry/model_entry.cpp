@@ -421,8 +421,11 @@ std::unique_ptr<Entry> load_model(const config::Step& step, const Context& conte
 void check_model(const config::Step& step) {
   ScorerOptions options = scorer_options(step, 1);
   // Devices are the workers': who starts them must not touch a GPU.
-  // Nor is it known here which precisions theirs have.
-  if (options.engine.device != "cpu") options.engine.precision = Precision::kFp32;
+  // Nor is it known here which precisions theirs have, but that int8 is computed by the CPU.
+  const bool on_cpu =
+      options.engine.device == "cpu" ||
+      (options.engine.device == "auto" && options.engine.precision == Precision::kInt8);
+  if (!on_cpu) options.engine.precision = Precision::kFp32;
   options.engine.device = "cpu";
   options.engine.threads = 1;
   load_scorer(options);

@@ -196,7 +196,8 @@ class Worker {
       claim(*current);
       if (current->members.empty()) continue;
       next = begin_next(*current);
-      if (const int code = run_group(*current, next != nullptr); code != 0) return code;
+      const bool reading = next != nullptr && next->read_ahead;
+      if (const int code = run_group(*current, reading); code != 0) return code;
     }
     flush();
     const profile::Scope scope(recorder_.get(), Stage::kFinish);
@@ -275,7 +276,12 @@ class Worker {
     if (current.members.front().alone || !entry_->reads_ahead()) return nullptr;
     if (pending_.empty() || pending_.front().alone) return nullptr;
     std::unique_ptr<Group> next = take_group();
-    next->read_ahead = entry_->read_ahead(next->mini_batches);
+    try {
+      next->read_ahead = entry_->read_ahead(next->mini_batches);
+    } catch (...) {
+      // No memory or no thread is left for it: that must not end what is about to run. Where it
+      // concerns the next ones too, their own run will say so.
+    }
     return next;
   }
 
@@ -405,7 +411,10 @@ class Worker {
     } catch (const AgentGone&) {
       throw;
     } catch (...) {
-      if (group.members.size() > 1 && !writing) return run_one_by_one(group, reading);
+      // On a device that is lost each of them would fail, whosever fault it was.
+      if (group.members.size() > 1 && !writing && !exception_is_device_lost()) {
+        return run_one_by_one(group, reading);
+      }
       return post_failure(group.members.front(), writing, time);
     }
   }

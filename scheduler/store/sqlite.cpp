@@ -30,6 +30,19 @@ Database::Database(const std::filesystem::path& path, Mode mode, Advice advice)
   }
   ::sqlite3_extended_result_codes(handle_, 1);
   ::sqlite3_busy_timeout(handle_, kBusyTimeoutMs);
+  if (mode == Mode::kRead) take_back_unfinished(name);
+}
+
+void Database::take_back_unfinished(const std::string& name) const {
+  constexpr const char* kRead = "SELECT count(*) FROM sqlite_master";
+  const int code = ::sqlite3_exec(handle_, kRead, nullptr, nullptr, nullptr);
+  if ((code & 0xFF) != SQLITE_READONLY) return;
+  sqlite3* writer = nullptr;
+  if (::sqlite3_open_v2(name.c_str(), &writer, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK) {
+    ::sqlite3_busy_timeout(writer, kBusyTimeoutMs);
+    ::sqlite3_exec(writer, kRead, nullptr, nullptr, nullptr);
+  }
+  ::sqlite3_close(writer);
 }
 
 Database::~Database() { ::sqlite3_close(handle_); }

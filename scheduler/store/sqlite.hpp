@@ -54,6 +54,10 @@ class Database {
   sqlite3* handle() const noexcept { return handle_; }
 
  private:
+  /// A process that was killed in the middle of a change leaves what was there before beside the
+  /// file. SQLite puts it back by itself, but not through a connection that only reads. Where that
+  /// fails too, the next statement says so.
+  void take_back_unfinished(const std::string& name) const;
   std::int64_t read_number(const char* sql);
   [[noreturn]] void raise(ErrorCode error, int code, const std::string& advice) const;
 

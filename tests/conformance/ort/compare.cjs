@@ -1,9 +1,10 @@
-// compare.cjs IMAGES.idx.gz TOLERANCE (MODEL SCORES)...: runs ONNX Runtime on all images, each pixel
+// compare.cjs IMAGES.idx.gz TOLERANCE SAME (MODEL SCORES)...: runs ONNX Runtime on all images, each pixel
 // divided by 255, and compares its output with the raw float32 scores that bench_engine wrote.
 //
 // An image agrees when |ours - theirs| <= TOLERANCE * max |theirs| over its scores for each of them:
 // a logit near zero is the difference of large terms, so the error is relative to the image's
-// largest logit. Exits 1 when an image does not agree or holds a NaN.
+// largest logit. Exits 1 when an image does not agree or holds a NaN, or fewer than SAME (0 to 1) of
+// them get the same class.
 'use strict';
 const fs = require('fs');
 const path = require('path');
@@ -32,7 +33,7 @@ function argMax(scores) {
   return scores.reduce((best, score, index) => (score > scores[best] ? index : best), 0);
 }
 
-function compare(model, images, reference, ours, tolerance) {
+function compare(model, images, reference, ours, tolerance, leastSame) {
   const classes = ours.length / images.count;
   const total = reference.reduce((sum, rows) => sum + rows.length, 0);
   if (total !== ours.length) throw new Error(`${model}: ${ours.length} scores, expected ${total}`);
@@ -53,15 +54,16 @@ function compare(model, images, reference, ours, tolerance) {
     if (!(error <= worst.error)) worst = { error, image };
     if (argMax(mine) === argMax(theirs)) ++sameClass;
   }
+  const agreed = failed === 0 && sameClass >= leastSame * images.count;
   console.log(
-    `${failed ? 'FAIL' : 'ok  '} ${path.basename(model)}: ${images.count} images, ` +
+    `${!agreed ? 'FAIL' : 'ok  '} ${path.basename(model)}: ${images.count} images, ` +
       `largest relative error ${worst.error.toExponential(2)} (image ${worst.image}), ` +
       `same class ${sameClass}/${images.count}, beyond ${tolerance}: ${failed}`,
   );
-  return failed === 0;
+  return agreed;
 }
 
-async function main([imageFile, tolerance, ...pairs]) {
+async function main([imageFile, tolerance, leastSame, ...pairs]) {
   const { pixels, ...images } = readImages(imageFile);
   images.values = Float32Array.from(pixels, (pixel) => Math.fround(pixel / 255));
   console.log(`ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`);
@@ -70,7 +72,8 @@ async function main([imageFile, tolerance, ...pairs]) {
     const bytes = fs.readFileSync(pairs[i + 1]);
     const ours = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
     const reference = await referenceScores(pairs[i], images);
-    agreed = compare(pairs[i], images, reference, ours, Number(tolerance)) && agreed;
+    const one = compare(pairs[i], images, reference, ours, Number(tolerance), Number(leastSame));
+    agreed = one && agreed;
   }
   process.exitCode = agreed ? 0 : 1;
 }

@@ -1,6 +1,8 @@
 // Float models quantised on images: from the file over the passes to 8-bit layers and scores.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <random>
 
@@ -102,6 +104,59 @@ TEST_F(QuantizeTest, AFloatModelIsQuantisedWhenImagesAreGiven) {
             Engine::load(quantized, options(Precision::kInt8)).run(images_.view()));
   test::expect_error(ErrorCode::kInvalidArgument, "needs images to calibrate on",
                      [&] { Engine::load(path, options(Precision::kInt8)); });
+}
+
+TEST_F(QuantizeTest, LayersOfOutputsThatAreNotScoredStayFloat) {
+  ModelBuilder model = convnet();
+  model.initializer("other_m", random_tensor(DType::kFloat32, {4, 3}, random_));
+  model.node("Sigmoid", {"scores"}, {"s"});
+  model.node("MatMul", {"s", "other_m"}, {"other"});
+  model.output("other", DType::kFloat32, {"N", 3});
+  const auto path = model.write(dir_.path() / "m.onnx");
+  const auto quantized = write(Engine::quantize(path, images_.view()), "q.onnx");
+  EXPECT_EQ(operators(Engine::load(quantized, options(Precision::kInt8))),
+            (std::vector<std::string>{"QuantizedConv", "MaxPool", "QuantizedGemm"}));
+  // The layer behind the scores is quantised when it is the one that is wanted.
+  EngineOptions other = options(Precision::kInt8);
+  other.output = "other";
+  test::expect_error(ErrorCode::kInvalidArgument, "no output 'another'", [&] {
+    EngineOptions unknown = other;
+    unknown.output = "another";
+    Engine::quantize(path, images_.view(), unknown);
+  });
+  const auto all = write(Engine::quantize(path, images_.view(), other), "all.onnx");
+  const std::vector<std::string> ops = operators(Engine::load(all, other));
+  EXPECT_EQ(std::count(ops.begin(), ops.end(), "QuantizedGemm"), 2);
+}
+
+TEST_F(QuantizeTest, LayersMayShareWeightsAndActivations) {
+  ModelBuilder model(8, 13);
+  model.input("image", DType::kFloat32, {"N", 1, 8, 8});
+  model.initializer("w", random_tensor(DType::kFloat32, {1, 1, 3, 3}, random_));
+  model.initializer("flat", test::tensor<std::int64_t>({2}, {0, -1}));
+  model.initializer("n", random_tensor(DType::kFloat32, {64, 5}, random_));
+  const auto pads = test::ints_attr("pads", {1, 1, 1, 1});
+  model.node("Conv", {"image", "w"}, {"a"}, {pads});
+  model.node("Conv", {"a", "w"}, {"b"}, {pads});
+  model.node("Add", {"a", "b"}, {"c"});
+  model.node("Reshape", {"c", "flat"}, {"f"});
+  model.node("Gemm", {"f", "n"}, {"g"});
+  model.node("MatMul", {"f", "n"}, {"h"});
+  model.node("Add", {"g", "h"}, {"scores"});
+  model.output("scores", DType::kFloat32, {"N", 5});
+  const auto path = model.write(dir_.path() / "m.onnx");
+  const auto quantized = write(Engine::quantize(path, images_.view()), "q.onnx");
+  const std::vector<float> want = Engine::load(path, options(Precision::kFp32)).run(images_.view());
+  const Engine int8 = Engine::load(quantized, options(Precision::kInt8));
+  const std::vector<float> got = int8.run(images_.view());
+  float widest = 0.0F;
+  for (const float score : want) widest = std::max(widest, std::abs(score));
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    EXPECT_NEAR(got[i], want[i], 0.03F * widest) << "score " << i;
+  }
+  const std::vector<std::string> ops = operators(int8);
+  EXPECT_EQ(std::count(ops.begin(), ops.end(), "QuantizedConv"), 2);
+  EXPECT_EQ(std::count(ops.begin(), ops.end(), "QuantizedGemm"), 2);
 }
 
 TEST_F(QuantizeTest, RefusesWhatCannotBeQuantised) {

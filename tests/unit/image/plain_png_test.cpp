@@ -3,6 +3,7 @@
 #include "image/plain_png.hpp"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <optional>
 #include <random>
@@ -118,6 +119,32 @@ TEST(PlainPng, LeavesWhatIsUnusualToLibpng) {
         name == "gray.png" || name == "rgb.png" || name == "gray-alpha.png" || name == "rgba.png";
     EXPECT_EQ(by_plain(file).has_value(), plain) << name;
   }
+}
+
+/// A zlib stream of one block that is stored, behind `empty` ones that hold nothing.
+Bytes stored(const Bytes& rows, std::size_t empty) {
+  Bytes stream = {std::byte{0x78}, std::byte{0x01}};
+  for (std::size_t i = 0; i < empty; ++i) {
+    for (const int value : {0, 0, 0, 0xff, 0xff}) stream.push_back(static_cast<std::byte>(value));
+  }
+  const auto size = static_cast<unsigned>(rows.size());
+  for (const unsigned value : {1U, size & 0xffU, size >> 8, ~size & 0xffU, ~size >> 8 & 0xffU}) {
+    stream.push_back(static_cast<std::byte>(value));
+  }
+  const auto sum = adler32(1, reinterpret_cast<const Bytef*>(rows.data()), size);
+  return stream + rows + big(static_cast<std::uint32_t>(sum));
+}
+
+TEST(PlainPng, LeavesChunksThatLibpngFindsTooLargeToIt) {
+  std::mt19937 random(12);
+  const Spec spec{3, 2, 0};
+  const Bytes rows = rows_of(spec, 0, random);
+  const Bytes usual = png(spec, png_chunk("IDAT", stored(rows, 3)));
+  ASSERT_TRUE(by_plain(usual));
+  EXPECT_EQ(by_plain(usual), by_libpng(usual));
+  const Bytes padded = png(spec, png_chunk("IDAT", stored(rows, 1'600'000)));
+  EXPECT_FALSE(by_libpng(padded));
+  EXPECT_FALSE(by_plain(padded));
 }
 
 TEST(PlainPng, TakesNoDamagedStreamThatLibpngRefuses) {

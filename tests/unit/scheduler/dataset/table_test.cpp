@@ -8,11 +8,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <random>
+#include <thread>
 
 #include "dataset/column_builder.hpp"
 #include "dataset/duckdb.hpp"
 #include "dataset/identity.hpp"
 #include "dataset/number_text.hpp"
+#include "dataset/parquet.hpp"
 #include "dataset/record_scanner.hpp"
 #include "support.hpp"
 #include "support/expect_error.hpp"
@@ -520,6 +522,31 @@ TEST_F(Tables, D6_ParquetIsCutAtRowGroupsOrByRows) {
   EXPECT_EQ(table.columns[2].text(1), "name-3001-that-is-longer-than-twelve-bytes");
   EXPECT_EQ(table.columns[3].type, Type::kTimestamp);
   EXPECT_EQ(table.columns[3].integers[0], 0);
+}
+
+TEST_F(Tables, O2_ParquetIsWrittenInAsMuchMemoryAsItsLongestRowNeeds) {
+  const char* const library = std::getenv("PRS_DUCKDB");
+  if (library == nullptr && !std::filesystem::exists("/usr/local/lib/prs-gpu/libduckdb.so")) {
+    GTEST_SKIP() << "DuckDB's library is not installed (scripts/install-deps.sh --parquet)";
+  }
+  const std::string lengthy(20 << 20, 'x');  // More than DuckDB allows by itself.
+  for (const bool with_lengthy : {false, true}) {
+    std::string lines = "{\"name\":\"a\",\"class\":1}\n";
+    if (with_lengthy) lines += fmt::format("{{\"name\":\"{}\",\"class\":2}}\n", lengthy);
+    const std::string rows = write("rows.jsonl", lines);
+    const std::string parquet = at("rows.parquet");
+    // Duckdb::instance() is the thread's: the limit ends with it.
+    std::thread([&] {
+      Duckdb::instance().query(fmt::format("SET memory_limit='{}MB'", with_lengthy ? 400 : 100),
+                               "the test");
+      EXPECT_NO_THROW(write_parquet(rows, parquet));
+      const Table table = read_parquet(parquet, 0, 2, Values::kTyped);
+      ASSERT_EQ(table.rows, with_lengthy ? 2 : 1);
+      EXPECT_EQ(table.columns.at(0).text(0), "a");
+      EXPECT_EQ(table.columns.at(1).integers.back(), table.rows);
+      EXPECT_EQ(table.columns[0].text(table.rows - 1), with_lengthy ? lengthy : "a");
+    }).join();
+  }
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,6 +30,32 @@ std::vector<AcceptedMiniBatch> accepted_in(const Journal& journal) {
   std::vector<AcceptedMiniBatch> all;
   journal.for_each_accepted([&](const AcceptedMiniBatch& one) { all.push_back(one); });
   return all;
+}
+
+TEST(Journal, CanBeReadAfterAKillInTheMiddleOfAChange) {
+  const TempDir dir;
+  {
+    Journal journal(dir.path());
+    journal.set_job(record("completed"));
+  }
+  // As when it is killed while it leaves the write-ahead log: the change of the file has begun,
+  // what was there before lies beside it. One page of cache, so that the change reaches the file at
+  // once.
+  test::Child child([&](const test::Child::Line&) {
+    Database database(dir.path() / "job.sqlite", Database::Mode::kWrite, {"", ""});
+    database.execute("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN IMMEDIATE");
+    for (int i = 0; i < 200; ++i) {
+      database.execute(
+          fmt::format("INSERT INTO accepted VALUES ({}, 1, 1, 1, 1, 0, '{:0>500}', 1)", i, i)
+              .c_str());
+    }
+    ::raise(SIGKILL);
+  });
+  child.wait();
+  ASSERT_TRUE(std::filesystem::exists(dir.path() / "job.sqlite-journal"));
+  const Journal reader(dir.path(), true);
+  EXPECT_EQ(reader.job()->status, "completed");
+  EXPECT_TRUE(accepted_in(reader).empty());
 }
 
 TEST(Journal, X1_HoldsTheJobAndItsAcceptedMiniBatches) {
