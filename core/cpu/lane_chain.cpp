@@ -3,22 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "cpu/byte_chain.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
+#include "cpu/lane_layers.hpp"
 #include "cpu/lane_weights.hpp"
 #include "cpu/pack_cache.hpp"
-#include "graph/memory_plan.hpp"
 #include "graph/rewrite.hpp"
 #include "graph/step.hpp"
-#include "ops/conv.hpp"
 #include "ops/gemm.hpp"
-#include "ops/pool.hpp"
-#include "ops/support.hpp"
 
 namespace prs::cpu {
 namespace {
@@ -26,27 +23,7 @@ namespace {
 using ops::Window;
 using ops::WindowAxis;
 
-/// All values of one block that live at the same time: a few times a second-level cache, since each
-/// is written once and read few times.
-constexpr std::int64_t kMaxBlockBytes = std::int64_t{6} << 20;
-/// Weights of a Gemm inside a chain; larger ones are better read once for many blocks.
-constexpr std::int64_t kMaxGemmBytes = std::int64_t{64} << 10;
-/// Zeros around an input, which models may declare by the million.
-constexpr std::int64_t kMaxPad = 64;
 constexpr std::int64_t kFloatBytes = sizeof(float);
-
-/// [channels, height, width] of one image.
-using Extents = std::array<std::int64_t, 3>;
-
-struct Layer {
-  std::size_t index;  ///< Of the node.
-  const Node* node;
-  Extents in;
-  Extents out;
-  Window window;  ///< Conv and pools.
-
-  OpKind kind() const { return node->kind; }
-};
 
 enum class Algorithm { kDirect, kWinograd, kMaxPool, kAveragePool };
 
@@ -77,114 +54,6 @@ LaneTensor lane_tensor(const Extents& extents) {
 
 std::int64_t vectors(const LaneTensor& tensor) {
   return tensor.channels * tensor.height * tensor.pitch;
-}
-
-// ---- which nodes
-// ---------------------------------------------------------------------------------
-
-bool is_planar(const Window& window) {
-  const WindowAxis& depth = window[0];
-  return depth.in == 1 && depth.out == 1 && depth.kernel == 1 && depth.pad_begin == 0;
-}
-
-/// [channels, height, width] of [N, channels, up to two axes].
-std::optional<Extents> image_extents(const Shape& shape) {
-  if (shape.rank() < 2 || shape.rank() > 4) return std::nullopt;
-  return Extents{shape[1], shape.rank() == 4 ? shape[2] : 1,
-                 shape.rank() > 2 ? shape[shape.rank() - 1] : 1};
-}
-
-/// Reads nodes of one graph as layers.
-class LayerReader {
- public:
-  explicit LayerReader(const Graph& graph) : graph_(graph) {}
-
-  /// Node `index` as a layer that reads its input 0, when there are kernels for it.
-  std::optional<Layer> read(std::size_t index) const {
-    const Node& node = graph_.nodes[index];
-    const Value& x = graph_.value(node.inputs[0]);
-    const Value& y = graph_.value(node.outputs[0]);
-    if (y.dtype != DType::kFloat32 || y.shape->elements() == 0) return std::nullopt;
-    const std::optional<Extents> in = image_extents(*x.shape);
-    const std::optional<Extents> out = image_extents(*y.shape);
-    if (!in || !out || (*x.shape)[0] != (*y.shape)[0]) return std::nullopt;
-    Layer layer{index, &node, *in, *out, {}};
-    const bool known =
-        is_view(node) || (node.kind == OpKind::kConv && read_conv(layer)) ||
-        (node.kind == OpKind::kGemm && read_gemm(node)) ||
-        ((node.kind == OpKind::kMaxPool || node.kind == OpKind::kAveragePool) && read_pool(layer));
-    return known ? std::optional(layer) : std::nullopt;
-  }
-
-  const Tensor& weights(const Layer& layer) const {
-    return *graph_.value(layer.node->inputs[1]).constant;
-  }
-  /// Null without.
-  const Tensor* bias(const Node& node) const {
-    const bool present = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
-    return present ? f32_constant(graph_, node.inputs[2]) : nullptr;
-  }
-  const Value& value(ValueId id) const { return graph_.value(id); }
-
- private:
-  bool has_constant_operands(const Node& node) const {
-    const bool has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
-    return f32_constant(graph_, node.inputs[1]) != nullptr && (!has_bias || bias(node) != nullptr);
-  }
-
-  bool read_conv(Layer& layer) const {
-    const auto& params = std::get<ConvParams>(layer.node->params);
-    if (params.group != 1 || !is_lane_activation(params.activation) ||
-        !has_constant_operands(*layer.node)) {
-      return false;
-    }
-    layer.window = ops::conv::resolve(params, *graph_.value(layer.node->inputs[0]).shape,
-                                      weights(layer).shape());
-    return is_planar(layer.window) &&
-           std::all_of(layer.window.begin(), layer.window.end(), [](const WindowAxis& axis) {
-             return axis.pad_begin <= kMaxPad && axis.pad_end <= kMaxPad;
-           });
-  }
-
-  bool read_pool(Layer& layer) const {
-    const bool wants_indices = layer.node->outputs.size() > 1 && layer.node->outputs[1] != kNoValue;
-    if (wants_indices || graph_.value(layer.node->inputs[0]).dtype != DType::kFloat32) return false;
-    layer.window = ops::pool::resolve(std::get<PoolParams>(layer.node->params),
-                                      *graph_.value(layer.node->inputs[0]).shape);
-    return is_planar(layer.window);
-  }
-
-  bool read_gemm(const Node& node) const {
-    const auto& params = std::get<GemmParams>(node.params);
-    const Value& x = graph_.value(node.inputs[0]);
-    if (params.trans_a || x.shape->rank() != 2 || !is_lane_activation(params.activation) ||
-        !has_constant_operands(node) ||
-        graph_.value(node.inputs[1]).constant->bytes() > kMaxGemmBytes) {
-      return false;
-    }
-    // One bias a column: the images are all treated alike.
-    const Tensor* bias = this->bias(node);
-    return bias == nullptr || bias->shape().rank() < 2 || bias->shape()[0] == 1;
-  }
-
-  const Graph& graph_;
-};
-
-// ---- from layers to stages
-// -----------------------------------------------------------------------
-
-/// Whether a Conv's output passes through this pool in the same stage.
-bool is_fusable_pool(const Layer& conv, const Layer& pool, std::int64_t max_extent) {
-  if (pool.kind() != OpKind::kMaxPool) return false;
-  const WindowAxis& height = pool.window[1];
-  const WindowAxis& width = pool.window[2];
-  const std::int64_t extent = height.kernel;
-  const auto fits = [&](const WindowAxis& axis, std::int64_t available) {
-    return axis.kernel == extent && axis.stride == extent && axis.dilation == 1 &&
-           axis.pad_begin == 0 && axis.out * extent <= available;
-  };
-  return extent >= 1 && extent <= max_extent && fits(height, conv.out[1]) &&
-         fits(width, conv.out[2]);
 }
 
 class ChainBuilder {
@@ -365,41 +234,27 @@ class ChainBuilder {
     }
   }
 
-  void describe(const Node& first, const Node& last, std::string kernel) {
-    const Value& output = reader_.value(last.outputs[0]);
-    infos_.push_back({first.name, step_label(first) + (&first == &last ? "" : "+MaxPool"),
-                      kernel + "[" + std::string(isa_.name) + "]", "cpu",
-                      std::string(dtype_name(output.dtype)) + output.shape->to_string()});
+  void describe(const Node& first, const Node& last, const std::string& kernel) {
+    infos_.push_back(reader_.describe(first, last, kernel, isa_));
   }
 
   /// False when a block's values take too much memory.
   bool place_buffers() {
     const std::int64_t vector_bytes = kernels_.lanes * kFloatBytes;
-    std::vector<Lifetime> lifetimes;
-    const auto add = [&](std::int64_t bytes, std::size_t first, std::size_t last) {
-      lifetimes.push_back({bytes, static_cast<int>(first), static_cast<int>(last)});
-      return bytes <= kMaxBlockBytes;
-    };
-    // Step 0 loads the block, step i + 1 runs stage i.
-    if (!add(vectors(block_) * vector_bytes, 0, 1)) return false;
-    for (std::size_t i = 0; i < stages_.size(); ++i) {
-      const bool winograd = stages_[i].algorithm == Algorithm::kWinograd;
-      const std::int64_t scratch =
-          winograd ? kernels_.winograd_scratch(stages_[i].conv) * kFloatBytes : 0;
-      if (!add(vectors(stages_[i].out()) * vector_bytes, i + 1, i + 2) ||
-          !add(scratch, i + 1, i + 1)) {
-        return false;
-      }
+    std::vector<StageBytes> bytes{{vectors(block_) * vector_bytes, 0}};
+    for (const Stage& stage : stages_) {
+      const bool winograd = stage.algorithm == Algorithm::kWinograd;
+      bytes.push_back({vectors(stage.out()) * vector_bytes,
+                       winograd ? kernels_.winograd_scratch(stage.conv) * kFloatBytes : 0});
     }
-    const MemoryPlan plan = plan_memory(lifetimes);
-    if (plan.arena_bytes > kMaxBlockBytes) return false;
-    scratch_bytes_ = plan.arena_bytes;
-    const auto offset = [&](std::size_t i) { return plan.offsets[i] / kFloatBytes; };
-    block_at_ = offset(0);
+    const std::optional<BlockPlaces> places = place_block(bytes);
+    if (!places) return false;
+    scratch_bytes_ = places->bytes;
+    block_at_ = places->values[0] / kFloatBytes;
     for (std::size_t i = 0; i < stages_.size(); ++i) {
-      stages_[i].x = i == 0 ? block_at_ : stages_[i - 1].y;
-      stages_[i].y = offset(2 * i + 1);
-      stages_[i].scratch = offset(2 * i + 2);
+      stages_[i].x = places->values[i] / kFloatBytes;
+      stages_[i].y = places->values[i + 1] / kFloatBytes;
+      stages_[i].scratch = places->scratch[i + 1] / kFloatBytes;
     }
     return true;
   }
@@ -483,10 +338,12 @@ LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, PackCache& 
 }
 
 std::optional<LaneChain> LaneChainFinder::find(std::size_t first) const {
-  if (graph_.nodes[first].kind != OpKind::kConv) return std::nullopt;
+  const OpKind kind = graph_.nodes[first].kind;
+  if (kind != OpKind::kConv && kind != OpKind::kQuantizedConv) return std::nullopt;
   const std::int64_t images = (*graph_.value(graph_.nodes[first].inputs[0]).shape)[0];
   if (2 * images < isa_.lanes.lanes) return std::nullopt;
-  const LayerReader reader(graph_);
+  const bool of_bytes = kind == OpKind::kQuantizedConv;
+  const LayerReader reader(graph_, of_bytes ? LaneNumbers::kBytes : LaneNumbers::kFloats);
   std::vector<Layer> layers;
   for (std::optional<Layer> layer = reader.read(first); layer;) {
     layers.push_back(*layer);
@@ -497,14 +354,14 @@ std::optional<LaneChain> LaneChainFinder::find(std::size_t first) const {
                                           static_cast<ValueId>(output);
     layer = goes_on ? reader.read(static_cast<std::size_t>(next)) : std::nullopt;
     // From a row of values back to planes, only views lead.
-    if (layer && layer->kind() != OpKind::kGemm && !is_view(*layer->node) &&
-        is_view(*layers.back().node)) {
+    if (layer && !layer->is_gemm() && !is_view(*layer->node) && is_view(*layers.back().node)) {
       layer = std::nullopt;
     }
   }
   while (!layers.empty() && is_view(*layers.back().node)) layers.pop_back();
   if (layers.empty()) return std::nullopt;
-  return ChainBuilder(reader, isa_, packed_).build(layers, images);
+  return of_bytes ? build_byte_chain(reader, layers, images, isa_, packed_)
+                  : ChainBuilder(reader, isa_, packed_).build(layers, images);
 }
 
 }  // namespace prs::cpu

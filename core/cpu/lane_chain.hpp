@@ -25,11 +25,12 @@ class LaneChainFinder {
  public:
   LaneChainFinder(const Graph& graph, const Isa& isa, PackCache& packed);
 
-  /// The longest chain that begins with node `first`: a Conv and what follows it, as long as each
-  /// value has one reader: Conv (one group, constant weights), MaxPool, AveragePool, reshapes that
-  /// keep the images apart, and a Gemm whose weights are so small that reading them for every block
-  /// costs nothing. None when the batch would leave half of the lanes idle or a block's values
-  /// would fill more than the caches.
+  /// The longest chain that begins with node `first`: a Conv or QuantizedConv and what follows it,
+  /// as long as each value has one reader: Conv (one group, constant weights), MaxPool,
+  /// AveragePool, reshapes that keep the images apart, and a Gemm whose weights are so small that
+  /// reading them for every block costs nothing; or the same layers of 8-bit integers. None when
+  /// the batch would leave half of the lanes idle or a block's values would fill more than the
+  /// caches.
   std::optional<LaneChain> find(std::size_t first) const;
 
  private:
