@@ -57,37 +57,6 @@ bool is_padded(const ByteTensor& tensor) {
 /// What turns an i8 into a u8 with 128 added, and back.
 std::uint8_t flip_of(DType dtype) { return dtype == DType::kInt8 ? 0x80 : 0; }
 
-/// How a layer's weights become words.
-struct WordExtents {
-  std::int64_t filters;
-  std::int64_t groups;
-  std::int64_t taps;
-};
-
-/// weight(filter, group, tap, byte), 0 where there is none -> words [filters / tile, groups, taps,
-/// tile].
-template <typename Weight>
-Tensor pack_words(const WordExtents& extents, std::int64_t tile, const Weight& weight) {
-  Tensor packed(DType::kUint32,
-                Shape{round_up(extents.filters, tile), extents.groups, extents.taps});
-  auto* to = packed.as<std::uint32_t>();
-  for (std::int64_t first = 0; first < extents.filters; first += tile) {
-    for (std::int64_t g = 0; g < extents.groups; ++g) {
-      for (std::int64_t t = 0; t < extents.taps; ++t) {
-        for (std::int64_t f = first; f < first + tile; ++f) {
-          std::uint32_t word = 0;
-          for (int byte = 0; byte < 4 && f < extents.filters; ++byte) {
-            const auto bits = static_cast<std::uint8_t>(weight(f, g, t, byte));
-            word |= std::uint32_t{bits} << (8 * byte);
-          }
-          *to++ = word;
-        }
-      }
-    }
-  }
-  return packed;
-}
-
 /// What the sums of each filter begin with: minus the share of x's zero point.
 std::vector<std::int32_t> make_start(const Tensor& words, std::int64_t tile,
                                      std::int32_t zero_point) {
@@ -202,15 +171,15 @@ class ByteChainBuilder {
     }
     const std::int64_t channels = layer.in[0];
     const auto pack = [&, &height = height, &width = width] {
-      return pack_words({layer.out[0], word_groups(in), task.taps}, kernels_.tile_filters,
-                        [&](auto f, auto g, auto t, int byte) {
-                          const std::int64_t c = in.pixels ? 0 : 4 * g + byte;
-                          const std::int64_t s =
-                              t % per_row * (in.pixels ? 4 : 1) + (in.pixels ? byte : 0);
-                          if (c >= channels || s >= width.kernel) return std::int8_t{0};
-                          const std::int64_t row = (f * channels + c) * height.kernel + t / per_row;
-                          return weights.as<std::int8_t>()[row * width.kernel + s];
-                        });
+      return pack_filter_words<std::uint8_t>(
+          {layer.out[0], word_groups(in), task.taps}, kernels_.tile_filters,
+          [&](auto f, auto g, auto t, int byte) {
+            const std::int64_t c = in.pixels ? 0 : 4 * g + byte;
+            const std::int64_t s = t % per_row * (in.pixels ? 4 : 1) + (in.pixels ? byte : 0);
+            if (c >= channels || s >= width.kernel) return std::int8_t{0};
+            const std::int64_t row = (f * channels + c) * height.kernel + t / per_row;
+            return weights.as<std::int8_t>()[row * width.kernel + s];
+          });
     };
     stage.weights = packed_.get(
         weights, fmt::format("byte lanes conv {} tile {}", in.pixels, kernels_.tile_filters), pack);
@@ -234,7 +203,7 @@ class ByteChainBuilder {
       stage.shifts.push_back(static_cast<std::int32_t>(t * kernels_.lanes));
     }
     const auto pack = [&] {
-      return pack_words(
+      return pack_filter_words<std::uint8_t>(
           {columns, word_groups(task.in), task.taps}, kernels_.tile_filters,
           [&](auto j, auto g, auto t, int byte) {
             const std::int64_t c = 4 * g + byte;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cpu/byte_chain.hpp"
+#include "cpu/isa/bf16.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
 #include "cpu/lane_layers.hpp"
@@ -25,7 +26,7 @@ using ops::WindowAxis;
 
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
-enum class Algorithm { kDirect, kWinograd, kMaxPool, kAveragePool };
+enum class Algorithm { kDirect, kDirectBf16, kWinograd, kMaxPool, kAveragePool };
 
 /// One pass over a block: a layer, or a Conv with the pool behind it.
 struct Stage {
@@ -36,12 +37,13 @@ struct Stage {
   std::vector<float> bias;
   std::vector<std::int32_t> shifts;
   std::vector<float> divisors;
-  std::int64_t x = 0;  ///< Offsets into a run's scratch, in floats.
+  std::int64_t planes = 0;  ///< kDirectBf16: of the input, two of which make one of words.
+  std::int64_t x = 0;       ///< Offsets into a run's scratch, in floats.
   std::int64_t y = 0;
   std::int64_t scratch = 0;
 
   bool is_conv() const {
-    return algorithm == Algorithm::kDirect || algorithm == Algorithm::kWinograd;
+    return algorithm != Algorithm::kMaxPool && algorithm != Algorithm::kAveragePool;
   }
   LaneTensor& in() { return is_conv() ? conv.in : pool.in; }
   LaneTensor& out() { return is_conv() ? conv.out : pool.out; }
@@ -56,10 +58,16 @@ std::int64_t vectors(const LaneTensor& tensor) {
   return tensor.channels * tensor.height * tensor.pitch;
 }
 
+std::string_view number_name(bool bf16) { return bf16 ? "bf16" : "f32"; }
+
 class ChainBuilder {
  public:
-  ChainBuilder(const LayerReader& reader, const Isa& isa, PackCache& packed)
-      : reader_(reader), isa_(isa), kernels_(isa.lanes), packed_(packed) {}
+  ChainBuilder(const LayerReader& reader, const Isa& isa, Precision precision, PackCache& packed)
+      : reader_(reader),
+        isa_(isa),
+        kernels_(isa.lanes),
+        bf16_(precision == Precision::kBf16 && isa.bf16.lane_conv != nullptr),
+        packed_(packed) {}
 
   std::optional<LaneChain> build(const std::vector<Layer>& layers, std::int64_t images) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -133,13 +141,28 @@ class ChainBuilder {
     }
     const Tensor& weights = reader_.weights(layer);
     const std::int64_t tile = kernels_.tile_filters;
+    const std::int64_t channels = layer.in[0];
+    const std::int64_t taps = height.kernel * width.kernel;
+    // One channel has nothing to pair.
+    const bool bf16 = bf16_ && !winograd && channels > 1;
     if (winograd) {
       stage.weights = winograd_weights(weights, tile, &packed_);
+    } else if (bf16) {
+      stage.algorithm = Algorithm::kDirectBf16;
+      stage.planes = channels;
+      stage.weights = packed_.get(weights, fmt::format("lanes conv bf16 tile {}", tile), [&] {
+        return pack_filter_words<std::uint16_t>(
+            {layer.out[0], (channels + 1) / 2, taps}, tile, [&](auto f, auto g, auto t, int i) {
+              const std::int64_t c = 2 * g + i;
+              return c < channels
+                         ? float_to_bfloat16(weights.as<float>()[(f * channels + c) * taps + t])
+                         : std::uint16_t{0};
+            });
+      });
     } else {
       stage.weights = packed_.get(weights, fmt::format("lanes conv tile {}", tile), [&] {
-        const std::int64_t taps = height.kernel * width.kernel;
-        return pack_filters({layer.out[0], layer.in[0], taps}, tile, [&](auto f, auto c, auto t) {
-          return weights.as<float>()[(f * layer.in[0] + c) * taps + t];
+        return pack_filters({layer.out[0], channels, taps}, tile, [&](auto f, auto c, auto t) {
+          return weights.as<float>()[(f * channels + c) * taps + t];
         });
       });
     }
@@ -151,7 +174,10 @@ class ChainBuilder {
     describe(*layer.node, pool == nullptr ? *layer.node : *pool->node,
              fmt::format("conv{}d_{}_image_per_lane_{}",
                          reader_.value(layer.node->inputs[0]).shape->rank() - 2,
-                         pixels ? "u8_f32" : "f32", algorithm));
+                         bf16     ? "bf16"
+                         : pixels ? "u8_f32"
+                                  : "f32",
+                         algorithm));
   }
 
   void add_gemm(const Layer& layer) {
@@ -167,15 +193,28 @@ class ChainBuilder {
     task.taps[1] = k;
     for (int i = 0; i < 2; ++i) task.stride[i] = task.dilation[i] = 1;
     task.activation = params.activation;
-    stage.weights = packed_.get(
-        weights,
-        fmt::format("lanes gemm {} alpha {:a} tile {}", params.trans_b, params.alpha,
-                    kernels_.tile_filters),
-        [&, n = n, k = k] {
-          return pack_filters({n, 1, k}, kernels_.tile_filters, [&](auto j, auto, auto i) {
-            return params.alpha * weights.as<float>()[params.trans_b ? j * k + i : i * n + j];
-          });
-        });
+    const auto weight = [&, n = n, k = k](std::int64_t j, std::int64_t i) {
+      return params.alpha * weights.as<float>()[params.trans_b ? j * k + i : i * n + j];
+    };
+    const std::string layout =
+        fmt::format("lanes gemm {} {} alpha {:a} tile {}", number_name(bf16_), params.trans_b,
+                    params.alpha, kernels_.tile_filters);
+    if (bf16_) {
+      stage.algorithm = Algorithm::kDirectBf16;
+      stage.planes = k;
+      task.taps[1] = (k + 1) / 2;
+      stage.weights = packed_.get(weights, layout, [&, n = n, k = k] {
+        return pack_filter_words<std::uint16_t>(
+            {n, 1, (k + 1) / 2}, kernels_.tile_filters, [&](auto j, auto, auto t, int i) {
+              return 2 * t + i < k ? float_to_bfloat16(weight(j, 2 * t + i)) : std::uint16_t{0};
+            });
+      });
+    } else {
+      stage.weights = packed_.get(weights, layout, [&, n = n, k = k] {
+        return pack_filters({n, 1, k}, kernels_.tile_filters,
+                            [&](auto j, auto, auto i) { return weight(j, i); });
+      });
+    }
     const Tensor* bias = reader_.bias(*layer.node);
     fill_bias(stage, n, [&](std::int64_t j) {
       if (bias == nullptr) return 0.0F;
@@ -183,7 +222,7 @@ class ChainBuilder {
     });
     stages_.push_back(std::move(stage));
     describe(*layer.node, *layer.node,
-             fmt::format("gemm_f32_image_per_lane_{}x1", kernels_.tile_filters));
+             fmt::format("gemm_{}_image_per_lane_{}x1", number_name(bf16_), kernels_.tile_filters));
   }
 
   void add_pool(const Layer& layer) {
@@ -238,14 +277,21 @@ class ChainBuilder {
     infos_.push_back(reader_.describe(first, last, kernel, isa_));
   }
 
+  std::int64_t scratch_bytes(const Stage& stage) const {
+    if (stage.algorithm == Algorithm::kWinograd) {
+      return kernels_.winograd_scratch(stage.conv) * kFloatBytes;
+    }
+    if (stage.algorithm != Algorithm::kDirectBf16) return 0;
+    const std::int64_t plane = vectors(stage.conv.in) / stage.planes;
+    return (stage.planes + 1) / 2 * plane * kernels_.lanes * kFloatBytes;
+  }
+
   /// False when a block's values take too much memory.
   bool place_buffers() {
     const std::int64_t vector_bytes = kernels_.lanes * kFloatBytes;
     std::vector<StageBytes> bytes{{vectors(block_) * vector_bytes, 0}};
     for (const Stage& stage : stages_) {
-      const bool winograd = stage.algorithm == Algorithm::kWinograd;
-      bytes.push_back({vectors(stage.out()) * vector_bytes,
-                       winograd ? kernels_.winograd_scratch(stage.conv) * kFloatBytes : 0});
+      bytes.push_back({vectors(stage.out()) * vector_bytes, scratch_bytes(stage)});
     }
     const std::optional<BlockPlaces> places = place_block(bytes);
     if (!places) return false;
@@ -264,6 +310,7 @@ class ChainBuilder {
   const LayerReader& reader_;
   const Isa& isa_;
   const LaneKernels& kernels_;
+  const bool bf16_;  ///< Whether convolutions and Gemms multiply bf16.
   PackCache& packed_;
   LaneTensor block_;  ///< The images of a block.
   std::int64_t block_at_ = 0;
@@ -272,24 +319,41 @@ class ChainBuilder {
   std::vector<StepInfo> infos_;
 };
 
-void run_stage(const Stage& stage, const LaneKernels& kernels, float* scratch) {
+void run_stage(const Stage& stage, const Isa& isa, float* scratch) {
+  const LaneKernels& kernels = isa.lanes;
   const float* x = scratch + stage.x;
   float* y = scratch + stage.y;
   const LaneTensor& out = stage.out();
   if (out.pitch != out.width) kernels.clear_pads(out, y);
-  if (stage.is_conv()) {
-    const LaneConvOperands operands{.x = x,
-                                    .weights = stage.weights->as<float>(),
-                                    .bias = stage.bias.data(),
-                                    .shifts = stage.shifts.data(),
-                                    .y = y,
-                                    .scratch = scratch + stage.scratch};
-    const bool winograd = stage.algorithm == Algorithm::kWinograd;
-    (winograd ? kernels.winograd : kernels.conv)(stage.conv, operands);
-  } else if (stage.algorithm == Algorithm::kMaxPool) {
-    kernels.max_pool(stage.pool, x, y);
-  } else {
-    kernels.average_pool(stage.pool, stage.divisors.data(), x, y);
+  LaneConvOperands operands{.x = x,
+                            .weights = stage.is_conv() ? stage.weights->as<float>() : nullptr,
+                            .bias = stage.bias.data(),
+                            .shifts = stage.shifts.data(),
+                            .y = y,
+                            .scratch = scratch + stage.scratch};
+  switch (stage.algorithm) {
+    case Algorithm::kDirect:
+      kernels.conv(stage.conv, operands);
+      break;
+    case Algorithm::kDirectBf16: {
+      const std::int64_t plane = vectors(stage.conv.in) / stage.planes;
+      isa.bf16.pair_lanes(x, stage.planes, plane,
+                          reinterpret_cast<std::uint32_t*>(operands.scratch));
+      operands.x = operands.scratch;
+      LaneConvTask words = stage.conv;
+      words.in.channels = (words.in.channels + 1) / 2;
+      isa.bf16.lane_conv(words, operands);
+      break;
+    }
+    case Algorithm::kWinograd:
+      kernels.winograd(stage.conv, operands);
+      break;
+    case Algorithm::kMaxPool:
+      kernels.max_pool(stage.pool, x, y);
+      break;
+    case Algorithm::kAveragePool:
+      kernels.average_pool(stage.pool, stage.divisors.data(), x, y);
+      break;
   }
 }
 
@@ -298,7 +362,8 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
   plan.kernel = "image_per_lane";
   plan.scratch_bytes = scratch_bytes_;
   plan.run = [stages = std::move(stages_), block = block_, block_at = block_at_,
-              pixels = dtype == DType::kUint8, images, kernels = &kernels_](const StepArgs& args) {
+              pixels = dtype == DType::kUint8, images, isa = &isa_](const StepArgs& args) {
+    const LaneKernels* kernels = &isa->lanes;
     auto* scratch = reinterpret_cast<float*>(args.scratch);
     float* values = scratch + block_at;
     const Stage& last = stages.back();
@@ -314,7 +379,7 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
         kernels->load_f32(static_cast<const float*>(args.inputs[0]) + first * x_size, x_size, count,
                           block, values);
       }
-      for (const Stage& stage : stages) run_stage(stage, *kernels, scratch);
+      for (const Stage& stage : stages) run_stage(stage, *isa, scratch);
       kernels->store(scratch + last.y, y_size, count,
                      static_cast<float*>(args.outputs[0]) + first * y_size);
     }
@@ -324,9 +389,11 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
 
 }  // namespace
 
-LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, PackCache& packed)
+LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, Precision precision,
+                                 PackCache& packed)
     : graph_(graph),
       isa_(isa),
+      precision_(precision),
       packed_(packed),
       uses_(count_uses(graph)),
       reader_(graph.values.size(), -1) {
@@ -361,7 +428,7 @@ std::optional<LaneChain> LaneChainFinder::find(std::size_t first) const {
   while (!layers.empty() && is_view(*layers.back().node)) layers.pop_back();
   if (layers.empty()) return std::nullopt;
   return of_bytes ? build_byte_chain(reader, layers, images, isa_, packed_)
-                  : ChainBuilder(reader, isa_, packed_).build(layers, images);
+                  : ChainBuilder(reader, isa_, precision_, packed_).build(layers, images);
 }
 
 }  // namespace prs::cpu

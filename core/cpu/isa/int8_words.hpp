@@ -10,8 +10,6 @@
 
 namespace prs::cpu::PRS_ISA {
 
-using ByteVec = std::uint8_t __attribute__((vector_size(kLanes)));
-
 /// f32 from here on have no fraction, so that adding it rounds to nearest even and leaves the
 /// integer in the low bits, for magnitudes below 2^22.
 inline constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23
