@@ -152,7 +152,7 @@ class Compiler {
         isa_(isa),
         options_(options),
         packed_(packed),
-        chains_(graph, isa, packed),
+        chains_(graph, isa, options.precision, packed),
         storage_(graph.values.size(), -1) {}
 
   std::unique_ptr<Executable> run() {

@@ -3,22 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "cpu/byte_chain.hpp"
+#include "cpu/isa/bf16.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
+#include "cpu/lane_layers.hpp"
 #include "cpu/lane_weights.hpp"
 #include "cpu/pack_cache.hpp"
-#include "graph/memory_plan.hpp"
 #include "graph/rewrite.hpp"
 #include "graph/step.hpp"
-#include "ops/conv.hpp"
 #include "ops/gemm.hpp"
-#include "ops/pool.hpp"
-#include "ops/support.hpp"
 
 namespace prs::cpu {
 namespace {
@@ -26,27 +24,9 @@ namespace {
 using ops::Window;
 using ops::WindowAxis;
 
-/// All values of one block that live at the same time: a few times a second-level cache, since each
-/// is written once and read few times.
-constexpr std::int64_t kMaxBlockBytes = std::int64_t{6} << 20;
-/// Weights of a Gemm inside a chain; larger ones are better read once for many blocks.
-constexpr std::int64_t kMaxGemmBytes = std::int64_t{64} << 10;
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
-/// [channels, height, width] of one image.
-using Extents = std::array<std::int64_t, 3>;
-
-struct Layer {
-  std::size_t index;  ///< Of the node.
-  const Node* node;
-  Extents in;
-  Extents out;
-  Window window;  ///< Conv and pools.
-
-  OpKind kind() const { return node->kind; }
-};
-
-enum class Algorithm { kDirect, kWinograd, kMaxPool, kAveragePool };
+enum class Algorithm { kDirect, kDirectBf16, kWinograd, kMaxPool, kAveragePool };
 
 /// One pass over a block: a layer, or a Conv with the pool behind it.
 struct Stage {
@@ -57,12 +37,13 @@ struct Stage {
   std::vector<float> bias;
   std::vector<std::int32_t> shifts;
   std::vector<float> divisors;
-  std::int64_t x = 0;  ///< Offsets into a run's scratch, in floats.
+  std::int64_t planes = 0;  ///< kDirectBf16: of the input, two of which make one of words.
+  std::int64_t x = 0;       ///< Offsets into a run's scratch, in floats.
   std::int64_t y = 0;
   std::int64_t scratch = 0;
 
   bool is_conv() const {
-    return algorithm == Algorithm::kDirect || algorithm == Algorithm::kWinograd;
+    return algorithm != Algorithm::kMaxPool && algorithm != Algorithm::kAveragePool;
   }
   LaneTensor& in() { return is_conv() ? conv.in : pool.in; }
   LaneTensor& out() { return is_conv() ? conv.out : pool.out; }
@@ -77,118 +58,16 @@ std::int64_t vectors(const LaneTensor& tensor) {
   return tensor.channels * tensor.height * tensor.pitch;
 }
 
-// ---- which nodes
-// ---------------------------------------------------------------------------------
-
-bool is_planar(const Window& window) {
-  const WindowAxis& depth = window[0];
-  return depth.in == 1 && depth.out == 1 && depth.kernel == 1 && depth.pad_begin == 0;
-}
-
-/// [channels, height, width] of [N, channels, up to two axes].
-std::optional<Extents> image_extents(const Shape& shape) {
-  if (shape.rank() < 2 || shape.rank() > 4) return std::nullopt;
-  return Extents{shape[1], shape.rank() == 4 ? shape[2] : 1,
-                 shape.rank() > 2 ? shape[shape.rank() - 1] : 1};
-}
-
-/// Reads nodes of one graph as layers.
-class LayerReader {
- public:
-  explicit LayerReader(const Graph& graph) : graph_(graph) {}
-
-  /// Node `index` as a layer that reads its input 0, when there are kernels for it.
-  std::optional<Layer> read(std::size_t index) const {
-    const Node& node = graph_.nodes[index];
-    const Value& x = graph_.value(node.inputs[0]);
-    const Value& y = graph_.value(node.outputs[0]);
-    if (y.dtype != DType::kFloat32 || y.shape->elements() == 0) return std::nullopt;
-    const std::optional<Extents> in = image_extents(*x.shape);
-    const std::optional<Extents> out = image_extents(*y.shape);
-    if (!in || !out || (*x.shape)[0] != (*y.shape)[0]) return std::nullopt;
-    Layer layer{index, &node, *in, *out, {}};
-    const bool known =
-        is_view(node) || (node.kind == OpKind::kConv && read_conv(layer)) ||
-        (node.kind == OpKind::kGemm && read_gemm(node)) ||
-        ((node.kind == OpKind::kMaxPool || node.kind == OpKind::kAveragePool) && read_pool(layer));
-    return known ? std::optional(layer) : std::nullopt;
-  }
-
-  const Tensor& weights(const Layer& layer) const {
-    return *graph_.value(layer.node->inputs[1]).constant;
-  }
-  /// Null without.
-  const Tensor* bias(const Node& node) const {
-    const bool present = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
-    return present ? f32_constant(graph_, node.inputs[2]) : nullptr;
-  }
-  const Value& value(ValueId id) const { return graph_.value(id); }
-
- private:
-  bool has_constant_operands(const Node& node) const {
-    const bool has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
-    return f32_constant(graph_, node.inputs[1]) != nullptr && (!has_bias || bias(node) != nullptr);
-  }
-
-  bool read_conv(Layer& layer) const {
-    const auto& params = std::get<ConvParams>(layer.node->params);
-    if (params.group != 1 || !is_lane_activation(params.activation) ||
-        !has_constant_operands(*layer.node)) {
-      return false;
-    }
-    layer.window = ops::conv::resolve(params, *graph_.value(layer.node->inputs[0]).shape,
-                                      weights(layer).shape());
-    return is_planar(layer.window) &&
-           std::all_of(layer.window.begin(), layer.window.end(), [](const WindowAxis& axis) {
-             return axis.pad_begin <= kMaxPad && axis.pad_end <= kMaxPad;
-           });
-  }
-
-  bool read_pool(Layer& layer) const {
-    const bool wants_indices = layer.node->outputs.size() > 1 && layer.node->outputs[1] != kNoValue;
-    if (wants_indices || graph_.value(layer.node->inputs[0]).dtype != DType::kFloat32) return false;
-    layer.window = ops::pool::resolve(std::get<PoolParams>(layer.node->params),
-                                      *graph_.value(layer.node->inputs[0]).shape);
-    return is_planar(layer.window);
-  }
-
-  bool read_gemm(const Node& node) const {
-    const auto& params = std::get<GemmParams>(node.params);
-    const Value& x = graph_.value(node.inputs[0]);
-    if (params.trans_a || x.shape->rank() != 2 || !is_lane_activation(params.activation) ||
-        !has_constant_operands(node) ||
-        graph_.value(node.inputs[1]).constant->bytes() > kMaxGemmBytes) {
-      return false;
-    }
-    // One bias a column: the images are all treated alike.
-    const Tensor* bias = this->bias(node);
-    return bias == nullptr || bias->shape().rank() < 2 || bias->shape()[0] == 1;
-  }
-
-  const Graph& graph_;
-};
-
-// ---- from layers to stages
-// -----------------------------------------------------------------------
-
-/// Whether a Conv's output passes through this pool in the same stage.
-bool is_fusable_pool(const Layer& conv, const Layer& pool, std::int64_t max_extent) {
-  if (pool.kind() != OpKind::kMaxPool) return false;
-  const WindowAxis& height = pool.window[1];
-  const WindowAxis& width = pool.window[2];
-  const std::int64_t extent = height.kernel;
-  const auto fits = [&](const WindowAxis& axis, std::int64_t available) {
-    return axis.kernel == extent && axis.stride == extent && axis.dilation == 1 &&
-           axis.pad_begin == 0 && axis.out * extent <= available;
-  };
-  return extent >= 1 && extent <= max_extent && fits(height, conv.out[1]) &&
-         fits(width, conv.out[2]);
-}
+std::string_view number_name(bool bf16) { return bf16 ? "bf16" : "f32"; }
 
 class ChainBuilder {
  public:
-  ChainBuilder(const LayerReader& reader, const Isa& isa, PackCache& packed)
-      : reader_(reader), isa_(isa), kernels_(isa.lanes), packed_(packed) {}
+  ChainBuilder(const LayerReader& reader, const Isa& isa, Precision precision, PackCache& packed)
+      : reader_(reader),
+        isa_(isa),
+        kernels_(isa.lanes),
+        bf16_(precision == Precision::kBf16 && isa.bf16.lane_conv != nullptr),
+        packed_(packed) {}
 
   std::optional<LaneChain> build(const std::vector<Layer>& layers, std::int64_t images) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -262,13 +141,28 @@ class ChainBuilder {
     }
     const Tensor& weights = reader_.weights(layer);
     const std::int64_t tile = kernels_.tile_filters;
+    const std::int64_t channels = layer.in[0];
+    const std::int64_t taps = height.kernel * width.kernel;
+    // One channel has nothing to pair.
+    const bool bf16 = bf16_ && !winograd && channels > 1;
     if (winograd) {
       stage.weights = winograd_weights(weights, tile, &packed_);
+    } else if (bf16) {
+      stage.algorithm = Algorithm::kDirectBf16;
+      stage.planes = channels;
+      stage.weights = packed_.get(weights, fmt::format("lanes conv bf16 tile {}", tile), [&] {
+        return pack_filter_words<std::uint16_t>(
+            {layer.out[0], (channels + 1) / 2, taps}, tile, [&](auto f, auto g, auto t, int i) {
+              const std::int64_t c = 2 * g + i;
+              return c < channels
+                         ? float_to_bfloat16(weights.as<float>()[(f * channels + c) * taps + t])
+                         : std::uint16_t{0};
+            });
+      });
     } else {
       stage.weights = packed_.get(weights, fmt::format("lanes conv tile {}", tile), [&] {
-        const std::int64_t taps = height.kernel * width.kernel;
-        return pack_filters({layer.out[0], layer.in[0], taps}, tile, [&](auto f, auto c, auto t) {
-          return weights.as<float>()[(f * layer.in[0] + c) * taps + t];
+        return pack_filters({layer.out[0], channels, taps}, tile, [&](auto f, auto c, auto t) {
+          return weights.as<float>()[(f * channels + c) * taps + t];
         });
       });
     }
@@ -280,7 +174,10 @@ class ChainBuilder {
     describe(*layer.node, pool == nullptr ? *layer.node : *pool->node,
              fmt::format("conv{}d_{}_image_per_lane_{}",
                          reader_.value(layer.node->inputs[0]).shape->rank() - 2,
-                         pixels ? "u8_f32" : "f32", algorithm));
+                         bf16     ? "bf16"
+                         : pixels ? "u8_f32"
+                                  : "f32",
+                         algorithm));
   }
 
   void add_gemm(const Layer& layer) {
@@ -296,15 +193,28 @@ class ChainBuilder {
     task.taps[1] = k;
     for (int i = 0; i < 2; ++i) task.stride[i] = task.dilation[i] = 1;
     task.activation = params.activation;
-    stage.weights = packed_.get(
-        weights,
-        fmt::format("lanes gemm {} alpha {:a} tile {}", params.trans_b, params.alpha,
-                    kernels_.tile_filters),
-        [&, n = n, k = k] {
-          return pack_filters({n, 1, k}, kernels_.tile_filters, [&](auto j, auto, auto i) {
-            return params.alpha * weights.as<float>()[params.trans_b ? j * k + i : i * n + j];
-          });
-        });
+    const auto weight = [&, n = n, k = k](std::int64_t j, std::int64_t i) {
+      return params.alpha * weights.as<float>()[params.trans_b ? j * k + i : i * n + j];
+    };
+    const std::string layout =
+        fmt::format("lanes gemm {} {} alpha {:a} tile {}", number_name(bf16_), params.trans_b,
+                    params.alpha, kernels_.tile_filters);
+    if (bf16_) {
+      stage.algorithm = Algorithm::kDirectBf16;
+      stage.planes = k;
+      task.taps[1] = (k + 1) / 2;
+      stage.weights = packed_.get(weights, layout, [&, n = n, k = k] {
+        return pack_filter_words<std::uint16_t>(
+            {n, 1, (k + 1) / 2}, kernels_.tile_filters, [&](auto j, auto, auto t, int i) {
+              return 2 * t + i < k ? float_to_bfloat16(weight(j, 2 * t + i)) : std::uint16_t{0};
+            });
+      });
+    } else {
+      stage.weights = packed_.get(weights, layout, [&, n = n, k = k] {
+        return pack_filters({n, 1, k}, kernels_.tile_filters,
+                            [&](auto j, auto, auto i) { return weight(j, i); });
+      });
+    }
     const Tensor* bias = reader_.bias(*layer.node);
     fill_bias(stage, n, [&](std::int64_t j) {
       if (bias == nullptr) return 0.0F;
@@ -312,7 +222,7 @@ class ChainBuilder {
     });
     stages_.push_back(std::move(stage));
     describe(*layer.node, *layer.node,
-             fmt::format("gemm_f32_image_per_lane_{}x1", kernels_.tile_filters));
+             fmt::format("gemm_{}_image_per_lane_{}x1", number_name(bf16_), kernels_.tile_filters));
   }
 
   void add_pool(const Layer& layer) {
@@ -363,41 +273,34 @@ class ChainBuilder {
     }
   }
 
-  void describe(const Node& first, const Node& last, std::string kernel) {
-    const Value& output = reader_.value(last.outputs[0]);
-    infos_.push_back({first.name, step_label(first) + (&first == &last ? "" : "+MaxPool"),
-                      kernel + "[" + std::string(isa_.name) + "]", "cpu",
-                      std::string(dtype_name(output.dtype)) + output.shape->to_string()});
+  void describe(const Node& first, const Node& last, const std::string& kernel) {
+    infos_.push_back(reader_.describe(first, last, kernel, isa_));
+  }
+
+  std::int64_t scratch_bytes(const Stage& stage) const {
+    if (stage.algorithm == Algorithm::kWinograd) {
+      return kernels_.winograd_scratch(stage.conv) * kFloatBytes;
+    }
+    if (stage.algorithm != Algorithm::kDirectBf16) return 0;
+    const std::int64_t plane = vectors(stage.conv.in) / stage.planes;
+    return (stage.planes + 1) / 2 * plane * kernels_.lanes * kFloatBytes;
   }
 
   /// False when a block's values take too much memory.
   bool place_buffers() {
     const std::int64_t vector_bytes = kernels_.lanes * kFloatBytes;
-    std::vector<Lifetime> lifetimes;
-    const auto add = [&](std::int64_t bytes, std::size_t first, std::size_t last) {
-      lifetimes.push_back({bytes, static_cast<int>(first), static_cast<int>(last)});
-      return bytes <= kMaxBlockBytes;
-    };
-    // Step 0 loads the block, step i + 1 runs stage i.
-    if (!add(vectors(block_) * vector_bytes, 0, 1)) return false;
-    for (std::size_t i = 0; i < stages_.size(); ++i) {
-      const bool winograd = stages_[i].algorithm == Algorithm::kWinograd;
-      const std::int64_t scratch =
-          winograd ? kernels_.winograd_scratch(stages_[i].conv) * kFloatBytes : 0;
-      if (!add(vectors(stages_[i].out()) * vector_bytes, i + 1, i + 2) ||
-          !add(scratch, i + 1, i + 1)) {
-        return false;
-      }
+    std::vector<StageBytes> bytes{{vectors(block_) * vector_bytes, 0}};
+    for (const Stage& stage : stages_) {
+      bytes.push_back({vectors(stage.out()) * vector_bytes, scratch_bytes(stage)});
     }
-    const MemoryPlan plan = plan_memory(lifetimes);
-    if (plan.arena_bytes > kMaxBlockBytes) return false;
-    scratch_bytes_ = plan.arena_bytes;
-    const auto offset = [&](std::size_t i) { return plan.offsets[i] / kFloatBytes; };
-    block_at_ = offset(0);
+    const std::optional<BlockPlaces> places = place_block(bytes);
+    if (!places) return false;
+    scratch_bytes_ = places->bytes;
+    block_at_ = places->values[0] / kFloatBytes;
     for (std::size_t i = 0; i < stages_.size(); ++i) {
-      stages_[i].x = i == 0 ? block_at_ : stages_[i - 1].y;
-      stages_[i].y = offset(2 * i + 1);
-      stages_[i].scratch = offset(2 * i + 2);
+      stages_[i].x = places->values[i] / kFloatBytes;
+      stages_[i].y = places->values[i + 1] / kFloatBytes;
+      stages_[i].scratch = places->scratch[i + 1] / kFloatBytes;
     }
     return true;
   }
@@ -407,6 +310,7 @@ class ChainBuilder {
   const LayerReader& reader_;
   const Isa& isa_;
   const LaneKernels& kernels_;
+  const bool bf16_;  ///< Whether convolutions and Gemms multiply bf16.
   PackCache& packed_;
   LaneTensor block_;  ///< The images of a block.
   std::int64_t block_at_ = 0;
@@ -415,24 +319,41 @@ class ChainBuilder {
   std::vector<StepInfo> infos_;
 };
 
-void run_stage(const Stage& stage, const LaneKernels& kernels, float* scratch) {
+void run_stage(const Stage& stage, const Isa& isa, float* scratch) {
+  const LaneKernels& kernels = isa.lanes;
   const float* x = scratch + stage.x;
   float* y = scratch + stage.y;
   const LaneTensor& out = stage.out();
   if (out.pitch != out.width) kernels.clear_pads(out, y);
-  if (stage.is_conv()) {
-    const LaneConvOperands operands{.x = x,
-                                    .weights = stage.weights->as<float>(),
-                                    .bias = stage.bias.data(),
-                                    .shifts = stage.shifts.data(),
-                                    .y = y,
-                                    .scratch = scratch + stage.scratch};
-    const bool winograd = stage.algorithm == Algorithm::kWinograd;
-    (winograd ? kernels.winograd : kernels.conv)(stage.conv, operands);
-  } else if (stage.algorithm == Algorithm::kMaxPool) {
-    kernels.max_pool(stage.pool, x, y);
-  } else {
-    kernels.average_pool(stage.pool, stage.divisors.data(), x, y);
+  LaneConvOperands operands{.x = x,
+                            .weights = stage.is_conv() ? stage.weights->as<float>() : nullptr,
+                            .bias = stage.bias.data(),
+                            .shifts = stage.shifts.data(),
+                            .y = y,
+                            .scratch = scratch + stage.scratch};
+  switch (stage.algorithm) {
+    case Algorithm::kDirect:
+      kernels.conv(stage.conv, operands);
+      break;
+    case Algorithm::kDirectBf16: {
+      const std::int64_t plane = vectors(stage.conv.in) / stage.planes;
+      isa.bf16.pair_lanes(x, stage.planes, plane,
+                          reinterpret_cast<std::uint32_t*>(operands.scratch));
+      operands.x = operands.scratch;
+      LaneConvTask words = stage.conv;
+      words.in.channels = (words.in.channels + 1) / 2;
+      isa.bf16.lane_conv(words, operands);
+      break;
+    }
+    case Algorithm::kWinograd:
+      kernels.winograd(stage.conv, operands);
+      break;
+    case Algorithm::kMaxPool:
+      kernels.max_pool(stage.pool, x, y);
+      break;
+    case Algorithm::kAveragePool:
+      kernels.average_pool(stage.pool, stage.divisors.data(), x, y);
+      break;
   }
 }
 
@@ -441,7 +362,8 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
   plan.kernel = "image_per_lane";
   plan.scratch_bytes = scratch_bytes_;
   plan.run = [stages = std::move(stages_), block = block_, block_at = block_at_,
-              pixels = dtype == DType::kUint8, images, kernels = &kernels_](const StepArgs& args) {
+              pixels = dtype == DType::kUint8, images, isa = &isa_](const StepArgs& args) {
+    const LaneKernels* kernels = &isa->lanes;
     auto* scratch = reinterpret_cast<float*>(args.scratch);
     float* values = scratch + block_at;
     const Stage& last = stages.back();
@@ -457,7 +379,7 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
         kernels->load_f32(static_cast<const float*>(args.inputs[0]) + first * x_size, x_size, count,
                           block, values);
       }
-      for (const Stage& stage : stages) run_stage(stage, *kernels, scratch);
+      for (const Stage& stage : stages) run_stage(stage, *isa, scratch);
       kernels->store(scratch + last.y, y_size, count,
                      static_cast<float*>(args.outputs[0]) + first * y_size);
     }
@@ -467,9 +389,11 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
 
 }  // namespace
 
-LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, PackCache& packed)
+LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, Precision precision,
+                                 PackCache& packed)
     : graph_(graph),
       isa_(isa),
+      precision_(precision),
       packed_(packed),
       uses_(count_uses(graph)),
       reader_(graph.values.size(), -1) {
@@ -481,10 +405,12 @@ LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, PackCache& 
 }
 
 std::optional<LaneChain> LaneChainFinder::find(std::size_t first) const {
-  if (graph_.nodes[first].kind != OpKind::kConv) return std::nullopt;
+  const OpKind kind = graph_.nodes[first].kind;
+  if (kind != OpKind::kConv && kind != OpKind::kQuantizedConv) return std::nullopt;
   const std::int64_t images = (*graph_.value(graph_.nodes[first].inputs[0]).shape)[0];
   if (2 * images < isa_.lanes.lanes) return std::nullopt;
-  const LayerReader reader(graph_);
+  const bool of_bytes = kind == OpKind::kQuantizedConv;
+  const LayerReader reader(graph_, of_bytes ? LaneNumbers::kBytes : LaneNumbers::kFloats);
   std::vector<Layer> layers;
   for (std::optional<Layer> layer = reader.read(first); layer;) {
     layers.push_back(*layer);
@@ -495,14 +421,14 @@ std::optional<LaneChain> LaneChainFinder::find(std::size_t first) const {
                                           static_cast<ValueId>(output);
     layer = goes_on ? reader.read(static_cast<std::size_t>(next)) : std::nullopt;
     // From a row of values back to planes, only views lead.
-    if (layer && layer->kind() != OpKind::kGemm && !is_view(*layer->node) &&
-        is_view(*layers.back().node)) {
+    if (layer && !layer->is_gemm() && !is_view(*layer->node) && is_view(*layers.back().node)) {
       layer = std::nullopt;
     }
   }
   while (!layers.empty() && is_view(*layers.back().node)) layers.pop_back();
   if (layers.empty()) return std::nullopt;
-  return ChainBuilder(reader, isa_, packed_).build(layers, images);
+  return of_bytes ? build_byte_chain(reader, layers, images, isa_, packed_)
+                  : ChainBuilder(reader, isa_, precision_, packed_).build(layers, images);
 }
 
 }  // namespace prs::cpu

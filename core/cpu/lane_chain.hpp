@@ -23,18 +23,22 @@ struct LaneChain {
 /// Finds chains in one graph, which has static shapes and must outlive this.
 class LaneChainFinder {
  public:
-  LaneChainFinder(const Graph& graph, const Isa& isa, PackCache& packed);
+  /// With Precision::kBf16, and instructions for it, convolutions and Gemms multiply bf16 as their
+  /// kernels for single images do.
+  LaneChainFinder(const Graph& graph, const Isa& isa, Precision precision, PackCache& packed);
 
-  /// The longest chain that begins with node `first`: a Conv and what follows it, as long as each
-  /// value has one reader: Conv (one group, constant weights), MaxPool, AveragePool, reshapes that
-  /// keep the images apart, and a Gemm whose weights are so small that reading them for every block
-  /// costs nothing. None when the batch would leave half of the lanes idle or a block's values
-  /// would fill more than the caches.
+  /// The longest chain that begins with node `first`: a Conv or QuantizedConv and what follows it,
+  /// as long as each value has one reader: Conv (one group, constant weights), MaxPool,
+  /// AveragePool, reshapes that keep the images apart, and a Gemm whose weights are so small that
+  /// reading them for every block costs nothing; or the same layers of 8-bit integers. None when
+  /// the batch would leave half of the lanes idle or a block's values would fill more than the
+  /// caches.
   std::optional<LaneChain> find(std::size_t first) const;
 
  private:
   const Graph& graph_;
   const Isa& isa_;
+  Precision precision_;
   PackCache& packed_;
   std::vector<int> uses_;    ///< By value.
   std::vector<int> reader_;  ///< By value: the last node that reads it, or -1.

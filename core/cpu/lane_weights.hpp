@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "cpu/pack_words.hpp"
 #include "ops/window.hpp"
 #include "prs/tensor.hpp"
 
@@ -37,6 +38,31 @@ Tensor pack_filters(const FilterExtents& extents, std::int64_t tile, Weight&& we
       for (std::int64_t t = 0; t < extents.taps; ++t) {
         for (std::int64_t f = group; f < group + tile; ++f) {
           *to++ = f < extents.filters ? weight(f, c, t) : 0.0F;
+        }
+      }
+    }
+  }
+  return packed;
+}
+
+/// weight(filter, group, tap, i), the bits of number i of a word -> words [filters / tile, groups,
+/// taps, tile], zeros for filters past the last one. Extents::channels counts groups.
+template <typename Bits, typename Weight>
+Tensor pack_filter_words(const FilterExtents& extents, std::int64_t tile, const Weight& weight) {
+  constexpr int kEach = kPerWord<Bits>;
+  const std::int64_t rounded = round_up(extents.filters, tile);
+  Tensor packed(DType::kUint32, Shape{rounded, extents.channels, extents.taps});
+  auto* to = packed.as<std::uint32_t>();
+  for (std::int64_t first = 0; first < rounded; first += tile) {
+    for (std::int64_t g = 0; g < extents.channels; ++g) {
+      for (std::int64_t t = 0; t < extents.taps; ++t) {
+        for (std::int64_t f = first; f < first + tile; ++f) {
+          std::uint32_t word = 0;
+          for (int i = 0; i < kEach && f < extents.filters; ++i) {
+            const auto bits = static_cast<Bits>(weight(f, g, t, i));
+            word |= std::uint32_t{bits} << (32 / kEach * i);
+          }
+          *to++ = word;
         }
       }
     }

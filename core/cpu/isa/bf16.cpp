@@ -1,7 +1,11 @@
 // Gemm and Conv with bf16 products: the arithmetic, and how f32 and u8 become words of two bf16.
 #include "cpu/isa/begin.hpp"
 
+#include <cstddef>
+
 #include "cpu/isa/bf16.hpp"
+#include "cpu/isa/bf16_words.hpp"
+#include "cpu/isa/lane_conv.hpp"
 #include "cpu/isa/words.hpp"
 
 namespace prs::cpu::PRS_ISA {
@@ -12,42 +16,6 @@ namespace {
 
 /// Words of B in a block: a panel of them, at most 36 KiB, stays in the first-level cache.
 constexpr std::int64_t kBlockWords = 192;
-
-struct Bf16 {
-  using Element = std::uint32_t;
-  using Sum = Vec;
-  using Ends = TileEnds;
-  using Target = TileTarget;
-  static constexpr bool kHasWideRow = false;
-
-  PRS_INLINE static Vec spread(std::uint32_t word) { return spread_word(word); }
-  PRS_INLINE static void add_product(Vec& sum, Vec a, Vec b) {
-#if defined(__AVX512BF16__)
-    sum = reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum),
-                                                 reinterpret_cast<__m512bh>(a),
-                                                 reinterpret_cast<__m512bh>(b)));
-#else
-    sum += low(a) * low(b);
-    sum += high(a) * high(b);
-#endif
-  }
-  template <int R, int V>
-  PRS_INLINE static void begin(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
-    begin_tile(sums, ends, target);
-  }
-  template <int R, int V>
-  PRS_INLINE static void end(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
-    end_tile(sums, ends, target);
-  }
-
- private:
-  PRS_INLINE static Vec low(Vec words) {
-    return reinterpret_cast<Vec>(reinterpret_cast<UintVec>(words) << 16);
-  }
-  PRS_INLINE static Vec high(Vec words) {
-    return reinterpret_cast<Vec>(reinterpret_cast<UintVec>(words) & 0xFFFF0000U);
-  }
-};
 
 /// The bits of the bf16 nearest to x; a NaN keeps its sign and the bits that fit, one of them set.
 PRS_INLINE std::uint32_t round_bits(float x) {
@@ -61,22 +29,6 @@ PRS_INLINE std::uint32_t round_bits(std::uint8_t x) {
 }
 
 using HalfVec = std::uint16_t __attribute__((vector_size(kLanes * 2)));
-using ByteVec = std::uint8_t __attribute__((vector_size(kLanes)));
-
-/// The bits of kLanes bf16, as round_bits() gives them one by one.
-PRS_INLINE UintVec round_lanes(const float* from) {
-  const UintVec bits = reinterpret_cast<UintVec>(load(from));
-  const UintVec rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
-  const UintVec nan = (bits >> 16) | 0x40U;
-  return (bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded;
-}
-PRS_INLINE UintVec round_lanes(const std::uint8_t* from) {
-  ByteVec bytes;
-  __builtin_memcpy(&bytes, from, sizeof(bytes));
-  // By way of int: from bytes to floats directly is a conversion one by one.
-  const Vec values = __builtin_convertvector(__builtin_convertvector(bytes, IntVec), Vec);
-  return reinterpret_cast<UintVec>(values) >> 16;
-}
 
 /// to[i] = the words of from[2 i] and from[2 i + 1], i in [0, (count + 1) / 2).
 template <typename T>
@@ -203,6 +155,26 @@ void conv(const ConvTask& task, const Bf16ConvOperands& operands) {
 
 std::int64_t conv_scratch(const ConvTask& task) { return conv_words_scratch(task, kBlockWords); }
 
+#if defined(__AVX512BF16__)
+void pair_lanes(const float* x, std::int64_t planes, std::int64_t plane, std::uint32_t* y) {
+  for (std::int64_t p = 0; p < planes; p += 2) {
+    const float* low = x + p * plane * kLanes;
+    for (std::int64_t i = 0; i < plane * kLanes; i += kLanes) {
+      UintVec words = round_lanes(low + i);
+      if (p + 1 < planes) words |= round_lanes(low + plane * kLanes + i) << 16;
+      store(reinterpret_cast<float*>(y), reinterpret_cast<Vec>(words));
+      y += kLanes;
+    }
+  }
+}
+
+constexpr auto kPairLanes = &pair_lanes;
+constexpr auto kLaneConv = &lane_conv<Bf16>;
+#else
+constexpr std::nullptr_t kPairLanes = nullptr;
+constexpr std::nullptr_t kLaneConv = nullptr;
+#endif
+
 }  // namespace
 
 const Bf16Kernels kBf16{
@@ -213,6 +185,8 @@ const Bf16Kernels kBf16{
     .gemm_scratch = &gemm_scratch,
     .conv = &conv,
     .conv_scratch = &conv_scratch,
+    .pair_lanes = kPairLanes,
+    .lane_conv = kLaneConv,
 };
 
 }  // namespace prs::cpu::PRS_ISA

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "cpu/isa/gemm.hpp"
+#include "cpu/isa/lanes.hpp"
 
 namespace prs::cpu {
 
@@ -42,6 +43,15 @@ struct Bf16Kernels {
   /// The task counts in words: channels and k are those of words, and it is staged, not direct.
   void (*conv)(const ConvTask& task, const Bf16ConvOperands& operands);
   std::int64_t (*conv_scratch)(const ConvTask& task);
+
+  /// With an image in each lane. Both are null where the level has no instructions for products of
+  /// bf16: f32 is faster there. First, blocks of planes, each [plane, lanes] -> words of two
+  /// neighbouring planes, [planes / 2, rounded up, plane, lanes]; zeros where there is no second
+  /// one.
+  void (*pair_lanes)(const float* x, std::int64_t planes, std::int64_t plane, std::uint32_t* y);
+  /// LaneKernels::conv() on words in the places of f32: task.in counts in channels of words, and x
+  /// and weights are words. The bits are those of conv() or gemm() above.
+  void (*lane_conv)(const LaneConvTask& task, const LaneConvOperands& operands);
 };
 
 }  // namespace prs::cpu

@@ -5,6 +5,7 @@
 
 #include "check.hpp"
 #include "cpu/isa/bf16.hpp"
+#include "cpu/isa/byte_lanes.hpp"
 #include "cpu/isa/elementwise.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/int8.hpp"
@@ -14,18 +15,20 @@
 namespace prs::cpu {
 
 /// A level, whose f32 kernels are those of level `f32`.
-#define PRS_DECLARE_ISA(level, f32)                                                             \
-  namespace f32 {                                                                               \
-  extern const ElementwiseKernels kElementwise;                                                 \
-  extern const GemmKernels kGemm;                                                               \
-  extern const LaneKernels kLaneKernels;                                                        \
-  }                                                                                             \
-  namespace level {                                                                             \
-  extern const Bf16Kernels kBf16;                                                               \
-  extern const Int8Kernels kInt8;                                                               \
-  }                                                                                             \
-  static const Isa kIsa_##level{#level,       f32::kElementwise, f32::kGemm, f32::kLaneKernels, \
-                                level::kBf16, level::kInt8};
+#define PRS_DECLARE_ISA(level, f32)                                         \
+  namespace f32 {                                                           \
+  extern const ElementwiseKernels kElementwise;                             \
+  extern const GemmKernels kGemm;                                           \
+  extern const LaneKernels kLaneKernels;                                    \
+  }                                                                         \
+  namespace level {                                                         \
+  extern const Bf16Kernels kBf16;                                           \
+  extern const Int8Kernels kInt8;                                           \
+  extern const ByteLaneKernels kByteLanes;                                  \
+  }                                                                         \
+  static const Isa kIsa_##level{                                            \
+      #level,       f32::kElementwise, f32::kGemm,       f32::kLaneKernels, \
+      level::kBf16, level::kInt8,      level::kByteLanes};
 
 PRS_DECLARE_ISA(portable, portable)
 #ifdef PRS_ISA_X86_LEVELS

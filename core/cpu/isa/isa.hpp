@@ -13,6 +13,7 @@
 namespace prs::cpu {
 
 struct Bf16Kernels;
+struct ByteLaneKernels;
 struct ElementwiseKernels;
 struct GemmKernels;
 struct Int8Kernels;
@@ -28,6 +29,7 @@ struct Isa {
   const LaneKernels& lanes;
   const Bf16Kernels& bf16;
   const Int8Kernels& int8;
+  const ByteLaneKernels& byte_lanes;
 };
 
 /// The levels that this machine can run, best last; never empty.

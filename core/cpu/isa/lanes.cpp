@@ -1,13 +1,10 @@
 // The f32 kernels with an image in each lane, and their table. Winograd's lies in
 // lanes_winograd.cpp.
-//
-//   conv:  for output rows:                          (taps above and below the input are left out)
-//            for runs of positions:                  kTileVectors, or a pool's window
-//              for groups of kTileRows filters:      one register tile
 #include "cpu/isa/begin.hpp"
 
-#include "cpu/isa/lane_tile.hpp"
+#include "cpu/isa/lane_conv.hpp"
 #include "cpu/isa/lanes.hpp"
+#include "cpu/isa/transpose.hpp"
 
 namespace prs::cpu::PRS_ISA {
 
@@ -17,32 +14,6 @@ namespace {
 
 // ---- between images in a row and images in lanes
 // -------------------------------------------------
-
-PRS_INLINE Vec zip(Vec a, Vec b, bool high) { return high ? zip_high(a, b) : zip_low(a, b); }
-
-/// 16 pixels of one image, and what zips them.
-using Pixels = std::uint8_t __attribute__((vector_size(16)));
-using LoosePixels __attribute__((vector_size(16), aligned(1), may_alias)) = std::uint8_t;
-
-PRS_INLINE Pixels zip(Pixels a, Pixels b, bool high) {
-  return high ? __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30,
-                                        15, 31)
-              : __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
-                                        23);
-}
-
-/// Rows, one an image, become columns, one after the other. Each round moves one bit of an
-/// element's row number behind the bits of its column number.
-template <typename Row>
-PRS_INLINE void transpose(Row (&rows)[kLanes]) {
-  Row other[kLanes];
-  PRS_UNROLL for (int bit = 1; bit < kLanes; bit *= 2) {
-    PRS_UNROLL for (int i = 0; i < kLanes; ++i) {
-      other[i] = zip(rows[i / 2], rows[i / 2 + kLanes / 2], i % 2 == 1);
-    }
-    PRS_UNROLL for (int i = 0; i < kLanes; ++i) rows[i] = other[i];
-  }
-}
 
 /// Elements that are transposed at once.
 constexpr std::int64_t kPixelChunk = 16;
@@ -118,120 +89,6 @@ void clear_pads(const LaneTensor& shape, float* y) {
   }
 }
 
-// ---- convolution
-// ---------------------------------------------------------------------------------
-
-/// The taps [first, end) of one axis that lie inside [0, extent), tap 0 at `start`.
-struct TapRange {
-  std::int64_t first;
-  std::int64_t end;
-};
-
-TapRange taps_inside(std::int64_t start, std::int64_t taps, std::int64_t dilation,
-                     std::int64_t extent) {
-  const std::int64_t first = start >= 0 ? 0 : (dilation - 1 - start) / dilation;
-  const std::int64_t end = start >= extent ? 0 : (extent - start + dilation - 1) / dilation;
-  return {smaller(first, taps), smaller(end, taps)};
-}
-
-template <int F, int P>
-void lane_tile(const LaneTile& tile) {
-  Vec sums[F][P];
-  PRS_UNROLL for (int f = 0; f < F; ++f) {
-    const Vec bias = tile.bias == nullptr ? Vec{} : broadcast(tile.bias[f]);
-    PRS_UNROLL for (int p = 0; p < P; ++p) sums[f][p] = bias;
-  }
-  const float* weights = tile.weights + tile.first_tap * kTileRows;
-  std::int64_t at = tile.at;
-  for (std::int64_t c = 0; c < tile.channels; ++c) {
-    const float* w = weights;
-    for (std::int64_t t = tile.first_tap; t < tile.end_tap; ++t) {
-      const float* x = tile.x + (at + tile.shifts[t]);
-      Vec values[P];
-      PRS_UNROLL for (int p = 0; p < P; ++p) values[p] = load(x + p * tile.step);
-      PRS_UNROLL for (int f = 0; f < F; ++f) {
-        const Vec weight = broadcast(w[f]);
-        PRS_UNROLL for (int p = 0; p < P; ++p) sums[f][p] += weight * values[p];
-      }
-      w += kTileRows;
-    }
-    weights += tile.taps * kTileRows;
-    at += tile.plane;
-  }
-  activate_tile(sums, tile.activation.kind, tile.activation);
-  float* y = tile.y;
-  if (tile.end == LaneTileEnd::kStore) {
-    PRS_UNROLL for (int f = 0; f < F; ++f) {
-      if (f >= tile.filters) return;
-      PRS_UNROLL for (int p = 0; p < P; ++p) store(y + p * kLanes, sums[f][p]);
-      y += tile.y_plane;
-    }
-    return;
-  }
-  PRS_UNROLL for (int f = 0; f < F; ++f) {
-    if (f >= tile.filters) return;
-    Vec best = sums[f][0];
-    PRS_UNROLL for (int p = 1; p < P; ++p) best = larger_or_nan(best, sums[f][p]);
-    if (tile.end == LaneTileEnd::kPoolMore) best = larger_or_nan(load(y), best);
-    store(y, best);
-    y += tile.y_plane;
-  }
-}
-
-/// A run of outputs of one row.
-struct Run {
-  std::int64_t row;     ///< Of the convolution's outputs.
-  std::int64_t column;  ///< Of the convolution's outputs.
-  std::int64_t positions;
-};
-
-void conv_run(const LaneConvTask& task, const LaneConvOperands& operands, const Run& run) {
-  const LaneTensor& in = task.in;
-  const LaneTensor& out = task.out;
-  const std::int64_t above = run.row * task.stride[0] - task.pad[0];
-  const std::int64_t before = in.pad - task.pad[1] + run.column * task.stride[1];
-  const TapRange rows = taps_inside(above, task.taps[0], task.dilation[0], in.height);
-  LaneTile tile{.x = operands.x,
-                .at = (above * in.pitch + before) * kLanes,
-                .step = task.stride[1] * kLanes,
-                .plane = in.height * in.pitch * kLanes,
-                .channels = in.channels,
-                .first_tap = rows.first * task.taps[1],
-                .end_tap = rows.end * task.taps[1],
-                .taps = task.taps[0] * task.taps[1],
-                .shifts = operands.shifts,
-                .weights = operands.weights,
-                .bias = operands.bias,
-                .y = nullptr,
-                .y_plane = out.height * out.pitch * kLanes,
-                .positions = run.positions,
-                .filters = 0,
-                .end = LaneTileEnd::kStore,
-                .activation = task.activation};
-  if (task.pool > 1) {
-    tile.end = run.row % task.pool == 0 ? LaneTileEnd::kPool : LaneTileEnd::kPoolMore;
-  }
-  const std::int64_t column = out.pad + run.column / task.pool;
-  float* y = operands.y + (run.row / task.pool * out.pitch + column) * kLanes;
-  for (std::int64_t f = 0; f < out.channels; f += kTileRows) {
-    tile.filters = smaller(out.channels - f, kTileRows);
-    tile.y = y + f * tile.y_plane;
-    run_lane_tile(tile);
-    tile.weights += in.channels * tile.taps * kTileRows;
-    tile.bias += kTileRows;
-  }
-}
-
-void conv(const LaneConvTask& task, const LaneConvOperands& operands) {
-  const std::int64_t columns = task.out.width * task.pool;
-  const std::int64_t length = task.pool > 1 ? task.pool : kTileVectors;
-  for (std::int64_t row = 0; row < task.out.height * task.pool; ++row) {
-    for (std::int64_t column = 0; column < columns; column += length) {
-      conv_run(task, operands, {row, column, smaller(columns - column, length)});
-    }
-  }
-}
-
 // ---- pools
 // ---------------------------------------------------------------------------------------
 
@@ -286,21 +143,7 @@ void average_pool(const LanePoolTask& task, const float* divisors, const float* 
 
 }  // namespace
 
-void run_lane_tile(const LaneTile& tile) {
-  using Function = void (*)(const LaneTile&);
-  // Tiles of an odd number of filters compute one more, of zero weights. A level with fewer filters
-  // or positions has its last tile repeated.
-#define PRS_LANE_TILES(f)                                         \
-  {                                                               \
-    &lane_tile<(f < kTileRows ? f : kTileRows), 1>,               \
-        &lane_tile<(f < kTileRows ? f : kTileRows), 2>,           \
-        &lane_tile<(f < kTileRows ? f : kTileRows), kTileVectors> \
-  }
-  static constexpr Function kTiles[4][3] = {PRS_LANE_TILES(2), PRS_LANE_TILES(4), PRS_LANE_TILES(6),
-                                            PRS_LANE_TILES(8)};
-#undef PRS_LANE_TILES
-  kTiles[(tile.filters - 1) / 2][tile.positions - 1](tile);
-}
+void run_lane_tile(const LaneTile& tile) { run_lane_tile_of<F32>(tile); }
 
 const LaneKernels kLaneKernels{
     .lanes = kLanes,
@@ -311,7 +154,7 @@ const LaneKernels kLaneKernels{
     .load_f32 = &load_block<float, kFloatChunk>,
     .store = &store_block,
     .clear_pads = &clear_pads,
-    .conv = &conv,
+    .conv = &lane_conv<F32>,
     .winograd = &winograd,
     .winograd_scratch = &winograd_scratch,
     .tile_winograd = &tile_winograd,

@@ -19,6 +19,7 @@ namespace prs::cpu::PRS_ISA {
 
 using IntVec = std::int32_t __attribute__((vector_size(kLanes * 4)));
 using UintVec = std::uint32_t __attribute__((vector_size(kLanes * 4)));
+using ByteVec = std::uint8_t __attribute__((vector_size(kLanes)));
 
 /// A register of words, every one the given one. (Not by way of a float: that may change bits.)
 PRS_INLINE Vec spread_word(std::uint32_t word) { return reinterpret_cast<Vec>(word + UintVec{}); }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "cpu/isa/bf16.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
 #include "graph/infer.hpp"
@@ -146,8 +147,8 @@ class ChainModel {
 /// One graph compiled for one instruction-set level.
 class Program {
  public:
-  Program(const Graph& graph, const cpu::Isa& isa)
-      : executable_(cpu::make_backend(isa)->compile(graph, {})),
+  Program(const Graph& graph, const cpu::Isa& isa, Precision precision = Precision::kFp32)
+      : executable_(cpu::make_backend(isa)->compile(graph, {.limits = {}, .precision = precision})),
         context_(executable_->new_context()),
         scores_(graph.value(graph.outputs[0].value).shape->elements()) {}
 
@@ -197,14 +198,17 @@ Tensor random_images(DType dtype, std::int64_t batch, const Shape& image) {
 }
 
 /// Expects chains of every batch and level to give what single images give, bit by bit.
-void expect_chain(const ChainModel& model, const Shape& image, DType dtype = DType::kFloat32) {
+void expect_chain(const ChainModel& model, const Shape& image, DType dtype = DType::kFloat32,
+                  Precision precision = Precision::kFp32) {
   for (const cpu::Isa* isa : cpu::supported_isas()) {
-    Program single(model.graph(dtype, image, 1), *isa);
+    // Without instructions for bf16, chains are of f32.
+    if (precision == Precision::kBf16 && isa->bf16.lane_conv == nullptr) continue;
+    Program single(model.graph(dtype, image, 1), *isa, precision);
     EXPECT_EQ(single.block_images(), 1);
     for (const std::int64_t batch : {2, 7, 16, 17, 33}) {
       SCOPED_TRACE(std::string(isa->name) + ", batch " + std::to_string(batch));
       const Tensor images = random_images(dtype, batch, image);
-      Program chain(model.graph(dtype, image, batch), *isa);
+      Program chain(model.graph(dtype, image, batch), *isa, precision);
       EXPECT_EQ(chain.block_images(), 2 * batch < isa->lanes.lanes ? 1 : isa->lanes.lanes);
       const std::vector<float> got = chain.run(images.as<std::byte>(), images.bytes());
       const std::int64_t each = images.bytes() / batch;
@@ -298,6 +302,33 @@ TEST(LaneChain, ComputesPoolsThatOverlapOrPad) {
   average.conv(5, {3, 3}).pool("AveragePool", {3, 2}, {1, 0, 1, 1}, {2, 1});
   average.conv(2, {1, 1});
   expect_chain(average, image);
+}
+
+TEST(LaneChain, MultipliesBf16AsSingleImagesDo) {
+  constexpr auto kBf16 = Precision::kBf16;
+  const Shape image{3, 13, 11};
+  for (const DType dtype : {DType::kFloat32, DType::kUint8}) {
+    ChainModel model(image);
+    model.conv(9, {5, 5}, {2, 2, 2, 2}).node("Relu").pool("MaxPool", {2, 2}, {}, {2, 2});
+    model.conv(5, {3, 4}, {1, 2, 1, 1}, {2, 1}).node("LeakyRelu");
+    model.conv(7, {2, 2}, {}, {}, {1, 2}).pool("AveragePool", {2, 1}, {1, 0, 0, 0}, {1, 1});
+    model.node("Flatten").gemm(7 * 2 * 3, 11);
+    expect_chain(model, image, dtype, kBf16);
+  }
+  // Words along an odd number of inputs; a first layer of one channel, which stays f32; Winograd.
+  ChainModel odd({1, 9, 9});
+  odd.conv(3, {3, 2}).node("Flatten").gemm(3 * 7 * 8, 5).node("Relu").gemm(5, 3);
+  expect_chain(odd, {1, 9, 9}, DType::kUint8, kBf16);
+  ChainModel winograd({8, 12, 12});
+  winograd.conv(16, {3, 3}, {1, 1, 1, 1}).conv(4, {5, 5});
+  expect_chain(winograd, {8, 12, 12}, DType::kFloat32, kBf16);
+  const cpu::Isa& best = *cpu::supported_isas().back();
+  if (best.bf16.lane_conv == nullptr) GTEST_SKIP() << "no instructions for bf16 here";
+  const std::vector<std::string> kernels =
+      Program(odd.graph(DType::kUint8, {1, 9, 9}, 32), best, kBf16).kernels();
+  ASSERT_EQ(kernels.size(), 3U);
+  EXPECT_EQ(kernels[0].find("conv2d_u8_f32_image_per_lane_"), 0U) << kernels[0];
+  EXPECT_EQ(kernels[1].find("gemm_bf16_image_per_lane_"), 0U) << kernels[1];
 }
 
 TEST(LaneChain, LetsNanPass) {

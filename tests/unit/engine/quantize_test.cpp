@@ -8,6 +8,7 @@
 
 #include "prs/engine.hpp"
 #include "prs/error.hpp"
+#include "prs/image.hpp"
 #include "support/expect_error.hpp"
 #include "support/onnx_builder.hpp"
 #include "support/op_test.hpp"
@@ -191,6 +192,37 @@ TEST_F(QuantizeTest, Bf16ScoresDifferByItsRoundingOnly) {
   for (const float score : want) widest = std::max(widest, std::abs(score));
   for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 0.01F * widest);
   EXPECT_NE(got, want);
+}
+
+TEST(LowPrecision, KeepsTheClassesOfTheShippedModels) {
+  const std::filesystem::path data = "/usr/share/datasets/fashion-mnist";
+  if (!std::filesystem::exists(data))
+    GTEST_SKIP() << "Debian's dataset-fashion-mnist is not installed";
+  const RecordFile all = RecordFile::open(data / "t10k-images-idx3-ubyte.gz");
+  const TensorView images = all.records(0, 2000);
+  const auto load = [&](const std::string& model, Precision precision) {
+    EngineOptions options;
+    options.device = "cpu";
+    options.precision = precision;
+    if (precision == Precision::kInt8) options.calibration = all.records(0, 512);
+    return Engine::load(std::filesystem::path(PRS_MODELS) / model, options);
+  };
+  const auto classes = [&](const Engine& engine) {
+    std::vector<std::int64_t> result;
+    for (const Prediction& p : engine.classify(images, 1)) result.push_back(p.top[0].index);
+    return result;
+  };
+  for (const char* model : {"mlp.onnx", "lenet.onnx", "cnn.onnx"}) {
+    const std::vector<std::int64_t> want = classes(load(model, Precision::kFp32));
+    for (const auto& [precision, least] :
+         {std::pair{Precision::kBf16, 0.995}, std::pair{Precision::kInt8, 0.99}}) {
+      const std::vector<std::int64_t> got = classes(load(model, precision));
+      std::size_t same = 0;
+      for (std::size_t i = 0; i < want.size(); ++i) same += got[i] == want[i] ? 1 : 0;
+      EXPECT_GE(static_cast<double>(same), least * static_cast<double>(want.size()))
+          << model << " in " << precision_name(precision);
+    }
+  }
 }
 
 }  // namespace

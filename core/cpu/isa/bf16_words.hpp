@@ -1,0 +1,65 @@
+// Words of two bf16 in registers.
+//
+// Only for sources of prs_add_isa_sources(), after isa/begin.hpp.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/isa/tile.hpp"
+#include "cpu/isa/words.hpp"
+
+namespace prs::cpu::PRS_ISA {
+
+/// Products of bf16 in pairs, added up in f32.
+struct Bf16 {
+  using Element = std::uint32_t;
+  using Sum = Vec;
+  using Ends = TileEnds;
+  using Target = TileTarget;
+  static constexpr bool kHasWideRow = false;
+
+  PRS_INLINE static Vec spread(std::uint32_t word) { return spread_word(word); }
+  PRS_INLINE static void add_product(Vec& sum, Vec a, Vec b) {
+#if defined(__AVX512BF16__)
+    sum = reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum),
+                                                 reinterpret_cast<__m512bh>(a),
+                                                 reinterpret_cast<__m512bh>(b)));
+#else
+    sum += low(a) * low(b);
+    sum += high(a) * high(b);
+#endif
+  }
+  template <int R, int V>
+  PRS_INLINE static void begin(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
+    begin_tile(sums, ends, target);
+  }
+  template <int R, int V>
+  PRS_INLINE static void end(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
+    end_tile(sums, ends, target);
+  }
+
+ private:
+  PRS_INLINE static Vec low(Vec words) {
+    return reinterpret_cast<Vec>(reinterpret_cast<UintVec>(words) << 16);
+  }
+  PRS_INLINE static Vec high(Vec words) {
+    return reinterpret_cast<Vec>(reinterpret_cast<UintVec>(words) & 0xFFFF0000U);
+  }
+};
+
+/// The bits of kLanes bf16, as round_bits() gives them one by one.
+PRS_INLINE UintVec round_lanes(const float* from) {
+  const UintVec bits = reinterpret_cast<UintVec>(load(from));
+  const UintVec rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+  const UintVec nan = (bits >> 16) | 0x40U;
+  return (bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded;
+}
+PRS_INLINE UintVec round_lanes(const std::uint8_t* from) {
+  ByteVec bytes;
+  __builtin_memcpy(&bytes, from, sizeof(bytes));
+  // By way of int: from bytes to floats directly is a conversion one by one.
+  const Vec values = __builtin_convertvector(__builtin_convertvector(bytes, IntVec), Vec);
+  return reinterpret_cast<UintVec>(values) >> 16;
+}
+
+}  // namespace prs::cpu::PRS_ISA
