@@ -425,6 +425,8 @@ void check_model(const config::Step& step) {
   if (options.engine.device != "cpu") options.engine.precision = Precision::kFp32;
   options.engine.device = "cpu";
   options.engine.threads = 1;
+  // Whatever can be wrong shows with one image; the workers compile for more.
+  options.engine.max_batch = 1;
   load_scorer(options);
 }
 
