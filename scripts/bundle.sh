@@ -43,10 +43,14 @@ for program in "${programs[@]}"; do
   strip --strip-unneeded "$top/bin/$program"
 done
 
-# All libraries of all programs but the C library's own, which must fit the machine's loader.
+# All libraries of all programs, and OpenCV's, which they load at run time, but the C library's own,
+# which must fit the machine's loader.
+opencv=$(strings "$build/bin/prs-gpu" | grep -m 1 '^libopencv_imgproc\.so')
+opencv=$(ldconfig -p | awk -v name="$opencv" '$1 == name { print $NF; exit }')
+install -m 644 "$opencv" "$top/lib/"
 own='^(ld-linux.*|libc|libm|libdl|libpthread|librt|libresolv|libutil)\.so'
 for program in "${programs[@]}"; do
-  ldd "$build/bin/$program"
+  ldd "$build/bin/$program" "$opencv"
 done | awk '$2 == "=>" && $3 ~ /^\// { print $1, $3 }
             / not found/ { print "missing:", $1 > "/dev/stderr"; exit 1 }' | sort -u |
   while read -r name path; do

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <limits>
 #include <memory>
-#include <opencv2/imgproc.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "image/codec.hpp"
 #include "image/file.hpp"
 #include "image/plain_png.hpp"
+#include "image/scale.hpp"
 #include "image/text.hpp"
 
 namespace prs {
@@ -73,30 +73,6 @@ Image decode_as_stored(const Source& source) {
   refuse(source, "not an image of a known format (PNG, JPEG, BMP, PGM/PPM, TIFF)");
 }
 
-int cv_type(const Image& image) { return image.channels == 1 ? CV_8UC1 : CV_8UC3; }
-
-/// OpenCV's view of the pixels; it never writes through the views of sources.
-cv::Mat view_of(const Image& image) {
-  return {static_cast<int>(image.height), static_cast<int>(image.width), cv_type(image),
-          const_cast<std::uint8_t*>(image.pixels.data())};
-}
-
-Image with_channels(Image image, std::int64_t channels) {
-  if (image.channels == channels) return image;
-  Image result = make_image(image.width, image.height, channels);
-  cv::Mat to = view_of(result);
-  cv::cvtColor(view_of(image), to, channels == 1 ? cv::COLOR_RGB2GRAY : cv::COLOR_GRAY2RGB);
-  return result;
-}
-
-Image resized(const Image& image, std::int64_t width, std::int64_t height) {
-  Image result = make_image(width, height, image.channels);
-  cv::Mat to = view_of(result);
-  const bool shrinks = width <= image.width && height <= image.height;
-  cv::resize(view_of(image), to, to.size(), 0, 0, shrinks ? cv::INTER_AREA : cv::INTER_LINEAR);
-  return result;
-}
-
 void check_options(const DecodeOptions& options, std::string_view name) {
   if (options.channels != 1 && options.channels != 3) {
     fail_argument("{}: {} channels asked for; expected 1 (gray) or 3 (RGB)", name,
@@ -141,8 +117,6 @@ Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& option
     return image::decode_and_fit(source, options);
   } catch (const std::bad_alloc&) {
     fail(ErrorCode::kOutOfMemory, "{}: no memory to decode it", name);
-  } catch (const cv::Exception& error) {
-    fail(ErrorCode::kInternal, "{}: OpenCV: {} [this is a bug]", name, error.err);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "entry/fields.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace prs::entry {
@@ -18,6 +19,10 @@ std::string csv_field(std::string_view text) {
 }
 
 std::string json_string(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c < 0x7F && c != '"' && c != '\\';
+  });
+  if (plain) return '"' + std::string(text) + '"';
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

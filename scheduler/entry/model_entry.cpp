@@ -129,7 +129,7 @@ class ModelRunner {
   }
 
  private:
-  static ImageItem item(const dataset::MiniBatch& mini_batch, std::int64_t i) {
+  static RowItem item(const dataset::MiniBatch& mini_batch, std::int64_t i) {
     if (mini_batch.is_records()) return {mini_batch.record_file, mini_batch.first_record + i};
     return {mini_batch.files[static_cast<std::size_t>(i)], -1};
   }
@@ -348,7 +348,7 @@ class ModelRunner {
   }
 
   /// The row of the image that stands at `position` of the batch scored last.
-  void add_row(std::size_t mini_batch, const ImageItem& image, std::int64_t position) {
+  void add_row(std::size_t mini_batch, const RowItem& image, std::int64_t position) {
     row_.clear();
     const std::span<const float> scores(scores_);
     writer_.append(image, scores.subspan(static_cast<std::size_t>(position) * classes_, classes_),
@@ -428,6 +428,8 @@ void check_model(const config::Step& step) {
   if (!on_cpu) options.engine.precision = Precision::kFp32;
   options.engine.device = "cpu";
   options.engine.threads = 1;
+  // Whatever can be wrong shows with one image; the workers compile for more.
+  options.engine.max_batch = 1;
   load_scorer(options);
 }
 

@@ -60,8 +60,7 @@ std::string RowWriter::header() const {
   return line + "\n";
 }
 
-void RowWriter::append(const ImageItem& item, std::span<const float> scores,
-                       std::string& out) const {
+void RowWriter::append(const RowItem& item, std::span<const float> scores, std::string& out) const {
   const Prediction best = scorer_.engine.top(scores, top_k_);
   switch (format_) {
     case OutputFormat::kText:
@@ -74,7 +73,7 @@ void RowWriter::append(const ImageItem& item, std::span<const float> scores,
   }
 }
 
-void RowWriter::append_text(const ImageItem& item, const Prediction& best, std::string& out) const {
+void RowWriter::append_text(const RowItem& item, const Prediction& best, std::string& out) const {
   out += short_name(item);
   out += ':';
   for (std::size_t k = 0; k < best.top.size(); ++k) {
@@ -85,7 +84,7 @@ void RowWriter::append_text(const ImageItem& item, const Prediction& best, std::
   out += '\n';
 }
 
-void RowWriter::append_csv(const ImageItem& item, const Prediction& best,
+void RowWriter::append_csv(const RowItem& item, const Prediction& best,
                            std::span<const float> scores, std::string& out) const {
   const auto insert = std::back_inserter(out);
   out += csv_field(short_name(item));
@@ -98,11 +97,11 @@ void RowWriter::append_csv(const ImageItem& item, const Prediction& best,
   out += '\n';
 }
 
-void RowWriter::append_json(const ImageItem& item, const Prediction& best,
+void RowWriter::append_json(const RowItem& item, const Prediction& best,
                             std::span<const float> scores, std::string& out) const {
   const auto insert = std::back_inserter(out);
   fmt::format_to(insert, R"({{"name":{},"path":{})", json_string(short_name(item)),
-                 json_string(item.path.string()));
+                 json_string(item.path));
   if (item.record >= 0) fmt::format_to(insert, R"(,"record":{})", item.record);
   out += R"(,"top":[)";
   for (std::size_t k = 0; k < best.top.size(); ++k) {
@@ -123,8 +122,8 @@ void RowWriter::append_json(const ImageItem& item, const Prediction& best,
   out += "}\n";
 }
 
-std::string short_name(const ImageItem& item) {
-  const std::string base = item.path.filename().string();
+std::string short_name(const RowItem& item) {
+  const std::string base(item.path.substr(item.path.rfind('/') + 1));
   return item.record < 0 ? base : fmt::format("{}#{}", base, item.record);
 }
 

@@ -7,17 +7,29 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <prs/engine.hpp>
+#include <prs/image.hpp>
 
 #include "config/step.hpp"
 #include "entry/scorer.hpp"
 
 namespace prs::entry {
+
+/// Whose row it is. Refers to the path: std::filesystem::path is dear to copy.
+struct RowItem {
+  std::string_view path;
+  std::int64_t record;  ///< -1: the file is the image.
+
+  RowItem(const std::filesystem::path& of, std::int64_t number)
+      : path(of.native()), record(number) {}
+  RowItem(const ImageItem& item) : RowItem(item.path, item.record) {}
+};
 
 /// Immutable; safe to use from several threads. `scorer` must outlive it.
 class RowWriter {
@@ -27,13 +39,13 @@ class RowWriter {
   /// The line before the first row; "" for formats without one.
   std::string header() const;
   /// Appends the row of `item` to `out`.
-  void append(const ImageItem& item, std::span<const float> scores, std::string& out) const;
+  void append(const RowItem& item, std::span<const float> scores, std::string& out) const;
 
  private:
-  void append_text(const ImageItem& item, const Prediction& best, std::string& out) const;
-  void append_csv(const ImageItem& item, const Prediction& best, std::span<const float> scores,
+  void append_text(const RowItem& item, const Prediction& best, std::string& out) const;
+  void append_csv(const RowItem& item, const Prediction& best, std::span<const float> scores,
                   std::string& out) const;
-  void append_json(const ImageItem& item, const Prediction& best, std::span<const float> scores,
+  void append_json(const RowItem& item, const Prediction& best, std::span<const float> scores,
                    std::string& out) const;
   const std::string& class_cell(std::int64_t index) const {
     return class_cells_[static_cast<std::size_t>(index)];
@@ -47,6 +59,6 @@ class RowWriter {
 };
 
 /// The base name of an image file, or "digits.idx#17".
-std::string short_name(const ImageItem& item);
+std::string short_name(const RowItem& item);
 
 }  // namespace prs::entry

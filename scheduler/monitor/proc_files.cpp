@@ -93,13 +93,22 @@ Network parse_network(std::string_view net_dev) {
   return network;
 }
 
-std::int64_t count_sockets(std::string_view table) {
-  std::int64_t count = 0;
-  for_each_line(table, [&count](std::string_view line) {
-    const std::vector<std::string_view> field = fields_of(line);
-    if (!field.empty() && field[0].ends_with(':')) ++count;
-  });
-  return count;
+Sockets parse_sockets(std::string_view sockstat, std::string_view sockstat6) {
+  Sockets sockets;
+  for (const std::string_view text : {sockstat, sockstat6}) {
+    for_each_line(text, [&sockets](std::string_view line) {
+      const std::vector<std::string_view> field = fields_of(line);
+      if (field.empty()) return;
+      // "TCP: inuse 5 orphan 0 tw 2 alloc 6 mem 1", "UDP6: inuse 1": a name, and pairs.
+      const bool tcp = field[0] == "TCP:" || field[0] == "TCP6:";
+      const bool udp = field[0] == "UDP:" || field[0] == "UDP6:";
+      for (std::size_t i = 1; i + 1 < field.size(); i += 2) {
+        if (tcp && (field[i] == "inuse" || field[i] == "tw")) sockets.tcp += integer(field[i + 1]);
+        if (udp && field[i] == "inuse") sockets.udp += integer(field[i + 1]);
+      }
+    });
+  }
+  return sockets;
 }
 
 }  // namespace prs::monitor

@@ -10,7 +10,7 @@
 
 namespace prs::monitor {
 
-/// A file's text; "" when it cannot be read (no IPv6: no tcp6).
+/// A file's text; "" when it cannot be read (no IPv6: no sockstat6).
 std::string read_text(const std::filesystem::path& path);
 
 /// /proc/stat, first line: ticks of all cores since boot.
@@ -52,7 +52,12 @@ struct Network {
 };
 Network parse_network(std::string_view net_dev);
 
-/// Sockets in /proc/net/tcp, tcp6, udp or udp6.
-std::int64_t count_sockets(std::string_view table);
+/// /proc/net/sockstat and sockstat6: sockets in use, TCP's with those that wait for their end. The
+/// tables of the sockets themselves (/proc/net/tcp) cost the kernel milliseconds.
+struct Sockets {
+  std::int64_t tcp = 0;
+  std::int64_t udp = 0;
+};
+Sockets parse_sockets(std::string_view sockstat, std::string_view sockstat6);
 
 }  // namespace prs::monitor

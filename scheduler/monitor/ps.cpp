@@ -1,98 +1,20 @@
 #include "monitor/ps.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <pwd.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <chrono>
-#include <optional>
+#include <map>
+#include <utility>
 
 #include "monitor/proc_files.hpp"
 
-extern char** environ;
-
 namespace prs::monitor {
 namespace {
-
-constexpr auto kPsTime = std::chrono::seconds(5);
-
-/// Both ends of a pipe, closed at the end of the scope.
-struct Pipe {
-  std::array<int, 2> ends{-1, -1};
-  Pipe() {
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) ends = {-1, -1};
-  }
-  ~Pipe() {
-    close_end(0);
-    close_end(1);
-  }
-  Pipe(const Pipe&) = delete;
-  Pipe& operator=(const Pipe&) = delete;
-  void close_end(std::size_t end) {
-    if (ends[end] >= 0) ::close(ends[end]);
-    ends[end] = -1;
-  }
-};
-
-/// Starts ps with its stdout in the pipe; nothing when there is none. The child gets no signal
-/// mask of ours, and a process group of its own so that Ctrl-C does not cut its table short.
-std::optional<pid_t> spawn_ps(const std::string& path, int output) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::string program = "ps";
-  std::string options = "auxww";
-  const std::array<char*, 3> arguments = {program.data(), options.data(), nullptr};
-  pid_t pid = 0;
-  const int error =
-      ::posix_spawn(&pid, path.c_str(), &actions, &attributes, arguments.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return std::nullopt;
-  return pid;
-}
-
-/// Everything the pipe gives until its end; false when that does not come in time.
-bool read_all(int descriptor, std::string& text) {
-  const auto deadline = std::chrono::steady_clock::now() + kPsTime;
-  std::array<char, 65536> block;
-  while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    pollfd waiting{descriptor, POLLIN, 0};
-    const int ready = left.count() <= 0 ? 0 : ::poll(&waiting, 1, static_cast<int>(left.count()));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return false;
-    const ssize_t count = ::read(descriptor, block.data(), block.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    if (count == 0) return true;
-    text.append(block.data(), static_cast<std::size_t>(count));
-  }
-}
 
 std::string user_name(uid_t user) {
   std::array<char, 4096> buffer;
@@ -137,24 +59,6 @@ std::string start_text(std::int64_t start_s, std::int64_t now_s) {
 
 }  // namespace
 
-std::string run_ps(const std::string& program) {
-  Pipe pipe;
-  if (pipe.ends[0] < 0) return {};
-  const std::optional<pid_t> pid = spawn_ps(program, pipe.ends[1]);
-  if (!pid) return {};
-  pipe.close_end(1);
-  std::string text;
-  bool good = read_all(pipe.ends[0], text);
-  if (!good) ::kill(*pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(*pid, &status, 0) < 0) {
-    // ECHILD: the program ignores SIGCHLD, so that nobody can tell how ps ended.
-    if (errno != EINTR) break;
-  }
-  good = good && status == 0;
-  return good ? text : std::string();
-}
-
 std::string format_ps(const std::vector<PsRow>& rows, const PsMachine& machine) {
   const auto ratio = [](std::int64_t amount, std::int64_t of) {
     return of > 0 ? 100.0 * static_cast<double>(amount) / static_cast<double>(of) : 0.0;
@@ -177,15 +81,16 @@ std::string format_ps(const std::vector<PsRow>& rows, const PsMachine& machine) 
   return text;
 }
 
-std::string own_ps() {
+std::string ps_text(const std::vector<ProcessInfo>& processes) {
   PsMachine machine;
   machine.now_s = ::time(nullptr);
   machine.boot_s = parse_boot_time_s(read_text("/proc/stat"));
   machine.ticks_per_s = ::sysconf(_SC_CLK_TCK);
   machine.page_bytes = ::sysconf(_SC_PAGESIZE);
   machine.memory_bytes = parse_memory(read_text("/proc/meminfo")).total_bytes;
+  std::map<uid_t, std::string> names;
   std::vector<PsRow> rows;
-  for (ProcessInfo& process : all_processes()) {
+  for (const ProcessInfo& process : processes) {
     const std::string folder = fmt::format("/proc/{}", process.pid);
     struct stat status {};
     if (::stat(folder.c_str(), &status) != 0) continue;
@@ -196,11 +101,13 @@ std::string own_ps() {
     std::replace_if(
         row.command.begin(), row.command.end(),
         [](char c) { return c == '\0' || c == '\n' || c == '\r'; }, ' ');
-    row.user = user_name(status.st_uid);
-    row.process = std::move(process);
+    const auto [name, is_new] = names.try_emplace(status.st_uid);
+    if (is_new) name->second = user_name(status.st_uid);
+    row.user = name->second;
+    row.process = process;
     rows.push_back(std::move(row));
   }
-  return format_ps(rows, machine);
+  return mask_secrets(format_ps(rows, machine));
 }
 
 std::string mask_secrets(const std::string& ps) {
@@ -220,11 +127,6 @@ std::string mask_secrets(const std::string& ps) {
     begin = end;
   }
   return masked;
-}
-
-std::string ps_text() {
-  std::string text = run_ps();
-  return mask_secrets(text.empty() ? own_ps() : text);
 }
 
 }  // namespace prs::monitor

@@ -1,4 +1,4 @@
-// What `ps auxww` prints: by ps itself, or by us where Debian's package procps is not installed.
+// What `ps auxww` prints, made from /proc: to run ps itself takes as much time as a small job.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +9,14 @@
 
 namespace prs::monitor {
 
-/// The table of all processes, masked.
-std::string ps_text();
+/// The table of these processes, masked. One that has ended meanwhile is left out.
+std::string ps_text(const std::vector<ProcessInfo>& processes);
 
 /// The table without what a command line sets environment variables to (--set
 /// environment_variables.NAME=VALUE): that may be a secret, and the table goes into logs.
 std::string mask_secrets(const std::string& ps);
 
-/// What `program auxww` prints; "" when there is none or it fails or takes longer than five
-/// seconds.
-std::string run_ps(const std::string& program = "/bin/ps");
-
-/// A line of our own table needs more than ProcessInfo holds.
+/// A line of the table needs more than ProcessInfo holds.
 struct PsRow {
   ProcessInfo process;
   std::string user;
@@ -36,8 +32,5 @@ struct PsMachine {
 };
 /// The table in the format of `ps aux`; START is UTC. Pure.
 std::string format_ps(const std::vector<PsRow>& rows, const PsMachine& machine);
-
-/// Our own table of all processes.
-std::string own_ps();
 
 }  // namespace prs::monitor

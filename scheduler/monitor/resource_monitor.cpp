@@ -43,8 +43,8 @@ constexpr std::string_view kProcessHeader =
     "Utc Time,Pid,Parent Pid,Name,Cpu Percent,Memory Rss (MB),Threads,Disk Io Read (MB),"
     "Disk Io Write (MB)\n";
 
-/// Time for the first row's Cpu Percent to be an average over something.
-constexpr auto kFirstSampleDelay = std::chrono::milliseconds(200);
+/// The first row comes early, but a short job shall have one alone, at its end.
+constexpr auto kFirstSampleDelay = std::chrono::seconds(1);
 
 double megabytes(std::int64_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
 
@@ -74,8 +74,7 @@ struct ResourceMonitor::State {
   void sample();
   void sample_node(const std::string& stamp);
   void sample_disk(const std::string& stamp);
-  void sample_processes(const std::string& stamp);
-  void read_processes(std::map<ProcessKey, CpuReading>& readings);
+  void sample_processes(const std::string& stamp, const std::vector<ProcessInfo>& processes);
   void append_csv(const fs::path& path, std::string_view header, std::string_view rows);
   std::vector<gpu::Usage> gpus() const;
 
@@ -142,7 +141,6 @@ ResourceMonitor::~ResourceMonitor() {
 void ResourceMonitor::State::loop() {
   try {
     cpu_before = parse_cpu_ticks(read_text("/proc/stat"));
-    read_processes(processes_before);
   } catch (
       const std::exception&) {  // Out of memory: the first row counts from the machine's start.
   }
@@ -170,10 +168,12 @@ void ResourceMonitor::State::sample() {
   };
   attempt([&] { sample_node(stamp); });
   attempt([&] { sample_disk(stamp); });
-  attempt([&] { sample_processes(stamp); });
+  std::vector<ProcessInfo> processes;
+  attempt([&] { processes = all_processes(); });
+  attempt([&] { sample_processes(stamp, processes); });
   attempt([&] {
     // "2026-11-21 09:41:07.123 UTC": the minute is at 14.
-    files.replace(folder / "os" / hour / ("processes_" + stamp.substr(14, 2)), ps_text());
+    files.replace(folder / "os" / hour / ("processes_" + stamp.substr(14, 2)), ps_text(processes));
   });
 }
 
@@ -205,17 +205,15 @@ void ResourceMonitor::State::sample_node(const std::string& stamp) {
   const Memory memory = parse_memory(read_text("/proc/meminfo"));
   const DiskIo disk = parse_disk_io(read_text("/proc/diskstats"), is_hardware_disk);
   const Network network = parse_network(read_text("/proc/net/dev"));
-  const std::int64_t tcp =
-      count_sockets(read_text("/proc/net/tcp")) + count_sockets(read_text("/proc/net/tcp6"));
-  const std::int64_t udp =
-      count_sockets(read_text("/proc/net/udp")) + count_sockets(read_text("/proc/net/udp6"));
+  const Sockets sockets =
+      parse_sockets(read_text("/proc/net/sockstat"), read_text("/proc/net/sockstat6"));
   std::string row = fmt::format(
       "{},{:.1f},{:.0f},{:.0f},{:.0f},{:.1f},{},{},{:.1f},{:.1f},{:.1f},{:.1f},{},{}", stamp,
       cpu_percent(cpu_before, cpu), megabytes(memory.total_bytes),
       megabytes(memory.available_bytes), megabytes(memory.used_bytes()),
       percent(megabytes(memory.used_bytes()), megabytes(memory.total_bytes)), disk.reads,
       disk.writes, megabytes(disk.read_bytes), megabytes(disk.written_bytes),
-      megabytes(network.sent_bytes), megabytes(network.received_bytes), tcp, udp);
+      megabytes(network.sent_bytes), megabytes(network.received_bytes), sockets.tcp, sockets.udp);
   cpu_before = cpu;
   for (const int index : gpu_columns) {
     const auto gpu = std::find_if(usage.begin(), usage.end(),
@@ -245,14 +243,8 @@ void ResourceMonitor::State::sample_disk(const std::string& stamp) {
   append_csv(folder / "node_disk_usage.csv", kDiskHeader, row);
 }
 
-void ResourceMonitor::State::read_processes(std::map<ProcessKey, CpuReading>& readings) {
-  for (const ProcessInfo& process : tree_of(all_processes(), ::getpid())) {
-    readings[{process.pid, process.start_ticks}] = {process.cpu_ticks,
-                                                    std::chrono::steady_clock::now()};
-  }
-}
-
-void ResourceMonitor::State::sample_processes(const std::string& stamp) {
+void ResourceMonitor::State::sample_processes(const std::string& stamp,
+                                              const std::vector<ProcessInfo>& processes) {
   const double ticks_per_s = static_cast<double>(::sysconf(_SC_CLK_TCK));
   const std::int64_t page_bytes = ::sysconf(_SC_PAGESIZE);
   // /proc/uptime is the clock that start_ticks are of.
@@ -260,7 +252,7 @@ void ResourceMonitor::State::sample_processes(const std::string& stamp) {
   const SteadyTime now = std::chrono::steady_clock::now();
   std::map<ProcessKey, CpuReading> readings;
   std::string rows;
-  for (const ProcessInfo& process : tree_of(all_processes(), ::getpid())) {
+  for (const ProcessInfo& process : tree_of(processes, ::getpid())) {
     const ProcessKey key{process.pid, process.start_ticks};
     readings[key] = {process.cpu_ticks, now};
     const auto before = processes_before.find(key);

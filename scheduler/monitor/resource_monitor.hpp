@@ -12,8 +12,8 @@
 
 namespace prs::monitor {
 
-/// Samples on a thread of its own: right after the start, then every `interval`, and once more at
-/// the end. A sample that cannot be taken or written (a full disk) is dropped; the job goes on.
+/// Samples on a thread of its own: a second after the start, then every `interval`, and once more
+/// at the end. A sample that cannot be taken or written (a full disk) is dropped; the job goes on.
 ///
 /// Files: os/<%Y%m%d%H>/processes_<%M>, node_resource_usage.csv, node_disk_usage.csv,
 /// processes_resource_usage.csv (of this process and all that descend from it). CSV files that are
@@ -28,9 +28,8 @@ class ResourceMonitor {
   /// (the monitor is off) must not get here: throws invalid argument.
   ResourceMonitor(std::filesystem::path perf_folder, std::filesystem::path watched,
                   std::chrono::milliseconds interval, GpuUsage gpu_usage);
-  /// Ends the thread without waiting for the interval.
-  /// Begins the last sample, which the destructor waits for: what is to be done at the end of a job
-  /// can be done meanwhile.
+  /// Begins the last sample without waiting for the interval. The destructor waits for it: what is
+  /// to be done at the end of a job can be done meanwhile.
   void stop();
   ~ResourceMonitor();
 

@@ -165,6 +165,7 @@ output::Assembly& Orchestrator::assembly(const std::string& header) {
 
 void Orchestrator::turn() {
   try {
+    finish_listing();
     // Copied: handling one may wait for others.
     const std::vector<EventLoop::Ready> ready = wait();
     {
@@ -239,18 +240,23 @@ void Orchestrator::take_listed() {
       feed(job::MiniBatchCreated{mini_batch.items()});
     }
     if (!listed.complete) return;
-    listing_.finish();
   } catch (const Error& error) {
     // A resume goes on with what stands in the list.
     end_listing();
     return feed(job::SystemFailed{"listing the inputs: " + error.message()});
   }
   input_identity_ = listed.input_identity;
+  listing_to_finish_ = true;
   end_listing();
   logs_.overview(fmt::format("scheduling done: {} mini-batches, {} items, {:.3f} seconds",
                              job_.counts().mini_batches, job_.counts().items,
                              std::chrono::duration<double>(now()).count()));
   feed(job::ListingDone{});
+}
+
+/// Apart from take_listed(): this waits for the disk, and the workers started meanwhile load.
+void Orchestrator::finish_listing() {
+  if (std::exchange(listing_to_finish_, false)) listing_.finish();
 }
 
 void Orchestrator::end_listing() {
@@ -320,6 +326,7 @@ RunOutcome Orchestrator::finish() {
   if (monitor_) monitor_->stop();
   bool has_all_metrics = false;
   try {
+    finish_listing();
     metric_files_.take_all();
     journal_.flush();
     has_all_metrics = true;

@@ -89,6 +89,7 @@ class Orchestrator {
   void dispatch(const EventLoop::Ready& ready);
   void start_listing();
   void take_listed();
+  void finish_listing();
   void end_listing();
   void do_what_is_due();
   void report_progress(bool last);
@@ -158,7 +159,8 @@ class Orchestrator {
   std::unique_ptr<profile::Recorder> recorder_;  ///< Null: no profile is wanted.
   std::vector<std::filesystem::path> profile_parts_;
   dataset::ListingWriter listing_;
-  std::optional<Lister> lister_;  ///< While the listing goes on.
+  std::optional<Lister> lister_;    ///< While the listing goes on.
+  bool listing_to_finish_ = false;  ///< All is listed, and its file does not say so yet.
   std::string input_identity_;
   job::Job job_;
   Reporter reporter_;

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "entry/fields.hpp"
+
 namespace prs::runtime {
 namespace {
 
@@ -205,6 +207,16 @@ void replace_file(const std::filesystem::path& path, std::string_view text) {
 }
 
 std::string describe_json(const dataset::MiniBatch& mini_batch) {
+  // The usual case comes with every small mini-batch: without a tree of values.
+  if (!mini_batch.is_table() && !mini_batch.is_records() && mini_batch.partition.empty()) {
+    std::string text = R"({"files":[)";
+    for (const std::filesystem::path& file : mini_batch.files) {
+      text += entry::json_string(file.native());
+      text += ',';
+    }
+    if (text.back() == ',') text.pop_back();
+    return text += "]}";
+  }
   nlohmann::ordered_json json;
   for (const auto& [name, value] : mini_batch.partition) json["partition"][name] = value;
   if (mini_batch.is_table()) {

@@ -114,11 +114,16 @@ struct Journal::State {
                  {"start the job again with --overwrite",
                   "check that the output folder can be read and written"}) {
     if (!read_only) {
-      // A commit is then a write without a sync: kill -9 takes nothing back, and a power failure
-      // whole transactions only.
-      database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+      // A new one holds nothing that a power failure could take: workers need not wait for a disk.
+      if (database.is_empty()) database.execute("PRAGMA synchronous = OFF");
+      database.execute("PRAGMA journal_mode = WAL");
     }
     database.require_schema(kJournalId, kJournalVersion, kJournalSchema);
+    if (!read_only) {
+      // A commit is then a write without a sync: kill -9 takes nothing back, and a power failure
+      // whole transactions only.
+      database.execute("PRAGMA synchronous = NORMAL");
+    }
   }
 
   ~State() {

@@ -57,8 +57,9 @@ std::int64_t Database::read_number(const char* sql) {
   return statement.step() ? statement.number(0) : 0;
 }
 
+bool Database::is_empty() { return read_number("SELECT count(*) FROM sqlite_master") == 0; }
+
 void Database::require_schema(std::int32_t application_id, std::int64_t version, const char* sql) {
-  const auto is_empty = [this] { return read_number("SELECT count(*) FROM sqlite_master") == 0; };
   if (is_empty()) {
     if (mode_ == Mode::kRead) {
       throw Error(ErrorCode::kIo,

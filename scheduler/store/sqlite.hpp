@@ -40,6 +40,9 @@ class Database {
   /// Runs statements without results or parameters.
   void execute(const char* sql);
 
+  /// Whether nothing has been stored in the file yet.
+  bool is_empty();
+
   /// Makes sure that the file holds our tables. An empty file gets them from `sql` (in kRead mode
   /// that is an error: io). Throws io for another program's file, unsupported for a newer version.
   void require_schema(std::int32_t application_id, std::int64_t version, const char* sql);

@@ -48,6 +48,24 @@ TEST_F(Run, GivesTheRowsThatScoreGives) {
   expect_no_process_left();
 }
 
+TEST_F(Run, ComputesInThePrecisionAskedFor) {
+  const std::string photos_folder = photos("photos", 37);
+  const std::string calibrate = "model_options.calibrate=" + photos_folder;
+  for (const std::string precision : {"bf16", "int8"}) {
+    SCOPED_TRACE(precision);
+    const ProcessResult result = score(
+        {"--input", photos_folder, "--precision", precision, "--overwrite", "--set", calibrate});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    std::vector<std::string> expected =
+        lines_of(prs_gpu({"score", "--model", model_path("lenet.onnx"), "--precision", precision,
+                          "--calibrate", photos_folder, photos_folder})
+                     .out);
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(rows(), expected);
+    expect_mentions(read_text(out("logs/sys/master_role.txt")), " in " + precision + ",");
+  }
+}
+
 TEST_F(Run, ProfileTellsWhereTheTimeWent) {
   const ProcessResult result = score({"--input", photos("photos", 60), "--profile"});
   ASSERT_EQ(result.exit_code, 0) << result.err;

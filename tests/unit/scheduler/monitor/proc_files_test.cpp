@@ -62,16 +62,18 @@ TEST(ProcFiles, M1_NetworkIsTheSumOfAllInterfaces) {
   EXPECT_EQ(network.sent_bytes, 3277060);
 }
 
-TEST(ProcFiles, M1_EachLineOfASocketTableIsOne) {
-  EXPECT_EQ(count_sockets("  sl  local_address rem_address   st tx_queue\n"
-                          "   0: 00000000:07E8 00000000:0000 0A 00000000:00000000\n"
-                          " 117: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n"),
-            2);
-  EXPECT_EQ(count_sockets(""), 0);
+TEST(ProcFiles, M1_SocketsOfBothProtocolFamiliesAreCounted) {
+  const Sockets sockets = parse_sockets(
+      "sockets: used 290\nTCP: inuse 5 orphan 1 tw 2 alloc 6 mem 1\nUDP: inuse 3 mem 9\n"
+      "UDPLITE: inuse 7\nRAW: inuse 8\n",
+      "TCP6: inuse 4\nUDP6: inuse 1\nUDPLITE6: inuse 7\n");
+  EXPECT_EQ(sockets.tcp, 5 + 2 + 4);
+  EXPECT_EQ(sockets.udp, 3 + 1);
+  EXPECT_EQ(parse_sockets("", "").tcp, 0);
 }
 
 TEST(ProcFiles, AFileThatIsNotThereReadsAsNothing) {
-  EXPECT_EQ(read_text("/proc/net/no-such-table"), "");
+  EXPECT_EQ(read_text("/proc/no-such-table"), "");
 }
 
 TEST(ProcFiles, M1_ThisMachinesTablesMakeSense) {
