@@ -490,9 +490,10 @@ std::vector<Prediction> Engine::classify(const TensorView& images, std::int64_t 
 ModelDescription Engine::describe(std::int64_t batch) const {
   const State& state = *state_;
   if (batch < 1) fail_argument("batch {}; expected 1 or more", batch);
-  const std::int64_t size = state.fixed_batch > 0
-                                ? state.fixed_batch
-                                : Cut::open(batch, state.chunk, state.block, 1)[0].batch;
+  const std::int64_t size =
+      state.fixed_batch > 0
+          ? state.fixed_batch
+          : Cut::open(batch, state.chunk, state.block, state.least_piece, 1)[0].batch;
   ModelDescription description = describe_header(*state.model);
   description.notes = state.notes;
   description.notes.insert(description.notes.end(), state.pixels.notes.begin(),

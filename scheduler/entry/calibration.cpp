@@ -11,14 +11,14 @@
 namespace prs::entry {
 namespace {
 
-void read_item(const ImageList& images, std::int64_t i, const ImageReader& reader,
+void read_item(const ImageList& images, std::int64_t i, ImageLoader& loader,
                std::uint8_t* destination) {
   const ImageItem item = images.item(i);
   const ImageList::Entry& entry = images.entry_of(i);
-  if (entry.record_file < 0) return reader.read(item.path, destination);
+  if (entry.record_file < 0) return loader.read(item.path, destination);
   const auto& listed = images.record_files()[static_cast<std::size_t>(entry.record_file)];
   if (!listed.file) throw Error(ErrorCode::kIo, listed.error);
-  reader.read({listed.file, RecordUse::kDecode, {}}, item.record, item.name(), destination);
+  load_record({listed.file, RecordUse::kDecode, {}}, item.record, item.name(), loader, destination);
 }
 
 }  // namespace
@@ -37,12 +37,13 @@ CalibrationImages::CalibrationImages(const ImageList& images, const Engine& engi
     }
   }
   const ImageReader reader(engine.input(), options.resize, options.max_pixels);
+  ImageLoader loader = reader.loader();
   pixels_.resize(static_cast<std::size_t>(wanted * reader.image_bytes()));
   std::int64_t count = 0;
   std::string reason = "there are none";
   for (std::int64_t i = 0; i < images.size() && count < wanted; ++i) {
     try {
-      read_item(images, i, reader, pixels_.data() + count * reader.image_bytes());
+      read_item(images, i, loader, pixels_.data() + count * reader.image_bytes());
       ++count;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::kOutOfMemory) throw;

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <vector>
 
+#include <prs/error.hpp>
+
 #include "entry/record_images.hpp"
 
 namespace prs::entry {
@@ -53,7 +55,14 @@ ImageReader::ImageReader(const ImageInput& input, bool resize, std::int64_t max_
                .resize = resize,
                .max_pixels = max_pixels},
       layout_(input.layout),
-      image_bytes_(std::max<std::int64_t>(1, input.height * input.width * input.channels)) {}
+      image_bytes_(std::max<std::int64_t>(1, input.height * input.width * input.channels)) {
+  if (input.height > 0 && input.width > max_pixels / input.height) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("max_pixels {}: the model itself takes images of {}x{} = {} pixels; "
+                            "allow at least as many",
+                            max_pixels, input.width, input.height, input.width * input.height));
+  }
+}
 
 std::int64_t ImageReader::batch_size(std::int64_t wanted) const {
   return std::clamp<std::int64_t>(kMaxBatchBytes / image_bytes_, 1, wanted);

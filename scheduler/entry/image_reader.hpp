@@ -35,7 +35,7 @@ RecordSource record_source(const RecordFile& file, const Engine& engine);
 class ImageReader {
  public:
   /// With `resize` images are scaled to the model's size instead of refused; those of more than
-  /// `max_pixels` are refused undecoded.
+  /// `max_pixels` are refused undecoded. Throws invalid argument when the model's own are more.
   ImageReader(const ImageInput& input, bool resize, std::int64_t max_pixels);
 
   std::int64_t image_bytes() const noexcept { return image_bytes_; }

@@ -258,9 +258,20 @@ TEST_F(Score, RecordFilesThatCannotBeOpenedFailAlone) {
 }
 
 TEST_F(Score, RefusesImagesAboveTheLimitOfPixels) {
-  const ProcessResult result = score({"--max-pixels", "783", photos("photos", 1)});
+  const std::string folder = photos("photos", 2);
+  write_png(dir() / "photos/large.png", 1, 29);
+  const ProcessResult result = score({"--max-pixels", "784", "--resize", folder});
   EXPECT_EQ(result.exit_code, 3);
-  EXPECT_NE(result.err.find("783"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("scored 2 of 3 images"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("784"), std::string::npos) << result.err;
+}
+
+TEST_F(Score, RefusesALimitOfPixelsBelowTheModelsOwn) {
+  const ProcessResult result = score({"--max-pixels", "783", photos("photos", 1)});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("max_pixels 783: the model itself takes images of 28x28 = 784"),
+            std::string::npos)
+      << result.err;
 }
 
 TEST_F(Score, FlagsThatContradictTheModelAreUsageErrors) {

@@ -163,10 +163,10 @@ TEST(Bf16Conv, MatchesTheReferenceOverManyBlocksOfDepth) {
   std::mt19937_64 random(7);
   const Shape x{1, 65, 7, 9};
   expect_bf16_parity({OpKind::kConv,
-                      ConvParams{.pads = {1, 1, 1, 1}},
+                      ConvParams{.pads = {2, 2, 2, 2}},
                       {random_tensor(DType::kFloat32, x, random),
-                       random_tensor(DType::kFloat32, {11, 65, 3, 3}, random)}},
-                     65 * 9);
+                       random_tensor(DType::kFloat32, {11, 65, 5, 5}, random)}},
+                     65 * 25);
 }
 
 TEST(Bf16Conv, AppliesTheFusedActivationToEveryOutput) {
