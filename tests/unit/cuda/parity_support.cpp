@@ -46,6 +46,10 @@ class LimitedRuntime : public cuda::Runtime {
   void copy_to_host(cuda::Stream& stream, void* to, const void* from, std::int64_t bytes) override {
     runtime_->copy_to_host(stream, to, from, bytes);
   }
+  void copy_on_device(cuda::Stream& stream, void* to, const void* from,
+                      std::int64_t bytes) override {
+    runtime_->copy_on_device(stream, to, from, bytes);
+  }
   void launch(cuda::Stream& stream, const cuda::Launch& launch) override {
     runtime_->launch(stream, launch);
   }
@@ -57,6 +61,13 @@ class LimitedRuntime : public cuda::Runtime {
     runtime_->start(stream, recording);
   }
   void synchronize(cuda::Stream& stream) override { runtime_->synchronize(stream); }
+  std::unique_ptr<cuda::Event> new_event() override { return runtime_->new_event(); }
+  void record(cuda::Stream& stream, cuda::Event& event) override {
+    runtime_->record(stream, event);
+  }
+  std::optional<double> elapsed_us(const cuda::Event& from, const cuda::Event& to) override {
+    return runtime_->elapsed_us(from, to);
+  }
 
  private:
   std::shared_ptr<cuda::Runtime> runtime_;
