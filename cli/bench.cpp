@@ -18,6 +18,7 @@
 #include <prs/engine.hpp>
 #include <prs/version.hpp>
 
+#include "bench.hpp"
 #include "choice.hpp"
 #include "commands.hpp"
 #include "load_engine.hpp"
@@ -39,19 +40,14 @@ constexpr const char* kBenchExamples = R"(Examples:
   prs-gpu bench cpu --model model.onnx --resize=224x224    a model that leaves the image size open
   prs-gpu bench cpu                                        only what the machine can do
   prs-gpu bench cpu --model lenet.onnx --format json | jq .cells
+  prs-gpu bench gpu --model lenet.onnx --precision bf16    GPU 0, kernel by kernel
 
 From u8 pixels in memory (random ones) to scores in memory. The limit is what the model's operations
 would take at the machine's own peak, or its pixels and scores at the speed of its memory, whichever is
-slower; both are measured first. A kernel that saves multiplications may pass it.
+slower; both are measured first. A kernel that saves multiplications may pass it. On a GPU each kernel
+is measured by the device's clock and set against its own operations and bytes. Exit code 69: there is
+no GPU to measure.
 )";
-
-struct BenchOptions {
-  ScoringOptions scoring;
-  std::vector<std::int64_t> batches = {1, 16, 64, 256, 1024};
-  std::vector<int> threads;
-  double seconds = 0.5;
-  Format format = Format::kText;
-};
 
 struct Cell {
   std::int64_t batch = 0;
@@ -91,13 +87,6 @@ int available_processors() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
 }
 
-std::vector<std::uint8_t> random_pixels(std::int64_t count) {
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count));
-  std::minstd_rand random(1);
-  for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(random() >> 8);
-  return pixels;
-}
-
 ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>& peaks) {
   ModelReport report;
   report.path = options.scoring.model.string();
@@ -105,6 +94,7 @@ ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>&
   std::vector<std::uint8_t> pixels;
   for (const Peaks& peak : peaks) {
     EngineOptions engine_options = options.scoring.engine;
+    engine_options.device = "cpu";
     engine_options.threads = peak.threads;
     const Engine engine = load_engine(options.scoring.model, engine_options);
     const ImageInput& input = engine.input();
@@ -202,7 +192,7 @@ std::string as_json(const std::vector<Peaks>& peaks, const std::optional<ModelRe
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-int run_bench(const BenchOptions& options) {
+int run_bench_cpu(const BenchOptions& options) {
   std::vector<Peaks> peaks;
   for (const int threads : options.threads) {
     spdlog::info("measuring what the machine can do with {} thread{}", threads,
@@ -217,16 +207,22 @@ int run_bench(const BenchOptions& options) {
 
 }  // namespace
 
+std::vector<std::uint8_t> random_pixels(std::int64_t count) {
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count));
+  std::minstd_rand random(1);
+  for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(random() >> 8);
+  return pixels;
+}
+
 void add_bench(CLI::App& app, Command& chosen) {
   CLI::App& command = *app.add_subcommand("bench", "Measure a model's speed on this machine");
   const auto options = std::make_shared<BenchOptions>();
-  options->scoring.engine.device = "cpu";
   const int cores = available_processors();
   options->threads = cores == 1 ? std::vector<int>{1} : std::vector<int>{1, cores};
-  command.add_option("device", options->scoring.engine.device, "What to measure: cpu")
+  command.add_option("device", options->device, "What to measure: cpu or gpu")
       ->required()
       ->type_name("")
-      ->check(CLI::IsMember(std::vector<std::string>{"cpu"}).description(""));
+      ->check(CLI::IsMember(std::vector<std::string>{"cpu", "gpu"}).description(""));
   command.add_option("--model", options->scoring.model, "ONNX model (default: none)")
       ->type_name("FILE");
   command.add_option("--batch", options->batches, "Images computed at once")
@@ -234,7 +230,7 @@ void add_bench(CLI::App& app, Command& chosen) {
       ->delimiter(',')
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20).description(""))
       ->capture_default_str();
-  command.add_option("--threads", options->threads, "Threads that share a batch")
+  command.add_option("--threads", options->threads, "Threads that share a batch; cpu only")
       ->type_name("N[,N]")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096).description(""))
@@ -247,7 +243,11 @@ void add_bench(CLI::App& app, Command& chosen) {
   add_format(command, options->format);
   add_preprocess_options(command, options->scoring);
   command.footer(kBenchExamples);
-  command.callback([options, &chosen] { chosen = [options] { return run_bench(*options); }; });
+  command.callback([options, &chosen] {
+    chosen = [options] {
+      return options->device == "gpu" ? run_bench_gpu(*options) : run_bench_cpu(*options);
+    };
+  });
 }
 
 }  // namespace prs::cli

@@ -2,7 +2,8 @@
 //
 // A subcommand declares its options when the program starts and, if the command line chooses it,
 // hands main() the function to run. Its exit code: 0 done, 1 error, 2 usage, 3 some images failed,
-// 130 interrupted by Ctrl-C.
+// 69 no GPU to
+// measure, 130 interrupted by Ctrl-C.
 #pragma once
 
 #include <functional>
@@ -17,6 +18,7 @@ constexpr int kExitDone = 0;
 constexpr int kExitError = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitSomeFailed = 3;
+constexpr int kExitNoGpu = 69;  ///< As sysexits.h: a service is unavailable.
 constexpr int kExitInterrupted = 130;
 
 /// What the command line chose; returns the exit code.

@@ -10,6 +10,14 @@ ExecutionContext::~ExecutionContext() = default;
 Executable::~Executable() = default;
 Backend::~Backend() = default;
 
+RunProfile Executable::profile(ExecutionContext&, std::span<const void* const>, double) const {
+  fail_unsupported("only plans on a GPU are measured step by step");
+}
+
+DevicePeaks Backend::measure(double) const {
+  fail_unsupported("device '{}': only GPUs are measured so; see prs-gpu bench cpu", name());
+}
+
 int Backend::lanes(int threads) const { return threads; }
 
 PieceSize Backend::piece_size(std::int64_t arena_bytes, std::int64_t) const {

@@ -13,6 +13,7 @@
 #include "graph/graph.hpp"
 #include "prs/model.hpp"
 #include "prs/precision.hpp"
+#include "prs/profile.hpp"
 
 namespace prs {
 
@@ -34,6 +35,12 @@ class Executable {
   /// range).
   virtual void run(ExecutionContext& context, std::span<const void* const> inputs,
                    std::span<void* const> outputs) const = 0;
+
+  /// Measures the steps of a run on these inputs, each for about `seconds`. The batch is left for
+  /// the caller to fill in. The context serves no run at the same time. Throws unsupported where
+  /// nothing can be measured by step.
+  virtual RunProfile profile(ExecutionContext& context, std::span<const void* const> inputs,
+                             double seconds) const;
 
   virtual std::int64_t arena_bytes() const = 0;
 
@@ -75,6 +82,9 @@ class Backend {
 
   /// For a graph with so many bytes of intermediates, at least 1, and of input an image.
   virtual PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const;
+
+  /// measure_device().
+  virtual DevicePeaks measure(double seconds) const;
 
   /// Compiles a graph whose values all have a dtype and a shape. Throws unsupported (naming node,
   /// operator and reason, or the precisions there are) and out of memory (naming the limit).

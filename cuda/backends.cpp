@@ -33,6 +33,8 @@ class AutoBackend : public Backend {
     return gpu_->piece_size(arena_bytes, input_bytes);
   }
 
+  DevicePeaks measure(double seconds) const override { return gpu_->measure(seconds); }
+
   /// Where a graph ended up is told by the device of its steps.
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "device/types.hpp"
@@ -38,6 +39,12 @@ class Recording {
   virtual ~Recording() = default;
 };
 
+/// A place in a stream's work.
+class Event {
+ public:
+  virtual ~Event() = default;
+};
+
 class Runtime {
  public:
   virtual ~Runtime() = default;
@@ -57,6 +64,7 @@ class Runtime {
   /// synchronize().
   virtual void copy_to_device(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
   virtual void copy_to_host(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
+  virtual void copy_on_device(Stream& stream, void* to, const void* from, std::int64_t bytes) = 0;
   virtual void launch(Stream& stream, const Launch& launch) = 0;
   /// From here on the stream's work is noted down and not done; what ends the recording gives all
   /// of it, to be started at once as often as wanted, on one stream at a time.
@@ -66,6 +74,13 @@ class Runtime {
   /// Waits, without keeping a core busy, until the stream's work is done; throws what went wrong in
   /// it.
   virtual void synchronize(Stream& stream) = 0;
+
+  virtual std::unique_ptr<Event> new_event() = 0;
+  /// `event` is from here on the end of what the stream was given so far.
+  virtual void record(Stream& stream, Event& event) = 0;
+  /// By the device's clock between two recorded events, after a synchronize(); none from a device
+  /// that keeps no time, as the emulation.
+  virtual std::optional<double> elapsed_us(const Event& from, const Event& to) = 0;
 };
 
 /// The GPU with that index among the visible ones. Throws unavailable with the reason; always so in

@@ -78,6 +78,15 @@ class CudaRecording : public Recording {
   }
 };
 
+class CudaEvent : public Event {
+ public:
+  cudaEvent_t event = nullptr;
+
+  ~CudaEvent() override {
+    if (event != nullptr) cudaEventDestroy(event);
+  }
+};
+
 class CudaRuntime : public Runtime {
  public:
   explicit CudaRuntime(int index) : index_(index) {
@@ -134,6 +143,10 @@ class CudaRuntime : public Runtime {
   }
   void copy_to_host(Stream& stream, void* to, const void* from, std::int64_t bytes) override {
     copy(stream, to, from, bytes, cudaMemcpyDeviceToHost, "to the host");
+  }
+
+  void copy_on_device(Stream& stream, void* to, const void* from, std::int64_t bytes) override {
+    copy(stream, to, from, bytes, cudaMemcpyDeviceToDevice, "on the device");
   }
 
   void launch(Stream& base, const Launch& launch) override {
@@ -195,6 +208,27 @@ class CudaRuntime : public Runtime {
     };
     check(cudaEventRecord(stream.done, stream.stream), what);
     check(cudaEventSynchronize(stream.done), what);
+  }
+
+  std::unique_ptr<Event> new_event() override {
+    use();
+    auto event = std::make_unique<CudaEvent>();
+    check(cudaEventCreate(&event->event), [] { return "cudaEventCreate"; });
+    return event;
+  }
+  void record(Stream& stream, Event& event) override {
+    use();
+    check(cudaEventRecord(static_cast<CudaEvent&>(event).event,
+                          static_cast<CudaStream&>(stream).stream),
+          [] { return "cudaEventRecord"; });
+  }
+  std::optional<double> elapsed_us(const Event& from, const Event& to) override {
+    use();
+    float milliseconds = 0.0F;
+    check(cudaEventElapsedTime(&milliseconds, static_cast<const CudaEvent&>(from).event,
+                               static_cast<const CudaEvent&>(to).event),
+          [] { return "cudaEventElapsedTime"; });
+    return 1e3 * static_cast<double>(milliseconds);
   }
 
  private:

@@ -60,6 +60,8 @@ done | awk '$2 == "=>" && $3 ~ /^\// { print $1, $3 }
 
 cp "$root"/models/*.onnx "$root"/models/*.txt "$top/models/"
 cp "$root"/scripts/gpu-check.sh "$top/scripts/"
+mkdir -p "$top/bench/peers"
+cp "$root"/bench/peers/gpu_torch.py "$top/bench/peers/"
 data=/usr/share/datasets/fashion-mnist
 if [ -r "$data/t10k-images-idx3-ubyte.gz" ]; then
   "$build/bin/prs-gpu" --log-level warn export-images "$data/t10k-images-idx3-ubyte.gz" \

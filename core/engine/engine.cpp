@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <random>
 #include <utility>
 
 #include "check.hpp"
@@ -220,6 +221,11 @@ void Engine::State::choose_chunk(std::int64_t max_batch) {
     executable = twice;
   }
   block = std::min(executable->block_images(), chunk);
+}
+
+std::int64_t Engine::State::first_piece(std::int64_t batch) const {
+  if (batch < 1) fail_argument("batch {}; expected 1 or more", batch);
+  return fixed_batch > 0 ? fixed_batch : Cut::open(batch, chunk, block, least_piece, 1)[0].batch;
 }
 
 void Engine::State::name_classes(const std::optional<std::vector<std::string>>& given,
@@ -492,11 +498,7 @@ std::vector<Prediction> Engine::classify(const TensorView& images, std::int64_t 
 
 ModelDescription Engine::describe(std::int64_t batch) const {
   const State& state = *state_;
-  if (batch < 1) fail_argument("batch {}; expected 1 or more", batch);
-  const std::int64_t size =
-      state.fixed_batch > 0
-          ? state.fixed_batch
-          : Cut::open(batch, state.chunk, state.block, state.least_piece, 1)[0].batch;
+  const std::int64_t size = state.first_piece(batch);
   ModelDescription description = describe_header(*state.model);
   description.notes = state.notes;
   description.notes.insert(description.notes.end(), state.pixels.notes.begin(),
@@ -510,6 +512,24 @@ ModelDescription Engine::describe(std::int64_t batch) const {
   describe_graph(description, annotated, layer_batch, state.compiled(state.pixels, size));
   description.batch = size;
   return description;
+}
+
+RunProfile Engine::profile(std::int64_t batch, double seconds) const {
+  const State& state = *state_;
+  const std::int64_t size = state.first_piece(batch);
+  const Executable& executable = state.compiled(state.pixels, size).executable();
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size * state.image_elements));
+  std::minstd_rand random(1);
+  for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(random() >> 8);
+  const std::array<const void*, 1> inputs = {pixels.data()};
+  const auto context = executable.new_context();
+  RunProfile profile = executable.profile(*context, inputs, seconds);
+  profile.batch = size;
+  return profile;
+}
+
+DevicePeaks measure_device(const std::string& device, double seconds) {
+  return make_backend(device)->measure(seconds);
 }
 
 }  // namespace prs

@@ -85,6 +85,8 @@ struct Engine::State {
                     const std::vector<std::string>& own);
   CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;
   const Executable* try_compile(std::int64_t batch) const;
+  /// Images of the executable that begins a run of `batch` images on one lane.
+  std::int64_t first_piece(std::int64_t batch) const;
   void check_images(const TensorView& images) const;
   bool needs_arranging(const Shape& shape) const;
   /// Whether the channels of such images are turned round: pixels are RGB, the model takes BGR.

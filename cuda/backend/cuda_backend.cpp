@@ -13,8 +13,10 @@
 #include <utility>
 
 #include "backend/fused/fused.hpp"
+#include "backend/measure.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
+#include "graph/cost.hpp"
 #include "graph/memory_plan.hpp"
 #include "graph/step.hpp"
 
@@ -140,17 +142,11 @@ class CudaExecutable : public Executable {
   void run(ExecutionContext& base, std::span<const void* const> inputs,
            std::span<void* const> outputs) const override {
     auto& context = static_cast<CudaContext&>(base);
-    Runtime& runtime = *device_->runtime;
     std::byte* staging = context.staging.data();
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (inputs_[i].size_bytes == 0) continue;
-      std::memcpy(staging + inputs_[i].staging, inputs[i],
-                  static_cast<std::size_t>(inputs_[i].size_bytes));
-    }
-    auto* told = reinterpret_cast<Complaint*>(staging);
-    if (may_complain_) *told = {};
+    stage(context, inputs);
     start(context);
-    runtime.synchronize(*context.stream);
+    device_->runtime->synchronize(*context.stream);
+    const auto* told = reinterpret_cast<const Complaint*>(staging);
     if (may_complain_ && told->step != 0) {
       const Step& step = steps_[told->step - 1];
       fail_argument("{}: {}", step.node, step.plan.complaint(told->value));
@@ -162,6 +158,36 @@ class CudaExecutable : public Executable {
     }
   }
 
+  /// A step's launches are recorded several times over and timed as one, so that the host's share
+  /// of a launch counts no more than in a run.
+  RunProfile profile(ExecutionContext& base, std::span<const void* const> inputs,
+                     double seconds) const override {
+    auto& context = static_cast<CudaContext&>(base);
+    Runtime& runtime = *device_->runtime;
+    DeviceTimer timer(runtime, *context.stream);
+    stage(context, inputs);
+    enqueue_inputs(context);
+    enqueue_steps(context, 0, steps_.size());
+    runtime.synchronize(*context.stream);
+    const auto time_steps = [&](std::size_t first, std::size_t end, int times) {
+      const std::unique_ptr<Recording> recording = record(context, [&] {
+        for (int i = 0; i < times; ++i) enqueue_steps(context, first, end);
+      });
+      const auto time = timer.time(seconds, [&] { runtime.start(*context.stream, *recording); });
+      return time ? std::optional(time->median_us / times) : std::nullopt;
+    };
+    RunProfile profile;
+    profile.resident_us = time_steps(0, steps_.size(), 1);
+    // A device that keeps no time has done what there is to see by now.
+    constexpr int kTimes = 16;
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      profile.steps.push_back(costs_[i]);
+      profile.steps.back().step = infos_[i];
+      if (profile.resident_us) profile.steps.back().time_us = time_steps(i, i + 1, kTimes);
+    }
+    return profile;
+  }
+
   std::int64_t arena_bytes() const override { return arena_bytes_; }
   std::span<const StepInfo> steps() const override { return infos_; }
   std::span<const std::string> notes() const override { return notes_; }
@@ -169,32 +195,74 @@ class CudaExecutable : public Executable {
  private:
   friend class Compiler;
 
-  /// Copies, launches and copies of one run, in order.
-  void enqueue(CudaContext& context) const {
-    Runtime& runtime = *device_->runtime;
+  /// To page-locked memory.
+  void stage(CudaContext& context, std::span<const void* const> inputs) const {
     std::byte* staging = context.staging.data();
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (inputs_[i].size_bytes == 0) continue;
+      std::memcpy(staging + inputs_[i].staging, inputs[i],
+                  static_cast<std::size_t>(inputs_[i].size_bytes));
+    }
+    if (may_complain_) *reinterpret_cast<Complaint*>(staging) = {};
+  }
+
+  Complaint* complaint_of(CudaContext& context) const {
+    return reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
+  }
+
+  void enqueue_inputs(CudaContext& context) const {
+    Runtime& runtime = *device_->runtime;
+    const std::byte* staging = context.staging.data();
     for (const Port& port : inputs_) {
       if (port.size_bytes == 0) continue;
       runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
                              staging + port.staging, port.size_bytes);
     }
-    auto* complaint = reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
     if (may_complain_) {
-      runtime.copy_to_device(*context.stream, complaint, staging, sizeof(Complaint));
+      runtime.copy_to_device(*context.stream, complaint_of(context), staging, sizeof(Complaint));
     }
-    const Launcher launch(runtime, *context.stream);
-    for (const Step& step : steps_) {
+  }
+
+  void enqueue_steps(CudaContext& context, std::size_t first, std::size_t end) const {
+    const Launcher launch(*device_->runtime, *context.stream);
+    for (std::size_t i = first; i < end; ++i) {
+      const Step& step = steps_[i];
       step.plan.run({context.inputs.data() + step.first_input,
-                     context.outputs.data() + step.first_output, complaint, launch});
+                     context.outputs.data() + step.first_output, complaint_of(context), launch});
     }
+  }
+
+  /// Copies, launches and copies of one run, in order.
+  void enqueue(CudaContext& context) const {
+    Runtime& runtime = *device_->runtime;
+    std::byte* staging = context.staging.data();
+    enqueue_inputs(context);
+    enqueue_steps(context, 0, steps_.size());
     for (const Port& port : outputs_) {
       if (port.size_bytes == 0) continue;
       runtime.copy_to_host(*context.stream, staging + port.staging, address(port.place, context),
                            port.size_bytes);
     }
     if (may_complain_) {
-      runtime.copy_to_host(*context.stream, staging, complaint, sizeof(Complaint));
+      runtime.copy_to_host(*context.stream, staging, complaint_of(context), sizeof(Complaint));
     }
+  }
+
+  template <typename Enqueue>
+  std::unique_ptr<Recording> record(CudaContext& context, const Enqueue& enqueue_all) const {
+    Runtime& runtime = *device_->runtime;
+    runtime.begin_recording(*context.stream);
+    try {
+      enqueue_all();
+    } catch (...) {
+      // The stream must leave the recording, which is of no use.
+      try {
+        runtime.end_recording(*context.stream);
+      } catch (const Error&) {
+      }
+      throw;
+    }
+    return runtime.end_recording(*context.stream);
   }
 
   /// All addresses of a context are fixed, so that a run is recorded once and then started as a
@@ -202,18 +270,7 @@ class CudaExecutable : public Executable {
   void start(CudaContext& context) const {
     Runtime& runtime = *device_->runtime;
     if (context.recording == nullptr && context.has_run) {
-      runtime.begin_recording(*context.stream);
-      try {
-        enqueue(context);
-      } catch (...) {
-        // The stream must leave the recording, which is of no use.
-        try {
-          runtime.end_recording(*context.stream);
-        } catch (const Error&) {
-        }
-        throw;
-      }
-      context.recording = runtime.end_recording(*context.stream);
+      context.recording = record(context, [&] { enqueue(context); });
     }
     if (context.recording != nullptr) {
       runtime.start(*context.stream, *context.recording);
@@ -230,6 +287,7 @@ class CudaExecutable : public Executable {
   std::shared_ptr<Device> device_;
   std::vector<Step> steps_;
   std::vector<StepInfo> infos_;
+  std::vector<StepProfile> costs_;  ///< Of each step, not measured.
   std::vector<std::string> notes_;
   std::vector<Place> input_places_;
   std::vector<Place> output_places_;
@@ -331,6 +389,7 @@ class Compiler {
                         {chain.output}});
     new_storage(chain.output, last);
     add_info(graph_.nodes[static_cast<std::size_t>(last)].name, std::move(label), chain.output);
+    add_cost(0, chain.nodes);
     return chain.nodes;
   }
 
@@ -340,6 +399,32 @@ class Compiler {
         {std::move(name), std::move(operators), planned_.back().plan.kernel,
          device_->runtime->device(),
          std::string(dtype_name(value.dtype)) + value.shape->to_string()});
+  }
+
+  /// Of the step that was planned last, which takes nodes [first, end).
+  void add_cost(std::size_t first, std::size_t end) {
+    StepProfile cost;
+    const Planned& step = planned_.back();
+    // Kernels are named by what they compute with.
+    const bool on_tensor_cores = step.plan.kernel.find("_mma_") != std::string::npos;
+    cost.precision = on_tensor_cores ? options_.precision : Precision::kFp32;
+    for (std::size_t i = first; i < end; ++i) {
+      const Node& node = graph_.nodes[i];
+      cost.flops += node_cost(graph_, node).flops;
+      for (const ValueId id : node.inputs) {
+        if (id != kNoValue && graph_.value(id).constant) {
+          cost.bytes += static_cast<double>(bytes_of(id));
+        }
+      }
+    }
+    for (const auto* ids : {&step.inputs, &step.outputs}) {
+      for (const ValueId id : *ids) {
+        if (id != kNoValue && !graph_.value(id).constant) {
+          cost.bytes += static_cast<double>(bytes_of(id));
+        }
+      }
+    }
+    executable_->costs_.push_back(std::move(cost));
   }
 
   void plan_node(int i) {
@@ -380,6 +465,7 @@ class Compiler {
       }
     }
     add_info(node.name, step_label(node), node.outputs[0]);
+    add_cost(static_cast<std::size_t>(i), static_cast<std::size_t>(i) + 1);
   }
 
   /// Whether nobody needs the bytes of input 0 but this node, which reads them once.
@@ -453,8 +539,6 @@ class Compiler {
 
 constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precision::kBf16,
                                      Precision::kFp16};
-/// The first whose tensor cores have all of these.
-constexpr int kTensorCores = 80;
 
 constexpr int kFewestLanes = 3;
 constexpr int kMostLanes = 8;
@@ -481,6 +565,9 @@ class CudaBackend : public Backend {
     const std::int64_t memory = device_->runtime->limits().memory_bytes;
     return {.most = memory / kMemoryShare / kMostLanes / arena_bytes,
             .least = kLeastPieceBytes / std::max<std::int64_t>(input_bytes, 1)};
+  }
+  DevicePeaks measure(double seconds) const override {
+    return measure_peaks(device_->runtime, seconds);
   }
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {

@@ -41,6 +41,9 @@ struct DeviceLimits {
   int compute_capability = 80;                        ///< 10 * major + minor.
 };
 
+/// The first compute capability whose tensor cores have all that the mma kernels use.
+inline constexpr int kTensorCores = 80;
+
 inline constexpr unsigned kWarpSize = 32;
 inline constexpr std::uint32_t kFullMask = 0xFFFFFFFFu;
 

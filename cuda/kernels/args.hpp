@@ -251,4 +251,16 @@ struct PadArgs {
   std::int64_t strides[kMaxRank];  ///< Of x.
 };
 
+/// Independent sums that a thread (FMA) or a warp (mma) keeps, enough to hide an instruction's
+/// latency.
+inline constexpr int kPeakSums = 8;
+
+/// Arithmetic in registers and nothing else: sum j starts at j and takes `rounds` products.
+struct PeakArgs {
+  float* y;  ///< [threads]: the thread's sums, added up.
+  std::int64_t rounds;
+  float factor;           ///< FMA: sum = sum * factor + factor.
+  std::uint32_t operand;  ///< mma: every register of both operands.
+};
+
 }  // namespace prs::cuda

@@ -15,6 +15,7 @@ void add_fused_mlp_kernels(KernelTable& table);
 void add_gemm_kernels(KernelTable& table);
 void add_gemm_mma_kernels(KernelTable& table);
 void add_movement_kernels(KernelTable& table);
+void add_peak_kernels(KernelTable& table);
 void add_pool_kernels(KernelTable& table);
 void add_reduce_kernels(KernelTable& table);
 

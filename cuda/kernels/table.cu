@@ -15,6 +15,7 @@ const KernelTable& kernel_table() {
     add_gemm_kernels(made);
     add_gemm_mma_kernels(made);
     add_movement_kernels(made);
+    add_peak_kernels(made);
     add_pool_kernels(made);
     add_reduce_kernels(made);
     return made;

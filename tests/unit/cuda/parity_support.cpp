@@ -1,14 +1,20 @@
 #include "unit/cuda/parity_support.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 namespace prs::test {
 namespace {
 
 bool on_gpu() { return std::getenv("PRS_TEST_GPU") != nullptr; }
+
+/// By KernelId: launched by a test of this process.
+std::array<std::atomic<bool>, cuda::kKernelCount> launched{};
 
 class GpuEnvironment : public ::testing::Environment {
  public:
@@ -21,12 +27,23 @@ class GpuEnvironment : public ::testing::Environment {
       GTEST_SKIP() << error.what();
     }
   }
+  void TearDown() override {
+    const char* path = std::getenv("PRS_TEST_KERNELS");
+    if (path == nullptr) return;
+    std::ofstream file(path);
+    for (int i = 0; i < cuda::kKernelCount; ++i) {
+      if (launched[static_cast<std::size_t>(i)]) {
+        file << cuda::kernel_name(static_cast<cuda::KernelId>(i)) << '\n';
+      }
+    }
+    EXPECT_TRUE(file.flush()) << path;
+  }
 };
 
 [[maybe_unused]] const ::testing::Environment* const kEnvironment =
     ::testing::AddGlobalTestEnvironment(new GpuEnvironment);
 
-/// A device that says it has less than it has.
+/// A device that may say it has less than it has, and notes which kernels are launched.
 class LimitedRuntime : public cuda::Runtime {
  public:
   LimitedRuntime(std::shared_ptr<cuda::Runtime> runtime, const cuda::DeviceLimits& limits)
@@ -46,7 +63,12 @@ class LimitedRuntime : public cuda::Runtime {
   void copy_to_host(cuda::Stream& stream, void* to, const void* from, std::int64_t bytes) override {
     runtime_->copy_to_host(stream, to, from, bytes);
   }
+  void copy_on_device(cuda::Stream& stream, void* to, const void* from,
+                      std::int64_t bytes) override {
+    runtime_->copy_on_device(stream, to, from, bytes);
+  }
   void launch(cuda::Stream& stream, const cuda::Launch& launch) override {
+    launched[static_cast<std::size_t>(launch.kernel)] = true;
     runtime_->launch(stream, launch);
   }
   void begin_recording(cuda::Stream& stream) override { runtime_->begin_recording(stream); }
@@ -57,6 +79,13 @@ class LimitedRuntime : public cuda::Runtime {
     runtime_->start(stream, recording);
   }
   void synchronize(cuda::Stream& stream) override { runtime_->synchronize(stream); }
+  std::unique_ptr<cuda::Event> new_event() override { return runtime_->new_event(); }
+  void record(cuda::Stream& stream, cuda::Event& event) override {
+    runtime_->record(stream, event);
+  }
+  std::optional<double> elapsed_us(const cuda::Event& from, const cuda::Event& to) override {
+    return runtime_->elapsed_us(from, to);
+  }
 
  private:
   std::shared_ptr<cuda::Runtime> runtime_;
@@ -103,8 +132,8 @@ Graph graph_of(const OpCase& test, const std::vector<TensorType>& outputs) {
 
 std::shared_ptr<cuda::Runtime> make_test_runtime(const cuda::emulated::Schedule& schedule,
                                                  const cuda::DeviceLimits& limits) {
-  if (!on_gpu()) return cuda::emulated::make_runtime(schedule, limits);
-  return std::make_shared<LimitedRuntime>(cuda::open_device(0), limits);
+  if (on_gpu()) return std::make_shared<LimitedRuntime>(cuda::open_device(0), limits);
+  return std::make_shared<LimitedRuntime>(cuda::emulated::make_runtime(schedule, limits), limits);
 }
 
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,

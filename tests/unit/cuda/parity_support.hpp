@@ -1,6 +1,7 @@
 // Runs operator calls and graphs through the CUDA backend: on the emulated device or, with
 // PRS_TEST_GPU=1 in the environment, on GPU 0 (scripts/gpu-check.sh). Without a GPU everything is
-// skipped then; with PRS_REQUIRE_GPU=1 it fails.
+// skipped then; with PRS_REQUIRE_GPU=1 it fails. PRS_TEST_KERNELS=FILE: the names of the kernels
+// that the tests launched.
 #pragma once
 
 #include <gtest/gtest.h>

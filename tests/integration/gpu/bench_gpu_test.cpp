@@ -1,0 +1,71 @@
+// prs-gpu bench gpu: what it measures and prints, with the emulation as the GPU; and without one.
+#include <cstdlib>
+
+#include "program.hpp"
+
+namespace prs::test {
+namespace {
+
+using Json = nlohmann::json;
+
+ProcessResult bench_emulated(std::vector<std::string> more) {
+  more.insert(more.begin(), {PRS_EMULATED, "bench", "gpu", "--seconds", "0"});
+  return run_process(more);
+}
+
+TEST(BenchGpu, ShowsEveryKernelWithItsCosts) {
+  const ProcessResult result =
+      bench_emulated({"--model", model_path("mlp.onnx"), "--batch", "1,17", "--format", "json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  EXPECT_NE(json["gpu"].get<std::string>().find("emulated on the CPU"), std::string::npos);
+  EXPECT_EQ(json["emulated"], true);
+  // What an emulated device cannot know is there, and nothing.
+  for (const char* rate :
+       {"to_device_gb_s", "to_host_gb_s", "copy_gb_s", "launch_us", "round_trip_us"}) {
+    ASSERT_TRUE(json["peaks"].contains(rate)) << rate;
+    EXPECT_TRUE(json["peaks"][rate].is_null()) << rate;
+  }
+  EXPECT_EQ(json["peaks"]["giga_operations_per_s"].size(), 5U);
+  ASSERT_EQ(json["cells"].size(), 2U);
+  const double pieces[] = {1, 16};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Json& cell = json["cells"][i];
+    EXPECT_EQ(cell["piece"], pieces[i]);
+    EXPECT_TRUE(cell["images_per_s"].is_null() && cell["resident_images_per_s"].is_null());
+    ASSERT_EQ(cell["steps"].size(), 1U);
+    const Json& step = cell["steps"][0];
+    EXPECT_EQ(step["kernel"].get<std::string>().rfind("fused_mlp_f32", 0), 0U);
+    // Multiplications and additions of 784-256-128-10; biases and activations come on top.
+    const double products = 2.0 * (784 * 256 + 256 * 128 + 128 * 10) * pieces[i];
+    EXPECT_GE(step["flops"].get<double>(), products);
+    EXPECT_LE(step["flops"].get<double>(), 1.01 * products);
+    const double weights = 4.0 * (784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10);
+    EXPECT_GE(step["bytes"].get<double>(), weights + pieces[i] * (784 + 40));
+    EXPECT_LE(step["bytes"].get<double>(), 1.01 * (weights + pieces[i] * (784 + 40)));
+    EXPECT_TRUE(step["time_us"].is_null() && step["percent_of_limit"].is_null());
+  }
+}
+
+TEST(BenchGpu, TextHoldsTheSame) {
+  const ProcessResult result =
+      bench_emulated({"--model", model_path("lenet.onnx"), "--batch", "1", "--precision", "bf16"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (const char* expected :
+       {"emulated: nothing is timed", "host to device, GB/s", "bf16, GFLOP/s", "int8, GOP/s",
+        "lenet.onnx: 1.59 MFLOP an image, bf16", "conv_bf16_implicit_gemm_mma", "% of limit"}) {
+    EXPECT_NE(result.out.find(expected), std::string::npos) << expected << "\n" << result.out;
+  }
+}
+
+TEST(BenchGpu, WithoutAGpuItSaysWhyInOneLine) {
+  ::setenv("CUDA_VISIBLE_DEVICES", "", 1);
+  const ProcessResult result = prs_gpu({"bench", "gpu", "--model", model_path("mlp.onnx")});
+  EXPECT_EQ(result.exit_code, 69);
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(lines_of(result.err).size(), 1U) << result.err;
+  EXPECT_NE(result.err.find("no GPU to measure: "), std::string::npos) << result.err;
+}
+
+}  // namespace
+}  // namespace prs::test

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# scripts/gpu-check.sh with the emulation as its GPU: a whole report; and scripts/gpu-status.sh, which
+# counts reports of GPUs only.
+#
+#   report_test.sh SOURCE_FOLDER EMULATED_PRS_GPU UNIT_CUDA_PARITY
+set -euo pipefail
+
+source=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() {
+  echo "report_test.sh: $1" >&2
+  exit 1
+}
+
+mkdir "$work/bin"
+ln -s "$2" "$work/bin/prs-gpu"
+ln -s "$3" "$work/bin/unit_cuda_parity"
+PRS_GPU_CHECK_PROGRAMS=$work/bin "$source/scripts/gpu-check.sh" "$work/report" >"$work/out" ||
+  fail "gpu-check.sh failed: $(cat "$work/out" "$work/report.log")"
+for line in 'GPU | cuda:0 emulated on the CPU' 'kernels against their references | passed' \
+  'speed of mlp in bf16 | passed' 'PyTorch | skipped: nothing to compare'; do
+  grep -qF "$line" "$work/report.md" || fail "no '$line' in the page: $(cat "$work/report.md")"
+done
+
+python3 - "$work" <<'PYTHON'
+import json
+import sys
+
+report = json.load(open(f"{sys.argv[1]}/report.json"))
+assert report["emulated"] is True
+for key in ("gpu", "driver", "cuda", "clocks_max", "clocks_after", "commit", "date"):
+    assert isinstance(report[key], str) and report[key], key
+assert set(report["kernels_verified"]) >= {"peak_f32_fma", "peak_u8s8_mma"}, report["kernels_verified"]
+assert len(report["bench"]) == 4 and report["peers"] == []
+assert all(cell["steps"] for run in report["bench"] for cell in run["cells"])
+# The same as if a GPU had been there and one kernel timed, to see what the table makes of it.
+report["emulated"] = False
+report["gpu"] = "cuda:0 Test Device (compute capability 8.6, 1.0 GiB)"
+report["date"] = "2001-02-03"
+report["commit"] = "0123456789ab"
+report["bench"][0]["cells"][0]["steps"][0].update(kernel="gemm_f32_smem_64x64x16", time_us=1.5)
+json.dump(report, open(f"{sys.argv[1]}/device.json", "w"))
+PYTHON
+
+# The page in the tree is what the reports in the tree make of it.
+shopt -s nullglob
+kept=("$source"/bench/results/*-gpu-check.json)
+"$source/scripts/gpu-status.sh" --check "${kept[@]}" || fail "docs/gpu-status.md is stale"
+cp "$source/docs/gpu-status.md" "$work/page.md"
+"$source/scripts/gpu-status.sh" --output "$work/page.md" "${kept[@]}" "$work/report.json"
+cmp -s "$source/docs/gpu-status.md" "$work/page.md" || fail "an emulated device counts as a GPU"
+"$source/scripts/gpu-status.sh" --output "$work/page.md" "$work/device.json" "$work/report.json"
+seen='0123456789ab, 2001-02-03, Test Device'
+for row in "| \`peak_f32_fma\` | $seen | never |" "| \`gemm_f32_smem_64x64x16\` | never | $seen |" \
+  "| \`cast_thread_per_element\` | never | never |"; do
+  grep -qxF "$row" "$work/page.md" || fail "no row '$row': $(cat "$work/page.md")"
+done
+if "$source/scripts/gpu-status.sh" --check --output "$work/page.md" 2>/dev/null; then
+  fail "--check did not see that the page has changed"
+fi
+echo '{}' >"$work/broken.json"
+if "$source/scripts/gpu-status.sh" --output "$work/page.md" "$work/broken.json" 2>"$work/errors"; then
+  fail "a file that is no report was taken"
+fi
+grep -q 'broken.json: no report' "$work/errors" || fail "$(cat "$work/errors")"
+
+# Without torch, onnx or a GPU the peers say so and are no failure.
+python3 "$source/bench/peers/gpu_torch.py" --seconds 0 --batch 1 | grep -q '^{"' ||
+  fail "gpu_torch.py prints no JSON"
