@@ -22,4 +22,16 @@ std::vector<Tensor> interpret(const Graph& graph, std::span<const Tensor> inputs
   return outputs;
 }
 
+std::vector<OpKind> kinds(const Graph& graph) {
+  std::vector<OpKind> result;
+  for (const Node& node : graph.nodes) result.push_back(node.kind);
+  return result;
+}
+
+Shape with_batch(std::int64_t batch, const Shape& image) {
+  Shape shape{batch};
+  for (const std::int64_t extent : image) shape.push_back(extent);
+  return shape;
+}
+
 }  // namespace prs::test

@@ -22,14 +22,9 @@
 namespace prs {
 namespace {
 
+using test::Ints;
 using test::random_tensor;
-using Ints = std::vector<std::int64_t>;
-
-Shape with_batch(std::int64_t batch, const Shape& image) {
-  Shape shape{batch};
-  for (const std::int64_t extent : image) shape.push_back(extent);
-  return shape;
-}
+using test::with_batch;
 
 /// 8-bit layers one after the other, each with random weights, tables and zero points.
 class ByteModel {

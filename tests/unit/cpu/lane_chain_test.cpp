@@ -28,9 +28,11 @@ namespace {
 
 using test::float_attr;
 using test::int_attr;
+using test::Ints;
 using test::ints_attr;
 using test::ModelBuilder;
 using test::random_tensor;
+using test::with_batch;
 
 /// Winograd's error in units of u * (number of terms) * max |w| * max |x|: its transforms add up
 /// numbers larger than the result. About 10 are seen, 1 without Winograd.
@@ -184,12 +186,6 @@ class Program {
   std::int64_t scores_;
 };
 
-Shape with_batch(std::int64_t batch, const Shape& image) {
-  Shape shape{batch};
-  for (const std::int64_t extent : image) shape.push_back(extent);
-  return shape;
-}
-
 Tensor random_images(DType dtype, std::int64_t batch, const Shape& image) {
   std::mt19937_64 random(static_cast<std::uint64_t>(23 + batch));
   const bool pixels = dtype == DType::kUint8;
@@ -258,7 +254,6 @@ TEST(LaneChain, ComputesPoolsOfThreeThatLeaveARemainder) {
 
 TEST(LaneChain, ComputesConvolutionsOfEveryGeometry) {
   const Shape image{2, 9, 10};
-  using Ints = std::vector<std::int64_t>;
   struct Case {
     std::int64_t filters;
     Ints kernel, pads, strides, dilations;

@@ -18,6 +18,7 @@ namespace {
 
 using test::int_attr;
 using test::ints_attr;
+using test::kinds;
 using test::random_tensor;
 using test::tensor;
 
@@ -74,12 +75,6 @@ class QuantizedModel : public test::ModelBuilder {
   Shape x_;
   std::mt19937_64 random_{29};
 };
-
-std::vector<OpKind> kinds(const Graph& graph) {
-  std::vector<OpKind> result;
-  for (const Node& node : graph.nodes) result.push_back(node.kind);
-  return result;
-}
 
 TEST(FuseQuantized, MakesOneLayerOfConvReluAndItsStepsAndPoolsIntegers) {
   QuantizedModel model({2, 3, 8, 8});

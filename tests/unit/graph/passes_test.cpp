@@ -21,6 +21,7 @@ namespace prs {
 namespace {
 
 using test::ints_attr;
+using test::kinds;
 using test::ModelBuilder;
 using test::random_tensor;
 using test::tensor;
@@ -35,12 +36,6 @@ Graph optimized(Graph graph, const Shape& input, DType dtype = DType::kFloat32) 
   std::vector<std::string> notes;
   optimize(graph, notes);
   return graph;
-}
-
-std::vector<OpKind> kinds(const Graph& graph) {
-  std::vector<OpKind> result;
-  for (const Node& node : graph.nodes) result.push_back(node.kind);
-  return result;
 }
 
 /// The optimised graph gives what the imported one gives.
