@@ -54,9 +54,6 @@ bool is_padded(const ByteTensor& tensor) {
   return tensor.rows != tensor.height || tensor.pitch != tensor.width;
 }
 
-/// What turns an i8 into a u8 with 128 added, and back.
-std::uint8_t flip_of(DType dtype) { return dtype == DType::kInt8 ? 0x80 : 0; }
-
 /// What the sums of each filter begin with: minus the share of x's zero point.
 std::vector<std::int32_t> make_start(const Tensor& words, std::int64_t tile,
                                      std::int32_t zero_point) {

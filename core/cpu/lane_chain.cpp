@@ -21,7 +21,6 @@
 namespace prs::cpu {
 namespace {
 
-using ops::Window;
 using ops::WindowAxis;
 
 constexpr std::int64_t kFloatBytes = sizeof(float);
@@ -174,10 +173,7 @@ class ChainBuilder {
     describe(*layer.node, pool == nullptr ? *layer.node : *pool->node,
              fmt::format("conv{}d_{}_image_per_lane_{}",
                          reader_.value(layer.node->inputs[0]).shape->rank() - 2,
-                         bf16     ? "bf16"
-                         : pixels ? "u8_f32"
-                                  : "f32",
-                         algorithm));
+                         pixels && !bf16 ? "u8_f32" : number_name(bf16), algorithm));
   }
 
   void add_gemm(const Layer& layer) {

@@ -1,4 +1,4 @@
-// Constant operands in the order of the word kernels (isa/words.hpp): words of two 16-bit or four
+// Operands as the word kernels (isa/words.hpp) take them. Constants: words of two 16-bit or four
 // 8-bit numbers, the first in the lowest bits, zeros where there is no number.
 #pragma once
 
@@ -9,6 +9,9 @@
 #include "prs/tensor.hpp"
 
 namespace prs::cpu {
+
+/// Flips of the bits of each 8-bit activation: what turns an i8 into a u8 with 128 added, and back.
+inline std::uint8_t flip_of(DType dtype) { return dtype == DType::kInt8 ? 0x80 : 0; }
 
 template <typename Bits>
 inline constexpr std::int64_t kPerWord = 4 / static_cast<std::int64_t>(sizeof(Bits));

@@ -63,9 +63,6 @@ const Tensor& constant_weights(const Call& call) {
   return *call.inputs[1].constant;
 }
 
-/// Of x: 0x80 turns i8 into u8 with 128 added.
-std::uint8_t flip_of(DType dtype) { return dtype == DType::kInt8 ? 0x80 : 0; }
-
 /// The zero point of x as the kernels see it, as a number of 0 to 255.
 std::int32_t flipped_zero_point(const Requantization& out, DType x) {
   return out.x_zero_point + flip_of(x);
