@@ -45,8 +45,9 @@ done
 
 # All libraries of all programs, and OpenCV's, which they load at run time, but the C library's own,
 # which must fit the machine's loader.
-opencv=$(strings "$build/bin/prs-gpu" | grep -m 1 '^libopencv_imgproc\.so')
-opencv=$(ldconfig -p | awk -v name="$opencv" '$1 == name { print $NF; exit }')
+opencv_name=$(strings "$build/bin/prs-gpu" | sed -n '/^libopencv_imgproc\.so/p')
+opencv=$(/sbin/ldconfig -p | awk -v name="$opencv_name" '$1 == name { path = $NF } END { print path }')
+[ -r "$opencv" ] || fail "$opencv_name is missing: scripts/install-deps.sh --build"
 install -m 644 "$opencv" "$top/lib/"
 own='^(ld-linux.*|libc|libm|libdl|libpthread|librt|libresolv|libutil)\.so'
 for program in "${programs[@]}"; do

@@ -19,17 +19,18 @@ struct OpenCv {
   decltype(&::cvResize) resize = nullptr;
 
   OpenCv() {
-    void* const library = ::dlopen(PRS_OPENCV_IMGPROC, RTLD_NOW | RTLD_LOCAL);
-    if (library != nullptr) {
-      convert = reinterpret_cast<decltype(convert)>(::dlsym(library, "cvCvtColor"));
-      resize = reinterpret_cast<decltype(resize)>(::dlsym(library, "cvResize"));
-    }
-    if (convert == nullptr || resize == nullptr) {
-      fail(ErrorCode::kUnavailable,
-           "images of another size or colour than the model's need OpenCV: {}; install Debian's "
-           "libopencv-imgproc406",
-           ::dlerror());
-    }
+    void* const library = found(::dlopen(PRS_OPENCV_IMGPROC, RTLD_NOW | RTLD_LOCAL));
+    convert = reinterpret_cast<decltype(convert)>(found(::dlsym(library, "cvCvtColor")));
+    resize = reinterpret_cast<decltype(resize)>(found(::dlsym(library, "cvResize")));
+  }
+
+ private:
+  static void* found(void* what) {
+    if (what != nullptr) return what;
+    fail(ErrorCode::kUnavailable,
+         "images of another size or colour than the model's need OpenCV: {}; install Debian's "
+         "libopencv-imgproc406",
+         ::dlerror());
   }
 };
 

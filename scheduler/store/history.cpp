@@ -62,7 +62,7 @@ struct History::State {
                  {"move it away (the list of runs is lost, their outputs are not), or set PRS_HOME "
                   "to another folder",
                   kUnusable}) {
-    // Half the syncs of the defaults: two jobs a second may begin and end here.
+    // Fewer syncs than by default: jobs wait for them at their beginning and end.
     database.execute("PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = NORMAL");
     database.require_schema(kHistoryId, kHistoryVersion, kHistorySchema);
   }

@@ -30,6 +30,17 @@ if [[ -d images/fashion-mnist ]]; then
   [[ $rows -eq 10 ]] || fail "10 images gave $rows rows"
 fi
 
+# OpenCV is loaded when an image must be scaled: the bundle's own.
+{
+  printf 'P5\n14 14\n255\n'
+  head -c 196 /dev/zero
+} >small.pgm
+LD_DEBUG=libs bin/prs-gpu score --model models/mlp.onnx --device cpu --resize small.pgm \
+  >"$work/rows" 2>"$work/loaded"
+grep -q '^small.pgm: ' "$work/rows" || fail "no row of an image that was scaled"
+grep -F "calling init: $PWD/" "$work/loaded" >"$work/own" || true
+grep -q libopencv_imgproc "$work/own" || fail "OpenCV is not the bundle's"
+
 # Without a GPU the check ends with one line and its own exit code.
 code=0
 CUDA_VISIBLE_DEVICES='' scripts/gpu-check.sh "$work/report" 2>"$work/errors" || code=$?
