@@ -24,7 +24,8 @@ std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device != "cuda") fail_argument("device '{}'", device);
   cuda::DeviceLimits limits;
   limits.shared_bytes = 99 << 10;  // As of compute capability 8.6.
-  return cuda::make_backend(test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, limits));
+  return cuda::make_backend(
+      test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, test::launchable(limits)));
 }
 
 namespace {
