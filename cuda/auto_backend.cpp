@@ -150,6 +150,7 @@ class AutoBackend : public Backend {
   std::string name() const override { return gpu_->name(); }
   std::span<const Precision> precisions() const override { return precisions_; }
   int lanes(int threads) const override { return gpu_->lanes(threads); }
+  std::int64_t preferred_images() const override { return gpu_->preferred_images(); }
   PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const override {
     return gpu_->piece_size(arena_bytes, input_bytes);
   }
