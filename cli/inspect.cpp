@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -46,6 +47,8 @@ struct Inspection {
   std::string no_images;  ///< Why `images` is empty.
   std::vector<std::string> labels;
   std::string no_layers;  ///< Why layers and plan are not known.
+  /// What --device auto chose for some batch sizes, ascending; empty where there is no choice.
+  std::vector<std::pair<std::int64_t, std::string>> choices{};
 };
 
 /// Whether the model's shapes may depend on the contents of its inputs, as those of Reshape do.
@@ -93,6 +96,22 @@ bool is_about_settings(const std::string& message, const std::filesystem::path& 
          is_about(model.string() + " (metadata \"prs\")");
 }
 
+/// Compiles the model for each of these batch sizes, which decides where it runs.
+std::vector<std::pair<std::int64_t, std::string>> choices_of(const std::filesystem::path& model,
+                                                             EngineOptions options) {
+  constexpr std::int64_t kBatches[] = {1, 4, 16, 64, 256};
+  std::vector<std::pair<std::int64_t, std::string>> choices;
+  options.max_batch = std::max(options.max_batch, kBatches[std::size(kBatches) - 1]);
+  const Engine engine = load_engine(model, options);
+  for (const std::int64_t batch : kBatches) {
+    const ModelDescription plan = engine.describe(batch);
+    if (plan.batch == batch && !plan.steps.empty()) {
+      choices.emplace_back(batch, plan.steps.back().device);
+    }
+  }
+  return choices;
+}
+
 Inspection inspect_model(const ScoringOptions& options) {
   std::string reason;
   try {
@@ -100,11 +119,15 @@ Inspection inspect_model(const ScoringOptions& options) {
     EngineOptions engine_options = options.engine;
     engine_options.calibration = calibration.view();
     const Engine engine = load_engine(options.model, engine_options);
-    return {engine.describe(options.engine.max_batch),
-            engine.input(),
-            {},
-            {engine.labels().begin(), engine.labels().end()},
-            {}};
+    Inspection inspection{engine.describe(options.engine.max_batch),
+                          engine.input(),
+                          {},
+                          {engine.labels().begin(), engine.labels().end()},
+                          {}};
+    if (engine_options.device == "auto" && engine.device() != "cpu") {
+      inspection.choices = choices_of(options.model, engine_options);
+    }
+    return inspection;
   } catch (const Error& error) {
     const bool other_model =
         error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kUnsupported;
@@ -161,7 +184,13 @@ std::string plan_as_text(const Inspection& inspection) {
                   precision_name(model.precision), table.to_string("  "));
   text += fmt::format("  arena: {}\n", format_bytes(model.arena_bytes));
   for (const std::string& note : model.notes) text += fmt::format("  {}\n", note);
-  return text;
+  if (inspection.choices.empty()) return text;
+  text += "--device auto by batch\n";
+  Table choices("><");
+  for (const auto& [batch, device] : inspection.choices) {
+    choices.add({group_digits(batch), device});
+  }
+  return text + choices.to_string("  ");
 }
 
 std::string as_text(const Inspection& inspection) {
@@ -224,6 +253,10 @@ std::string as_json(const Inspection& inspection) {
                {"layers", Json::array()},
                {"steps", Json::array()},
                {"notes", model.notes}};
+  if (!inspection.choices.empty()) json["auto"] = Json::array();
+  for (const auto& [batch, device] : inspection.choices) {
+    json["auto"].push_back({{"batch", batch}, {"device", device}});
+  }
   if (!inspection.no_layers.empty()) json["layers_unknown"] = inspection.no_layers;
   for (const LayerInfo& layer : model.layers) {
     json["layers"].push_back({{"name", layer.name},

@@ -68,10 +68,15 @@ void add_model_options(CLI::App& command, ScoringOptions& options, const char* p
       ->type_name("N")
       ->check(CLI::Range(0, 4096).description(""))
       ->capture_default_str();
-  command.add_option("--batch", options.engine.max_batch, "Images computed at once")
-      ->type_name("N")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24).description(""))
-      ->capture_default_str();
+  const bool by_device = options.engine.max_batch == 0;
+  CLI::Option* batch =
+      command
+          .add_option("--batch", options.engine.max_batch,
+                      by_device ? "Images computed at once (default: 256; on a GPU up to 4096)"
+                                : "Images computed at once")
+          ->type_name("N")
+          ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24).description(""));
+  if (!by_device) batch->capture_default_str();
   command
       .add_option("--model-output", options.engine.output,
                   "The model's output that holds the scores (default: the first)")
@@ -222,7 +227,7 @@ Scorer load_scorer(const ScoringOptions& options, const ImageList& images) {
 }
 
 PipelineOptions pipeline_options(const ScoringOptions& options, const Scorer& scorer) {
-  return {.batch = options.engine.max_batch,
+  return {.batch = scorer.engine.max_batch(),
           .decoders = scorer.engine.threads(),
           .resize = options.resize,
           .max_pixels = options.max_pixels};

@@ -80,6 +80,10 @@ class Backend {
   /// Pieces of a batch that are worth computing at once when `threads` cores may share them.
   virtual int lanes(int threads) const;
 
+  /// Images that a run should have at most a piece when its caller has no wish: enough to fill the
+  /// device, if memory allows (piece_size()).
+  virtual std::int64_t preferred_images() const { return 256; }
+
   /// For a graph with so many bytes of intermediates, at least 1, and of input an image.
   virtual PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const;
 

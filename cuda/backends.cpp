@@ -1,56 +1,27 @@
 // Where the engine gets its backends: the one place that knows both core and cuda.
-#include <algorithm>
 #include <charconv>
-#include <vector>
+#include <chrono>
 
+#include "auto_backend.hpp"
 #include "backend.hpp"
 #include "backend/cuda_backend.hpp"
 #include "check.hpp"
+#include "prs/version.hpp"
 
 namespace prs {
 namespace {
 
-/// The GPU, and the CPU for graphs and precisions that the GPU has no kernels for.
-class AutoBackend : public Backend {
- public:
-  explicit AutoBackend(std::unique_ptr<Backend> gpu) : gpu_(std::move(gpu)) {
-    const auto add = [this](const Backend& backend) {
-      for (const Precision one : backend.precisions()) {
-        if (std::find(precisions_.begin(), precisions_.end(), one) == precisions_.end()) {
-          precisions_.push_back(one);
-        }
-      }
-    };
-    add(*gpu_);
-    add(*cpu_);
-  }
-
-  std::string name() const override { return gpu_->name(); }
-  std::span<const Precision> precisions() const override { return precisions_; }
-
-  int lanes(int threads) const override { return gpu_->lanes(threads); }
-  PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const override {
-    return gpu_->piece_size(arena_bytes, input_bytes);
-  }
-
-  DevicePeaks measure(double seconds) const override { return gpu_->measure(seconds); }
-
-  /// Where a graph ended up is told by the device of its steps.
-  std::unique_ptr<Executable> compile(const Graph& graph,
-                                      const CompileOptions& options) const override {
-    try {
-      return gpu_->compile(graph, options);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kUnsupported) throw;
-      return cpu_->compile(graph, options);
-    }
-  }
-
- private:
-  std::unique_ptr<Backend> gpu_;
-  std::unique_ptr<Backend> cpu_ = cpu::make_backend();
-  std::vector<Precision> precisions_;  ///< The GPU's, then the CPU's own.
-};
+AutoOptions auto_options() {
+  const BuildInfo build = build_info();
+  return {.cache_folder = auto_cache_folder(),
+          .machine = fmt::format("{} {}\n{} {}\n{}", build.version, build.commit, build.cpu,
+                                 build.isa, gpu_status()),
+          .now_us = [] {
+            return std::chrono::duration<double, std::micro>(
+                       std::chrono::steady_clock::now().time_since_epoch())
+                .count();
+          }};
+}
 
 /// The N of "cuda:N", 0 for "cuda"; -1 for anything else.
 int device_index(std::string_view device) {
@@ -68,7 +39,8 @@ std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device == "cpu") return cpu::make_backend();
   if (device == "auto") {
     try {
-      return std::make_unique<AutoBackend>(cuda::make_backend(cuda::open_device(0)));
+      return make_auto_backend(cuda::make_backend(cuda::open_device(0)), cpu::make_backend(),
+                               auto_options());
     } catch (const Error&) {
       return cpu::make_backend();  // Why there is no GPU, gpu_status() tells.
     }

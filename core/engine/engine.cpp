@@ -193,7 +193,7 @@ const Executable* Engine::State::try_compile(std::int64_t batch) const {
   }
 }
 
-void Engine::State::choose_chunk(std::int64_t max_batch) {
+void Engine::State::choose_chunk() {
   if (fixed_batch > 0) {
     chunk = fixed_batch;
     compiled(pixels, chunk);
@@ -370,7 +370,9 @@ onnx::ImportedModel import_model(const std::filesystem::path& path, const Engine
 
 Engine Engine::load(const std::filesystem::path& path, const EngineOptions& options) {
   if (options.threads < 0) fail_argument("threads {}; expected 0 (all) or more", options.threads);
-  if (options.max_batch < 1) fail_argument("max_batch {}; expected 1 or more", options.max_batch);
+  if (options.max_batch < 0) {
+    fail_argument("max_batch {}; expected 0 (the device's) or more", options.max_batch);
+  }
   const Model model(make_model_state(import_model(path, options), path.string(), options.limits,
                                      options.precision == Precision::kInt8));
   const auto state = std::make_shared<State>(
@@ -424,7 +426,8 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
       break;
   }
   state->prepare(state->model->imported.graph);
-  state->choose_chunk(options.max_batch);
+  state->max_batch = options.max_batch > 0 ? options.max_batch : state->backend->preferred_images();
+  state->choose_chunk();
   state->name_classes(options.labels, settings.labels);
   return Engine(std::move(state));
 }
@@ -435,6 +438,7 @@ std::span<const std::string> Engine::labels() const noexcept { return state_->la
 std::string Engine::device() const { return state_->backend->name(); }
 Precision Engine::precision() const noexcept { return state_->precision; }
 int Engine::threads() const noexcept { return state_->threads; }
+std::int64_t Engine::max_batch() const noexcept { return state_->max_batch; }
 
 void Engine::run(const TensorView& images, std::span<float> scores) const {
   const State& state = *state_;

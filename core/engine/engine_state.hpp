@@ -46,6 +46,7 @@ struct Engine::State {
   std::int64_t classes = 0;
   std::int64_t fixed_batch = 0;   ///< 0: open.
   std::int64_t traced_batch = 0;  ///< The only batch that the model as imported takes; 0: any.
+  std::int64_t max_batch = 1;     ///< As wanted; chunk is what fits.
   std::int64_t chunk = 1;         ///< Images that one thread computes at once.
   std::int64_t block = 1;         ///< Executable::block_images() of the chunk's executable.
   std::int64_t least_piece = 1;   ///< No batch is cut into smaller ones to occupy more lanes.
@@ -80,7 +81,7 @@ struct Engine::State {
                                              std::span<const std::string> names) const;
   Graph with_normalization(const Graph& graph) const;
   void finish_variant(Variant& variant, DType dtype, Graph graph, std::int64_t probe);
-  void choose_chunk(std::int64_t max_batch);
+  void choose_chunk();
   void name_classes(const std::optional<std::vector<std::string>>& given,
                     const std::vector<std::string>& own);
   CompiledGraph& compiled(const Variant& variant, std::int64_t batch) const;

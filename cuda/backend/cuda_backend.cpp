@@ -540,6 +540,9 @@ class Compiler {
 constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precision::kBf16,
                                      Precision::kFp16};
 
+/// Small images come to a few MiB then, which hides a copy's and a launch's fixed costs.
+constexpr std::int64_t kPreferredImages = 4096;
+
 constexpr int kFewestLanes = 3;
 constexpr int kMostLanes = 8;
 /// All lanes' intermediates together take one part in so many of the device's memory: other
@@ -561,6 +564,7 @@ class CudaBackend : public Backend {
   /// While one piece is computed the next is copied to the device, and results of the one before
   /// are copied back.
   int lanes(int threads) const override { return std::clamp(threads, kFewestLanes, kMostLanes); }
+  std::int64_t preferred_images() const override { return kPreferredImages; }
   PieceSize piece_size(std::int64_t arena_bytes, std::int64_t input_bytes) const override {
     const std::int64_t memory = device_->runtime->limits().memory_bytes;
     return {.most = memory / kMemoryShare / kMostLanes / arena_bytes,

@@ -73,7 +73,7 @@ class ModelRunner {
         step_(step),
         classes_(static_cast<std::size_t>(scorer_.engine.classes())),
         columns_(options.columns),
-        batch_size_(reader_.batch_size(options.engine.max_batch)),
+        batch_size_(reader_.batch_size(scorer_.engine.max_batch())),
         together_(batch_size_ * scorer_.engine.threads()),
         profile_(profile),
         read_ahead_(reader_, scorer_.engine.threads() - 1, profile) {}

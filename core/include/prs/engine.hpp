@@ -64,8 +64,9 @@ struct EngineOptions {
   /// first; looked at while loading only. A model that is quantised already needs none.
   TensorView calibration;
   int threads = 0;  ///< Threads that share one run; 0: available_processors().
-  std::int64_t max_batch =
-      256;             ///< Images computed at once by one thread; larger runs are chunked.
+  /// Images computed at once by one thread; larger runs are chunked. 0: as the device has it best,
+  /// which Engine::max_batch() tells.
+  std::int64_t max_batch = 0;
   std::string output;  ///< Name of the output to score; empty: the model's first.
   PreprocessOverrides preprocess;
   /// Names of the classes, one a score (none: numbers). Unset: the model's own, when their count
@@ -115,6 +116,9 @@ class PRS_API Engine {
   std::string device() const;                            ///< "cpu", "cuda:0", ...
   Precision precision() const noexcept;
   int threads() const noexcept;
+  /// EngineOptions::max_batch, or the device's own. Runs of fewer images a thread may leave it
+  /// idle.
+  std::int64_t max_batch() const noexcept;
 
   /// Scores a batch into `scores`, [N, classes()] row-major.
   ///

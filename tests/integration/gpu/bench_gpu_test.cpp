@@ -58,6 +58,25 @@ TEST(BenchGpu, TextHoldsTheSame) {
   }
 }
 
+/// An emulated device is slower than the CPU at everything, so that only the CPU can be chosen.
+TEST(DeviceAuto, IsCalibratedOnceAndShownByInspect) {
+  const TempDir cache;
+  ::setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
+  const std::vector<std::string> command = {PRS_EMULATED, "inspect", model_path("mlp.onnx"),
+                                            "--format", "json"};
+  const ProcessResult first = run_process(command);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const Json json = Json::parse(first.out);
+  ASSERT_EQ(json["auto"].size(), 5U);
+  for (const Json& choice : json["auto"]) EXPECT_EQ(choice["device"], "cpu");
+  EXPECT_EQ(json["auto"][4]["batch"], 256);
+  const std::string note = json["notes"].back();
+  EXPECT_EQ(note.rfind("auto: ", 0), 0U) << note;
+  EXPECT_TRUE(std::filesystem::exists(cache.path() / "prs-gpu" / "auto"));
+  // Measured again, the times would differ.
+  EXPECT_EQ(run_process(command).out, first.out);
+}
+
 TEST(BenchGpu, WithoutAGpuItSaysWhyInOneLine) {
   ::setenv("CUDA_VISIBLE_DEVICES", "", 1);
   const ProcessResult result = prs_gpu({"bench", "gpu", "--model", model_path("mlp.onnx")});

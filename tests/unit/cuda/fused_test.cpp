@@ -100,7 +100,7 @@ std::string expect_fused_parity(const Graph& graph, Tolerance tolerance,
   std::vector<Tensor> first;
   std::string kernel;
   for (const auto& schedule : kSchedules) {
-    const auto backend = cuda::make_backend(make_test_runtime(schedule, limits));
+    const auto backend = cuda::make_backend(make_test_runtime(schedule, launchable(limits)));
     const auto executable = backend->compile(graph, {});
     EXPECT_EQ(executable->notes().size(), 1U);
     EXPECT_EQ(executable->notes()[0].rfind("fused: ", 0), 0U) << executable->notes()[0];

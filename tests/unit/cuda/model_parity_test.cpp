@@ -24,7 +24,8 @@ std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device != "cuda") fail_argument("device '{}'", device);
   cuda::DeviceLimits limits;
   limits.shared_bytes = 99 << 10;  // As of compute capability 8.6.
-  return cuda::make_backend(test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, limits));
+  return cuda::make_backend(
+      test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, test::launchable(limits)));
 }
 
 namespace {
@@ -254,6 +255,7 @@ TEST(CudaBackend, PiecesGoByTheDevicesMemoryAndKeepThreeLanesBusy) {
   cuda::DeviceLimits limits;
   limits.memory_bytes = std::int64_t{8} << 30;
   const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, limits));
+  EXPECT_EQ(backend->preferred_images(), 4096);
   EXPECT_EQ(backend->lanes(1), 3);
   EXPECT_EQ(backend->lanes(64), 8);
   EXPECT_EQ(backend->piece_size(1 << 20, 1 << 10).most, 128);

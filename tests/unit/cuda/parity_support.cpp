@@ -136,6 +136,14 @@ std::shared_ptr<cuda::Runtime> make_test_runtime(const cuda::emulated::Schedule&
   return std::make_shared<LimitedRuntime>(cuda::emulated::make_runtime(schedule, limits), limits);
 }
 
+cuda::DeviceLimits launchable(cuda::DeviceLimits limits) {
+  if (!on_gpu()) return limits;
+  const cuda::DeviceLimits device = cuda::open_device(0)->limits();
+  limits.shared_bytes = std::min(limits.shared_bytes, device.shared_bytes);
+  limits.compute_capability = std::min(limits.compute_capability, device.compute_capability);
+  return limits;
+}
+
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
                                    const Graph& graph, const std::vector<Tensor>& inputs) {
   std::vector<const void*> in;

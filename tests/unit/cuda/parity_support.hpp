@@ -19,10 +19,13 @@ inline constexpr cuda::emulated::Schedule kSchedules[] = {{cuda::emulated::Order
                                                           {cuda::emulated::Order::kShuffled, 11},
                                                           {cuda::emulated::Order::kShuffled, 12}};
 
-/// The device of these tests. A GPU knows no schedules, but takes the limits: kernels are chosen as
-/// the test expects, if the GPU has as much.
+/// The device of these tests. A GPU knows no schedules, but takes the limits, so that kernels are
+/// chosen as the test expects; what is launched needs launchable() ones.
 std::shared_ptr<cuda::Runtime> make_test_runtime(const cuda::emulated::Schedule& schedule,
                                                  const cuda::DeviceLimits& limits = {});
+
+/// `limits`, or what of them the device of these tests has.
+cuda::DeviceLimits launchable(cuda::DeviceLimits limits);
 
 /// Outputs start as NaN patterns, so that an element never written shows.
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
