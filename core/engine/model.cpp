@@ -238,7 +238,7 @@ void describe_graph(ModelDescription& description, const Graph& annotated, std::
   const double images = static_cast<double>(std::max<std::int64_t>(batch, 1));
   std::vector<bool> counted(annotated.values.size(), false);
   for (const Node& node : annotated.nodes) {
-    const Cost cost = node_cost(annotated, node);
+    Cost cost = node_cost(annotated, node);
     LayerInfo layer;
     layer.name = node.name;
     layer.op = op_def(node.kind).name;
@@ -255,6 +255,11 @@ void describe_graph(ModelDescription& description, const Graph& annotated, std::
       layer.outputs.push_back(id == kNoValue ? "" : type_text(annotated.value(id)));
     }
     layer.parameters = cost.parameters;
+    // What takes constants alone is computed once, when the model is prepared.
+    const bool once = std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+      return id == kNoValue || annotated.value(id).constant != nullptr;
+    });
+    if (once) cost.flops = cost.activation_bytes = 0.0;
     layer.flops_per_image = cost.flops / images;
     layer.bytes_per_image = cost.activation_bytes / images;
     description.flops_per_image += layer.flops_per_image;

@@ -95,6 +95,18 @@ TEST_F(QuantizeTest, LayersOfTheQuantisedModelComputeOnIntegersFromThePixelsOn) 
   }
 }
 
+TEST_F(QuantizeTest, DequantisingWeightsCostsNothingAnImage) {
+  const auto path = convnet().write(dir_.path() / "m.onnx");
+  const auto quantized = write(Engine::quantize(path, images_.view()), "q.onnx");
+  int weights = 0;
+  for (const auto& layer : Engine::load(quantized, options(Precision::kInt8)).describe(2).layers) {
+    if (layer.op != "DequantizeLinear" || layer.parameters < 9) continue;
+    ++weights;
+    EXPECT_EQ(layer.flops_per_image, 0.0) << layer.name;
+  }
+  EXPECT_GT(weights, 1);
+}
+
 TEST_F(QuantizeTest, AFloatModelIsQuantisedWhenImagesAreGiven) {
   const auto path = convnet().write(dir_.path() / "m.onnx");
   EngineOptions calibrated = options(Precision::kInt8);
