@@ -54,7 +54,7 @@ export_images() {
 
 scripts/install-deps.sh --build --data
 if [[ ! -f build/release/build.ninja ]]; then
-  step "Configuring" cmake --preset release -D PRS_TESTS=OFF
+  step "Configuring" cmake --preset release -D PRS_TESTS=OFF -D PRS_TOGETHER=ON
 fi
 build=(cmake --build build/release --target prs-gpu --parallel "$(scripts/jobs.sh)")
 if [[ -x $program ]]; then
