@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <sched.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
@@ -81,12 +79,6 @@ std::optional<double> peak_of(Precision precision, const Peaks& peaks) {
   }
 }
 
-/// The processors that this process may run on.
-int available_processors() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
-
 ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>& peaks) {
   ModelReport report;
   report.path = options.scoring.model.string();
@@ -96,7 +88,7 @@ ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>&
     EngineOptions engine_options = options.scoring.engine;
     engine_options.device = "cpu";
     engine_options.threads = peak.threads;
-    const Engine engine = load_engine(options.scoring.model, engine_options);
+    const Engine engine = load_measured(options, engine_options);
     const ImageInput& input = engine.input();
     const std::int64_t image_bytes = input.height * input.width * input.channels;
     report.flops_per_image = engine.describe(1).flops_per_image;
@@ -111,7 +103,7 @@ ModelReport measure_model(const BenchOptions& options, const std::vector<Peaks>&
     };
     const std::int64_t images = std::max(
         std::int64_t{256}, *std::max_element(options.batches.begin(), options.batches.end()));
-    if (pixels.empty()) pixels = random_pixels(images * image_bytes);
+    if (pixels.empty()) pixels = random_pixels(input, images);
     std::vector<float> scores;
     for (const std::int64_t batch : options.batches) {
       spdlog::debug("batch {}, {} threads", batch, peak.threads);
@@ -207,11 +199,26 @@ int run_bench_cpu(const BenchOptions& options) {
 
 }  // namespace
 
-std::vector<std::uint8_t> random_pixels(std::int64_t count) {
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count));
+std::vector<std::uint8_t> random_pixels(const ImageInput& input, std::int64_t images) {
+  std::vector<std::uint8_t> pixels(
+      static_cast<std::size_t>(images * input.height * input.width * input.channels));
   std::minstd_rand random(1);
   for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(random() >> 8);
   return pixels;
+}
+
+Engine load_measured(const BenchOptions& options, EngineOptions engine_options) {
+  const std::filesystem::path& model = options.scoring.model;
+  if (engine_options.precision != Precision::kInt8) return load_engine(model, engine_options);
+  EngineOptions as_float = engine_options;
+  as_float.device = "cpu";
+  as_float.precision = Precision::kFp32;
+  const ImageInput input = load_engine(model, as_float).input();
+  constexpr std::int64_t kImages = 64;
+  const std::vector<std::uint8_t> pixels = random_pixels(input, kImages);
+  engine_options.calibration = {
+      DType::kUint8, {kImages, input.height * input.width * input.channels}, pixels.data()};
+  return load_engine(model, engine_options);
 }
 
 void add_bench(CLI::App& app, Command& chosen) {

@@ -20,7 +20,12 @@ struct BenchOptions {
   Format format = Format::kText;
 };
 
-std::vector<std::uint8_t> random_pixels(std::int64_t count);
+/// `images` images' worth of random pixels for the model.
+std::vector<std::uint8_t> random_pixels(const ImageInput& input, std::int64_t images);
+
+/// As load_engine; int8 of a float model is calibrated on random pixels, as the speed of its
+/// products does not depend on their ranges.
+Engine load_measured(const BenchOptions& options, EngineOptions engine_options);
 
 /// Measures GPU 0 and, if one is given, a model on it; returns the exit code. Throws ExitError with
 /// kExitNoGpu.

@@ -17,7 +17,6 @@
 #include "bench.hpp"
 #include "commands.hpp"
 #include "errors.hpp"
-#include "load_engine.hpp"
 #include "measure/peaks.hpp"
 #include "measure/timed.hpp"
 #include "text.hpp"
@@ -78,13 +77,13 @@ void measure_model(const BenchOptions& options, GpuReport& report) {
   engine_options.device = kGpu;
   const auto [least, most] = std::minmax_element(options.batches.begin(), options.batches.end());
   engine_options.max_batch = std::max(engine_options.max_batch, *most);
-  const Engine engine = load_engine(options.scoring.model, engine_options);
+  const Engine engine = load_measured(options, engine_options);
   const ImageInput& input = engine.input();
   report.model = options.scoring.model.string();
   report.precision = engine.precision();
   report.flops_per_image = engine.describe(*least).flops_per_image;
   report.pixel_bytes = input.height * input.width * input.channels;
-  const std::vector<std::uint8_t> pixels = random_pixels(*most * report.pixel_bytes);
+  const std::vector<std::uint8_t> pixels = random_pixels(input, *most);
   std::vector<float> scores;
   for (const std::int64_t batch : options.batches) {
     spdlog::debug("batch {}", batch);

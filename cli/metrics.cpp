@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "commands.hpp"
-#include "entry/fields.hpp"
 #include "errors.hpp"
+#include "logs/csv.hpp"
 #include "output.hpp"
 #include "runtime/job_folder.hpp"
 #include "store/journal.hpp"
@@ -57,8 +57,8 @@ std::string as_csv(const store::Journal& journal, bool all_tries) {
     text += fmt::format("{},{},{},{},{},{},{},{},{}\n", seconds(metric.time_us), metric.node,
                         metric.process, of_try(metric, metric.mini_batch),
                         of_try(metric, metric.attempt), metric.accepted,
-                        entry::csv_field(metric.kind), entry::csv_field(metric.name),
-                        entry::csv_field(store::metric_text(metric.value)));
+                        logs::csv_field(metric.kind), logs::csv_field(metric.name),
+                        logs::csv_field(store::metric_text(metric.value)));
   });
   return text;
 }

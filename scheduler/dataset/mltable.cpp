@@ -123,6 +123,14 @@ class Reader {
     } else if (option.key == "invalid_lines" && format.kind == Kind::kJsonLines &&
                value == "error") {
       return;
+    } else if (option.key == "invalid_lines" && format.kind == Kind::kJsonLines &&
+               value == "drop") {
+      refuse(option.line,
+             fmt::format("{}: invalid_lines: drop is not supported, as a line that is dropped in "
+                         "silence is a row that is missing: give invalid_lines: error, or take "
+                         "such lines out of the file",
+                         reader),
+             ErrorCode::kUnsupported);
     } else {
       refuse(option.line,
              fmt::format("{}: {}: {} is not supported", reader, option.key, option.value->text),

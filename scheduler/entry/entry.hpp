@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -102,7 +103,8 @@ std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& conte
 /// Checks before any worker starts that the entry can be loaded, without running any of it: a model
 /// is read and prepared on the CPU with the step's model_options, a plugin's symbols are looked up
 /// in its file, a script is parsed by its interpreter. Throws as load_entry and, for a model, its
-/// init().
-void check_entry(const config::Step& step);
+/// init(). `no_gpu` says why no worker will be given a GPU, if so: a model is then refused a device
+/// or a precision that only GPUs have.
+void check_entry(const config::Step& step, const std::optional<std::string>& no_gpu);
 
 }  // namespace prs::entry

@@ -2,13 +2,15 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "entry/entry.hpp"
 
 namespace prs::entry {
 
 std::unique_ptr<Entry> load_model(const config::Step& step, const Context& context);
-void check_model(const config::Step& step);
+void check_model(const config::Step& step, const std::optional<std::string>& no_gpu);
 
 std::unique_ptr<Entry> load_plugin(const config::Step& step, const Context& context);
 void check_plugin(const config::Step& step);

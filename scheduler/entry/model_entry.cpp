@@ -418,13 +418,18 @@ std::unique_ptr<Entry> load_model(const config::Step& step, const Context& conte
   return std::make_unique<ModelEntry>(step, context);
 }
 
-void check_model(const config::Step& step) {
+void check_model(const config::Step& step, const std::optional<std::string>& no_gpu) {
   ScorerOptions options = scorer_options(step, 1);
+  if (no_gpu && options.engine.device.starts_with("cuda")) {
+    throw Error(ErrorCode::kUnavailable,
+                fmt::format("device: {}: {}; leave device out, or give cpu, to compute on the CPU",
+                            options.engine.device, *no_gpu));
+  }
   // Devices are the workers': who starts them must not touch a GPU.
   // Nor is it known here which precisions theirs have, but that int8 is computed by the CPU.
   const bool on_cpu =
       options.engine.device == "cpu" ||
-      (options.engine.device == "auto" && options.engine.precision == Precision::kInt8);
+      (options.engine.device == "auto" && (no_gpu || options.engine.precision == Precision::kInt8));
   if (!on_cpu) options.engine.precision = Precision::kFp32;
   options.engine.device = "cpu";
   options.engine.threads = 1;

@@ -6,7 +6,8 @@
 #include <cmath>
 #include <iterator>
 
-#include "entry/fields.hpp"
+#include "entry/json_text.hpp"
+#include "logs/csv.hpp"
 
 namespace prs::entry {
 
@@ -19,7 +20,7 @@ std::string quoted_for(OutputFormat format, const std::string& text) {
     case OutputFormat::kText:
       break;
     case OutputFormat::kCsv:
-      return csv_field(text);
+      return logs::csv_field(text);
     case OutputFormat::kJsonLines:
     case OutputFormat::kParquet:
       return json_string(text);
@@ -54,7 +55,7 @@ std::string RowWriter::header() const {
   for (std::int64_t k = 2; k <= top_k_; ++k) line += fmt::format(",class{},score{}", k, k);
   if (all_scores_) {
     for (std::int64_t i = 0; i < scorer_.engine.classes(); ++i) {
-      line += "," + csv_field("score_" + scorer_.class_name(i));
+      line += "," + logs::csv_field("score_" + scorer_.class_name(i));
     }
   }
   return line + "\n";
@@ -87,7 +88,7 @@ void RowWriter::append_text(const RowItem& item, const Prediction& best, std::st
 void RowWriter::append_csv(const RowItem& item, const Prediction& best,
                            std::span<const float> scores, std::string& out) const {
   const auto insert = std::back_inserter(out);
-  out += csv_field(short_name(item));
+  logs::append_csv_field(out, short_name(item));
   for (const Score& score : best.top) {
     fmt::format_to(insert, ",{},{}", class_cell(score.index), score.score);
   }

@@ -13,7 +13,9 @@
 namespace prs::logs {
 
 void append_csv_field(std::string& row, std::string_view field) {
-  if (field.find_first_of(",\"\r\n") == std::string_view::npos) {
+  const bool plain = field.find_first_of(",\"\r\n") == std::string_view::npos &&
+                     !field.starts_with(' ') && !field.ends_with(' ');
+  if (plain) {
     row += field;
     return;
   }
@@ -23,6 +25,12 @@ void append_csv_field(std::string& row, std::string_view field) {
     row += c;
   }
   row += '"';
+}
+
+std::string csv_field(std::string_view field) {
+  std::string text;
+  append_csv_field(text, field);
+  return text;
 }
 
 void cut_torn_csv_record(const std::filesystem::path& path) {

@@ -44,6 +44,11 @@ NodeGpus find_gpus() {
   return gpus;
 }
 
+std::optional<std::string> why_no_gpu(const NodeGpus& gpus) {
+  if (!gpus.visible.entries.empty()) return std::nullopt;
+  return gpus.driver_problem.empty() ? "no GPU is visible here" : gpus.driver_problem;
+}
+
 std::optional<std::string> worker_devices(const config::Step& step, const NodeGpus& gpus,
                                           std::span<const int> slots) {
   if (slots.empty() && step.gpuless_unset) return std::nullopt;

@@ -20,6 +20,9 @@ struct NodeGpus {
   std::string driver_problem;               ///< Why the driver reports no GPUs, or "".
 };
 
+/// Why no worker is given a GPU; nothing when there is one.
+std::optional<std::string> why_no_gpu(const NodeGpus& gpus);
+
 /// Asks environment and driver (G1, G6). Throws invalid argument as gpu::visible_devices does.
 NodeGpus find_gpus();
 

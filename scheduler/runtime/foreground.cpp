@@ -65,13 +65,13 @@ dataset::MiniBatch recorded_mini_batch(const fs::path& output, std::int64_t id) 
 
 void run_in_foreground(const config::Step& step, const dataset::MiniBatch& mini_batch,
                        const ForegroundOptions& options) {
-  entry::check_entry(step);
+  const NodeGpus gpus = find_gpus();
+  entry::check_entry(step, why_no_gpu(gpus));
   config::Step own = step;
   own.output = step.output / "debug";
   const JobFolder folder(own.output);
   make_folders(folder);
 
-  const NodeGpus gpus = find_gpus();
   gpu::SlotPool slots(static_cast<int>(gpus.visible.entries.size()));
   std::vector<std::string> variables = worker_environment(
       own, options.run_id, gpus, worker_devices(own, gpus, slots.acquire(own.gpus_per_worker)));

@@ -378,9 +378,10 @@ int default_process_count(std::size_t gpus) { return gpus > 0 ? 1 : available_pr
 
 RunOutcome run_job(const RunOptions& options) {
   // Before the output folder is touched.
-  entry::check_entry(options.step);
+  NodeGpus gpus = find_gpus();
+  entry::check_entry(options.step, why_no_gpu(gpus));
   if (is_parquet(options.step)) dataset::require_parquet();
-  return Orchestrator(options).run();
+  return Orchestrator(options, std::move(gpus)).run();
 }
 
 }  // namespace prs::runtime

@@ -45,10 +45,10 @@ inline std::string header_line(std::string header) {
 
 class Orchestrator {
  public:
-  explicit Orchestrator(const RunOptions& options)
+  Orchestrator(const RunOptions& options, NodeGpus gpus)
       : options_(options),
         step_(options.step),
-        gpus_(find_gpus()),
+        gpus_(std::move(gpus)),
         partitioner_(options.resume ? nullptr : make_partitioner()),
         folder_(step_.output),
         journal_(open_journal()),

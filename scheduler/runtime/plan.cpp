@@ -16,8 +16,7 @@
 namespace prs::runtime {
 namespace {
 
-void plan_workers(const config::Step& step, Plan& plan) {
-  const NodeGpus gpus = find_gpus();
+void plan_workers(const config::Step& step, const NodeGpus& gpus, Plan& plan) {
   plan.gpu_notes = gpus.visible.notes;
   std::int64_t count = step.process_count_per_node > 0
                            ? step.process_count_per_node
@@ -34,7 +33,8 @@ void plan_workers(const config::Step& step, Plan& plan) {
 }  // namespace
 
 Plan plan_step(const config::Step& step) {
-  entry::check_entry(step);
+  const NodeGpus gpus = find_gpus();
+  entry::check_entry(step, why_no_gpu(gpus));
   Plan plan;
   dataset::Partitioner partitioner(dataset::input_spec(step), step.mini_batch_size);
   while (const std::optional<dataset::MiniBatch> mini_batch = partitioner.next()) {
@@ -44,7 +44,7 @@ Plan plan_step(const config::Step& step) {
     plan.items += items;
     ++plan.mini_batches;
   }
-  plan_workers(step, plan);
+  plan_workers(step, gpus, plan);
   return plan;
 }
 

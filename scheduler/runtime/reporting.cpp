@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "entry/fields.hpp"
+#include "entry/json_text.hpp"
 
 namespace prs::runtime {
 namespace {

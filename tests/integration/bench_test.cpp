@@ -77,6 +77,13 @@ TEST_F(Bench, TakesModelsThatLeaveTheImageSizeOpen) {
   EXPECT_EQ(Json::parse(result.out)["bytes_per_image"], 20 * 10 * 3 + 3 * 4);
 }
 
+TEST_F(Bench, Int8OfAFloatModelNeedsNoImages) {
+  const ProcessResult result = bench({"--model", model_path("lenet.onnx"), "--batch", "16",
+                                      "--precision", "int8", "--format", "json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(Json::parse(result.out)["cells"][0]["precision"], "int8");
+}
+
 TEST_F(Bench, RefusesWhatItCannotMeasure) {
   EXPECT_EQ(prs_gpu({"bench"}).exit_code, 2);
   EXPECT_EQ(prs_gpu({"bench", "abacus"}).exit_code, 2);

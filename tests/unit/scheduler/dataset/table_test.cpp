@@ -371,6 +371,7 @@ TEST_F(Tables, MlTablesSayHowTheyAreRead) {
   };
   refuse("  - take: 5\n", "MLTable:4: the transformation 'take' is not supported");
   refuse("  - read_delimited: {quotes: no}\n", "read_delimited: quotes: no is not supported");
+  refuse("  - read_json_lines: {invalid_lines: drop}\n", "give invalid_lines: error");
 }
 
 TEST_F(Tables, D1_InputsAreOfOneKind) {

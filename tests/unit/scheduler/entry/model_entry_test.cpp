@@ -63,7 +63,7 @@ class Model : public test::EntryTest {
 };
 
 TEST_F(Model, GivesARowForEachImageInOrder) {
-  check_entry(step_);
+  check_entry(step_, std::nullopt);
   const auto entry = started();
   const Rows rows = entry->run(test::files(photos(7)));
   const Lines expected = classes(7);
@@ -77,6 +77,24 @@ TEST_F(Model, GivesARowForEachImageInOrder) {
   EXPECT_TRUE(rows.item_errors.empty());
   EXPECT_EQ(entry->run(test::files(photos(7), 1)).text, rows.text);
   EXPECT_EQ(entry->run(test::files({})).count, 0);
+}
+
+TEST_F(Model, WhatOnlyAGpuHasIsRefusedBeforeTheJobWhenNoWorkerGetsOne) {
+  const std::string none = "no NVIDIA driver";
+  const auto expect_refused = [&](ErrorCode code, const std::string& message) {
+    test::expect_error(code, message, [&] { check_entry(step_, none); });
+    check_entry(step_, std::nullopt);
+  };
+  for (const char* device : {"cuda", "cuda:1"}) {
+    step_.device = device;
+    expect_refused(ErrorCode::kUnavailable,
+                   fmt::format("device: {}: no NVIDIA driver; leave device out", device));
+  }
+  step_.device = "auto";
+  step_.model_options = {{"precision", "tf32"}};
+  expect_refused(ErrorCode::kUnsupported, "cpu does not compute in tf32; it has fp32, bf16, int8");
+  step_.model_options = {{"precision", "bf16"}};
+  check_entry(step_, none);
 }
 
 TEST_F(Model, DescribesItselfAfterInit) {
@@ -119,7 +137,7 @@ TEST_F(Model, RowsOfATableAreScoredByTheirColumns) {
   const fs::path file = at("rows.csv");
   step_.inputs = {file.string()};
   const auto batch = table(file, "name,a,b\nx,1,2\ny,3.5,2\nz,0,1\n");
-  check_entry(step_);
+  check_entry(step_, std::nullopt);
   EXPECT_EQ(started()->run(batch).text, "rows.csv#0: 1\nrows.csv#1: 0\nrows.csv#2: 1\n");
   step_.model_options = {{"columns", "b, a"}, {"batch", "2"}};
   EXPECT_EQ(started()->run(batch).text, "rows.csv#0: 0\nrows.csv#1: 1\nrows.csv#2: 0\n");

@@ -1,22 +1,9 @@
-#include "entry/fields.hpp"
+#include "entry/json_text.hpp"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace prs::entry {
-
-std::string csv_field(std::string_view text) {
-  const bool plain = text.find_first_of(",\"\r\n") == std::string_view::npos &&
-                     (text.empty() || (text.front() != ' ' && text.back() != ' '));
-  if (plain) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  quoted += '"';
-  return quoted;
-}
 
 std::string json_string(std::string_view text) {
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
