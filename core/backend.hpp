@@ -17,6 +17,8 @@
 
 namespace prs {
 
+class ConstantPool;
+
 /// The memory of one run in progress (arena, scratch, pointer tables). Made once, used again.
 class ExecutionContext {
  public:
@@ -57,6 +59,7 @@ class Executable {
 struct CompileOptions {
   ModelLimits limits;
   Precision precision = Precision::kFp32;
+  std::shared_ptr<ConstantPool> constants{};  ///< Where packed weights go; null: own memory.
 };
 
 /// Intermediates of one piece should stay in a core's second-level cache.

@@ -140,6 +140,15 @@ Tensor::Tensor(DType dtype, const Shape& shape) : dtype_(dtype), shape_(shape) {
                                          [](std::byte* pointer) { std::free(pointer); });
 }
 
+Tensor Tensor::over(DType dtype, const Shape& shape, std::shared_ptr<std::byte[]> buffer) {
+  if (dtype == DType::kUndefined) fail_argument("a tensor needs an element type");
+  Tensor tensor;
+  tensor.dtype_ = dtype;
+  tensor.shape_ = shape;
+  tensor.buffer_ = std::move(buffer);
+  return tensor;
+}
+
 Tensor Tensor::copy_of(DType dtype, const Shape& shape, const void* data, std::int64_t size_bytes) {
   Tensor tensor(dtype, shape);
   if (tensor.bytes() != size_bytes) {

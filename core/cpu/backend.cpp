@@ -395,6 +395,7 @@ class CpuBackend : public Backend {
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {
     require_precision(*this, options.precision);
+    packed_.share_through(options.constants);
     return Compiler(graph, isa_, options, packed_).run();
   }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "constant_pool.hpp"
 #include "prs/tensor.hpp"
 
 namespace prs::cpu {
@@ -15,6 +16,12 @@ namespace prs::cpu {
 /// a packed constant goes with the last plan that uses it. Thread-safe.
 class PackCache {
  public:
+  /// From now on constants are packed into that pool; null: each into memory of its own.
+  void share_through(std::shared_ptr<ConstantPool> pool) {
+    const std::lock_guard lock(mutex_);
+    pool_ = std::move(pool);
+  }
+
   /// `constant` as make() packs it. `layout` tells apart the ways to pack one constant.
   template <typename Make>
   std::shared_ptr<const Tensor> get(const Tensor& constant, const std::string& layout, Make make) {
@@ -22,7 +29,7 @@ class PackCache {
     std::weak_ptr<const Entry>& slot = entries_[{constant.data(), layout}];
     std::shared_ptr<const Entry> entry = slot.lock();
     if (!entry) {
-      entry = std::make_shared<const Entry>(Entry{constant, make()});
+      entry = std::make_shared<const Entry>(Entry{constant, shared(make())});
       slot = entry;
       drop_expired();
     }
@@ -35,6 +42,8 @@ class PackCache {
     Tensor packed;
   };
 
+  Tensor shared(Tensor packed) const { return pool_ ? pool_->share(packed) : packed; }
+
   /// Rarely enough to cost nothing, often enough to keep the map small.
   void drop_expired() {
     if (entries_.size() < next_sweep_) return;
@@ -45,6 +54,7 @@ class PackCache {
   static constexpr std::size_t kFirstSweep = 64;
 
   std::mutex mutex_;
+  std::shared_ptr<ConstantPool> pool_;
   std::map<std::pair<const void*, std::string>, std::weak_ptr<const Entry>> entries_;
   std::size_t next_sweep_ = kFirstSweep;
 };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "check.hpp"
+#include "constant_pool.hpp"
 #include "engine/engine_state.hpp"
 #include "engine/settings.hpp"
 #include "graph/passes.hpp"
@@ -29,6 +30,18 @@ void annotate(Graph& graph, const Graph& inferred) {
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
     graph.values[i].dtype = inferred.values[i].dtype;
     graph.values[i].shape = inferred.values[i].shape;
+  }
+}
+
+/// Moves the graph's constants into the pool, if there is one.
+void share_constants(Graph& graph, ConstantPool* pool) {
+  if (pool == nullptr) return;
+  for (Value& value : graph.values) {
+    if (!value.constant) continue;
+    Tensor shared = pool->share(*value.constant);
+    if (shared.data() != std::as_const(*value.constant).data()) {
+      value.constant = std::make_shared<const Tensor>(std::move(shared));
+    }
   }
 }
 
@@ -165,6 +178,7 @@ void Engine::State::finish_variant(Variant& variant, DType dtype, Graph graph, s
     fold_constants(variant.graph, model->fold_limit);
   }
   optimize(variant.graph, variant.notes);
+  share_constants(variant.graph, constants.get());
 }
 
 CompiledGraph& Engine::State::compiled(const Variant& variant, std::int64_t batch) const {
@@ -176,9 +190,9 @@ CompiledGraph& Engine::State::compiled(const Variant& variant, std::int64_t batc
   if (CompiledGraph* ready = slot.load(std::memory_order_acquire)) return *ready;
   const std::lock_guard lock(variant.mutex);
   if (CompiledGraph* ready = slot.load(std::memory_order_relaxed)) return *ready;
-  variant.owned.push_back(
-      compile_for(variant.graph, *backend, std::array{binding(variant.dtype, batch)},
-                  {.limits = model->limits, .precision = precision}, model->fold_limit));
+  variant.owned.push_back(compile_for(variant.graph, *backend,
+                                      std::array{binding(variant.dtype, batch)}, compile_options(),
+                                      model->fold_limit));
   slot.store(variant.owned.back().get(), std::memory_order_release);
   return *variant.owned.back();
 }
@@ -373,11 +387,17 @@ Engine Engine::load(const std::filesystem::path& path, const EngineOptions& opti
   if (options.max_batch < 0) {
     fail_argument("max_batch {}; expected 0 (the device's) or more", options.max_batch);
   }
-  const Model model(make_model_state(import_model(path, options), path.string(), options.limits,
-                                     options.precision == Precision::kInt8));
+  const std::shared_ptr<Model::State> model_state =
+      make_model_state(import_model(path, options), path.string(), options.limits,
+                       options.precision == Precision::kInt8);
+  const Model model(model_state);
   const auto state = std::make_shared<State>(
       make_backend(options.device), options.threads > 0 ? options.threads : available_processors());
-  state->model = model.state_;
+  if (options.shared_weights >= 0) {
+    state->constants = std::make_shared<ConstantPool>(options.shared_weights);
+    share_constants(model_state->imported.graph, state->constants.get());
+  }
+  state->model = model_state;
   state->precision = options.precision;
   require_precision(*state->backend, state->precision);
   if (model.inputs().size() != 1) {

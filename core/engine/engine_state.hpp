@@ -39,6 +39,7 @@ struct Variant {
 struct Engine::State {
   std::shared_ptr<const Model::State> model;
   std::unique_ptr<Backend> backend;
+  std::shared_ptr<ConstantPool> constants;  ///< Null: the weights are this process's own.
   Precision precision = Precision::kFp32;
   ImageInput input;
   std::vector<std::string> labels;
@@ -74,6 +75,7 @@ struct Engine::State {
   }
 
   void prepare(Graph graph);
+  CompileOptions compile_options() const { return {model->limits, precision, constants}; }
   /// Of those of the tensors of these names that the chosen output hangs on, over all the images
   /// (u8).
   /// Throws invalid argument for images that do not fit, or are too few for one run.

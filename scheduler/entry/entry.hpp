@@ -33,6 +33,7 @@ struct Context {
   int node_id = 0;
   int process_count = 1;  ///< Workers of the node.
   int stack_signal = 0;   ///< The signal at which a worker writes its stack to stderr.
+  int shared_weights = -1;  ///< EngineOptions::shared_weights, of the node's workers.
   /// The entry has the terminal: streams are not redirected, Ctrl-C is the script's.
   bool foreground = false;
   profile::Recorder* profile = nullptr;  ///< Null: nobody wants to know.

@@ -2,6 +2,7 @@
 // image that cannot be read fails alone (D10): it yields no row and is told with its reason.
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <array>
@@ -383,11 +384,13 @@ class ModelRunner {
 class ModelEntry : public Entry {
  public:
   ModelEntry(const config::Step& step, const Context& context)
-      : step_(step),
-        options_(scorer_options(step, context.process_count)),
-        profile_(context.profile) {}
+      : step_(step), options_(scorer_options(step, context)), profile_(context.profile) {}
 
-  void init() override { runner_.emplace(step_, options_, profile_); }
+  void init() override {
+    runner_.emplace(step_, options_, profile_);
+    // What the weights were read and packed in: they lie in memory that workers share.
+    ::malloc_trim(0);
+  }
   Rows run(const dataset::MiniBatch& mini_batch) override {
     return std::move(run_together({&mini_batch, 1}).front().rows);
   }
@@ -406,6 +409,12 @@ class ModelEntry : public Entry {
   }
 
  private:
+  static ScorerOptions scorer_options(const config::Step& step, const Context& context) {
+    ScorerOptions options = entry::scorer_options(step, context.process_count);
+    options.engine.shared_weights = context.shared_weights;
+    return options;
+  }
+
   const config::Step step_;
   const ScorerOptions options_;
   profile::Recorder* const profile_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,7 +39,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 /// Another descriptor for the same, beyond those that a worker finds: dup2 onto itself would leave
 /// it closed on exec.
 Fd beyond_workers_own(int fd) {
-  Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, kWorkerClaims + 1));
+  Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, kWorkerWeights + 1));
   if (!copy) fail_with(errno, "cannot make a worker's descriptors");
   return copy;
 }
@@ -48,7 +49,7 @@ struct SpawnSetup {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_t actions;
 
-  SpawnSetup(int out, int err, int socket, int claims) {
+  SpawnSetup(int out, int err, int socket, int claims, int weights) {
     ::posix_spawnattr_init(&attributes);
     ::posix_spawn_file_actions_init(&actions);
     // A group of its own: Ctrl-C in the terminal reaches the agent alone, and a kill reaches
@@ -67,6 +68,7 @@ struct SpawnSetup {
     ::posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, socket, kWorkerSocket);
     ::posix_spawn_file_actions_adddup2(&actions, claims, kWorkerClaims);
+    if (weights >= 0) ::posix_spawn_file_actions_adddup2(&actions, weights, kWorkerWeights);
   }
   ~SpawnSetup() {
     ::posix_spawn_file_actions_destroy(&actions);
@@ -77,6 +79,15 @@ struct SpawnSetup {
 };
 
 }  // namespace
+
+Fd shared_weights_file() {
+  Fd file(::memfd_create("prs-gpu-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  // What a worker has mapped must not vanish below it.
+  if (!file || ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) {
+    fail_with(errno, "cannot make the memory that workers share");
+  }
+  return file;
+}
 
 std::string ExitStatus::to_string() const {
   if (!signaled) return fmt::format("exit code {}", code);
@@ -95,7 +106,9 @@ Child::Child(const ChildOptions& options) {
   child_end = beyond_workers_own(child_end.get());
   const Fd child_claims = beyond_workers_own(claims_.fd());
   ::fcntl(socket_.get(), F_SETFL, O_NONBLOCK);
-  const SpawnSetup setup(out.get(), err.get(), child_end.get(), child_claims.get());
+  const Fd weights =
+      options.shared_weights >= 0 ? beyond_workers_own(options.shared_weights) : Fd();
+  const SpawnSetup setup(out.get(), err.get(), child_end.get(), child_claims.get(), weights.get());
   const std::vector<char*> arguments = pointers(options.arguments);
   const std::vector<char*> environment = pointers(options.environment);
   const int error = ::posix_spawn(&pid_, arguments[0], &setup.actions, &setup.attributes,

@@ -19,6 +19,7 @@ struct ChildOptions {
   std::vector<std::string> environment;  ///< "NAME=value", all of it.
   std::filesystem::path stdout_file;     ///< Appended to.
   std::filesystem::path stderr_file;
+  int shared_weights = -1;  ///< The file that the child finds as kWorkerWeights; -1: none.
 };
 
 /// How a process ended.
@@ -58,6 +59,10 @@ class Child {
   Fd socket_;
   Claims claims_ = Claims::create();
 };
+
+/// A file in memory for ChildOptions::shared_weights; gone with the last process that has it.
+/// Throws io.
+Fd shared_weights_file();
 
 /// How often the kernel has killed a process for lack of memory since boot; -1: unknown.
 std::int64_t kernel_oom_kills();

@@ -57,6 +57,7 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   child.environment.push_back(guard_.variable());
   child.stdout_file = paths.worker_stdout(0, process);
   child.stderr_file = paths.worker_stderr(0, process);
+  child.shared_weights = weights_.get();
   worker.child = std::make_unique<Child>(child);
   worker.report.process = process;
   worker.report.pid = worker.child->pid();
@@ -79,6 +80,7 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   hello.set_agent_name(process);
   hello.set_process_count(workers_wanted());
   hello.set_work_folder(folder_.work().string());
+  hello.set_shares_weights(static_cast<bool>(weights_));
   hello.set_metrics_path(metric_files_.path(process).string());
   if (recorder_ != nullptr) {
     profile_parts_.push_back(paths.perf_folder(0) / (process + ".spans"));

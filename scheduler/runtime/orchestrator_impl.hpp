@@ -148,6 +148,8 @@ class Orchestrator {
   /// Ends last, and before anything is open that its process would hold.
   const Guard guard_;
   NodeGpus gpus_;
+  /// What workers have in common of their model; none when there is only one.
+  const Fd weights_ = workers_wanted() > 1 ? shared_weights_file() : Fd();
   /// Until the listing starts. Before the folder: it looks at the inputs.
   std::unique_ptr<dataset::Partitioner> partitioner_;
   JobFolder folder_;

@@ -162,7 +162,8 @@ entry::Context context_of(const wire::Hello& hello) {
           .run_id = hello.run_id(),
           .node_id = hello.node_id(),
           .process_count = hello.process_count(),
-          .stack_signal = kStackSignal};
+          .stack_signal = kStackSignal,
+          .shared_weights = hello.shares_weights() ? kWorkerWeights : -1};
 }
 
 /// More of them are not run together: those behind come and go meanwhile.
@@ -554,6 +555,7 @@ int run_worker() {
   // What the entry starts is no worker: it must not hold the socket open.
   ::fcntl(kWorkerSocket, F_SETFD, FD_CLOEXEC);
   ::fcntl(kWorkerClaims, F_SETFD, FD_CLOEXEC);
+  ::fcntl(kWorkerWeights, F_SETFD, FD_CLOEXEC);
   try {
     return Worker().run();
   } catch (const AgentGone&) {

@@ -4,9 +4,11 @@
 
 namespace prs::runtime {
 
-/// The descriptors that a worker finds its socket and its claims under.
+/// The descriptors that a worker finds its socket, its claims, and the file of the weights that it
+/// has in common with others (Hello.shares_weights) under.
 inline constexpr int kWorkerSocket = 3;
 inline constexpr int kWorkerClaims = 4;
+inline constexpr int kWorkerWeights = 5;
 /// Exit codes of a worker, besides 0 and those that an entry's own exit() gives.
 inline constexpr int kWorkerInitFailed = 81;
 inline constexpr int kWorkerOutOfMemory = 82;

@@ -67,6 +67,10 @@ struct EngineOptions {
   /// Images computed at once by one thread; larger runs are chunked. 0: as the device has it best,
   /// which Engine::max_batch() tells.
   std::int64_t max_batch = 0;
+  /// Where processes of one machine keep the weights of a model once for all of them: a descriptor,
+  /// open for reading and writing, of a file that all of them were given and that was empty
+  /// (memfd_create); duplicated while loading. -1: the engine has its own.
+  int shared_weights = -1;
   std::string output;  ///< Name of the output to score; empty: the model's first.
   PreprocessOverrides preprocess;
   /// Names of the classes, one a score (none: numbers). Unset: the model's own, when their count

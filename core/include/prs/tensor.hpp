@@ -121,6 +121,10 @@ class PRS_API Tensor {
   /// Allocates without initialising. Throws out of memory, or invalid argument for kUndefined.
   Tensor(DType dtype, const Shape& shape);
 
+  /// A tensor in `buffer`: at least as many bytes as its elements have, 64-byte aligned. Throws
+  /// invalid argument for kUndefined.
+  static Tensor over(DType dtype, const Shape& shape, std::shared_ptr<std::byte[]> buffer);
+
   /// A copy of `values` as a tensor of `shape`; throws invalid argument when the counts differ.
   template <typename T>
   static Tensor from(DType dtype, const Shape& shape, std::span<const T> values) {

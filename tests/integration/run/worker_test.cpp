@@ -36,7 +36,7 @@ std::vector<std::int64_t> from_to(std::int64_t first, std::int64_t end) {
   return numbers;
 }
 
-runtime::ChildOptions worker_process(const std::filesystem::path& folder) {
+runtime::ChildOptions worker_process(const std::filesystem::path& folder, int weights) {
   runtime::ChildOptions options;
   options.arguments = prs_gpu_command({"worker"});
   for (char** variable = environ; *variable != nullptr; ++variable) {
@@ -44,17 +44,19 @@ runtime::ChildOptions worker_process(const std::filesystem::path& folder) {
   }
   options.stdout_file = folder / "stdout";
   options.stderr_file = folder / "stderr";
+  options.shared_weights = weights;
   return options;
 }
 
-/// The agent of one worker with the model lenet. Mini-batch n is sent as number n: one image.
+/// The agent of one worker. Mini-batch n is sent as number n: one image.
 class Agent {
  public:
-  Agent(const std::filesystem::path& folder, const std::string& image, const std::string& threads)
-      : image_(image), child_(worker_process(folder)) {
+  Agent(const std::filesystem::path& folder, const std::string& image, const std::string& threads,
+        const std::string& model = "lenet.onnx", int weights = -1)
+      : image_(image), child_(worker_process(folder, weights)) {
     config::Step step;
     step.entry.kind = config::EntrySpec::Kind::kModel;
-    step.entry.path = model_path("lenet.onnx");
+    step.entry.path = model_path(model);
     step.device = "cpu";
     step.model_options["threads"] = threads;
     wire::ToWorker message;
@@ -65,6 +67,7 @@ class Agent {
     hello.set_logs_folder(folder.string());
     hello.set_agent_name("process000");
     hello.set_process_count(1);
+    hello.set_shares_weights(weights >= 0);
     hello.set_segment_path((folder / "rows").string());
     send(message);
     // As an agent does, which gives work to those alone that are ready.
@@ -88,6 +91,18 @@ class Agent {
   }
 
   Claims& claims() { return child_.claims(); }
+  /// The memory that the worker has mapped of a file, by the file's name.
+  std::int64_t mapped_bytes(const std::string& name) const {
+    std::int64_t bytes = 0;
+    for (const std::string& line :
+         lines_of(read_text(fmt::format("/proc/{}/maps", child_.pid())))) {
+      if (line.find(name) == std::string::npos) continue;
+      std::size_t dash = 0;
+      const auto begin = std::stoull(line, &dash, 16);
+      bytes += static_cast<std::int64_t>(std::stoull(line.substr(dash + 1), nullptr, 16) - begin);
+    }
+    return bytes;
+  }
 
   /// Reads until so many mini-batches have returned. False when that does not come.
   bool wait_for_returned(std::size_t count) {
@@ -193,6 +208,21 @@ TEST_F(Worker, W1_WhatIsWithdrawnWhileGroupsAreReadAndRunIsNotRun) {
       EXPECT_EQ(agent.returned, expected);
       EXPECT_EQ(agent.shut_down(), 0);
     }
+  }
+}
+
+TEST_F(Worker, WeightsAreInMemoryOnceForAll) {
+  const runtime::Fd weights = runtime::shared_weights_file();
+  Agent one(folder("one"), image_, "1", "mlp.onnx", weights.get());
+  const auto size = std::filesystem::file_size(fmt::format("/proc/self/fd/{}", weights.get()));
+  Agent two(folder("two"), image_, "1", "mlp.onnx", weights.get());
+  EXPECT_EQ(std::filesystem::file_size(fmt::format("/proc/self/fd/{}", weights.get())), size);
+  for (Agent* agent : {&one, &two}) {
+    // The first layer's matrix, as it was read and as it was packed.
+    EXPECT_GE(agent->mapped_bytes("memfd:prs-gpu-weights"), 2 * 784 * 256 * 4);
+    agent->send_mini_batches(from_to(0, 3));
+    EXPECT_TRUE(agent->wait_for_returned(3));
+    EXPECT_EQ(agent->shut_down(), 0);
   }
 }
 

@@ -1,0 +1,181 @@
+#include "constant_pool.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "check.hpp"
+
+namespace prs {
+namespace {
+
+/// Of records and of their bytes: a multiple of every page size.
+constexpr std::int64_t kAlignment = std::int64_t{64} << 10;
+
+struct FileHeader {
+  std::uint64_t magic;
+  std::int64_t end;  ///< Where the next record goes.
+};
+constexpr std::uint64_t kMagic = 0x3130'6c6f'6f70'7370;  // "pspool01"
+
+struct RecordHeader {
+  std::uint64_t hash;
+  std::int64_t bytes;
+};
+
+constexpr std::int64_t align(std::int64_t offset) {
+  return (offset + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+/// Of the bytes; equal hashes are followed by a comparison.
+std::uint64_t hash_of(const Tensor& tensor) {
+  return std::hash<std::string_view>()(
+      {static_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.bytes())});
+}
+
+bool write_all(int file, std::int64_t offset, const void* data, std::int64_t size) {
+  const auto* bytes = static_cast<const std::byte*>(data);
+  while (size > 0) {
+    const ssize_t count = ::pwrite(file, bytes, static_cast<std::size_t>(size), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    bytes += count;
+    offset += count;
+    size -= count;
+  }
+  return true;
+}
+
+template <typename T>
+bool read_value(int file, std::int64_t offset, T& value) {
+  return ::pread(file, &value, sizeof value, offset) == ssize_t{sizeof value};
+}
+
+/// Only one process at a time, and one thread of it, looks at the end of the file and moves it. The
+/// kernel lets go of the lock of a process that dies.
+class FileLock {
+ public:
+  explicit FileLock(int file) : file_(file), threads_(mutex()) { held_ = set(F_WRLCK, F_SETLKW); }
+  ~FileLock() {
+    if (held_) set(F_UNLCK, F_SETLK);
+  }
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+  bool held() const { return held_; }
+
+ private:
+  /// The lock is the process's, whichever descriptor it was taken through. Lasts as long as any
+  /// thread may.
+  static std::mutex& mutex() {
+    static auto* const mutex = new std::mutex;
+    return *mutex;
+  }
+
+  bool set(short type, int command) const {
+    struct flock lock {};
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    int result;
+    do {
+      result = ::fcntl(file_, command, &lock);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+  }
+
+  const int file_;
+  const std::lock_guard<std::mutex> threads_;
+  bool held_ = false;
+};
+
+}  // namespace
+
+ConstantPool::ConstantPool(int file) : file_(::fcntl(file, F_DUPFD_CLOEXEC, 0)) {
+  if (file_ < 0)
+    fail(ErrorCode::kIo, "shared_weights: descriptor {}: {}", file, std::strerror(errno));
+  FileHeader header{};
+  const ssize_t size = ::pread(file_, &header, sizeof header, 0);
+  if (size != 0 && (size != ssize_t{sizeof header} || header.magic != kMagic)) {
+    ::close(file_);
+    fail_argument("shared_weights: descriptor {} is no file of shared weights", file);
+  }
+}
+
+ConstantPool::~ConstantPool() { ::close(file_); }
+
+Tensor ConstantPool::share(const Tensor& tensor) {
+  if (tensor.empty() || tensor.bytes() < kLeastBytes) return tensor;
+  const std::uint64_t hash = hash_of(tensor);
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<std::byte[]> bytes = find(hash, tensor);
+  if (!bytes) {
+    const FileLock file_lock(file_);
+    if (!file_lock.held() || !read_new_records()) return tensor;
+    bytes = find(hash, tensor);
+    if (!bytes && append(hash, tensor) && read_new_records()) bytes = find(hash, tensor);
+  }
+  return bytes ? Tensor::over(tensor.dtype(), tensor.shape(), std::move(bytes)) : tensor;
+}
+
+std::shared_ptr<std::byte[]> ConstantPool::find(std::uint64_t hash, const Tensor& tensor) {
+  const auto [begin, end] = records_.equal_range(hash);
+  for (auto entry = begin; entry != end; ++entry) {
+    Record& record = entry->second;
+    if (record.bytes != tensor.bytes()) continue;
+    std::shared_ptr<std::byte[]> bytes = map(record);
+    if (!bytes) continue;
+    if (bytes.get() == tensor.data() ||
+        std::memcmp(bytes.get(), tensor.data(), static_cast<std::size_t>(record.bytes)) == 0) {
+      return bytes;
+    }
+  }
+  return nullptr;
+}
+
+std::shared_ptr<std::byte[]> ConstantPool::map(Record& record) const {
+  if (std::shared_ptr<std::byte[]> mapped = record.mapped.lock()) return mapped;
+  const auto size = static_cast<std::size_t>(record.bytes);
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_, record.offset);
+  if (address == MAP_FAILED) return nullptr;
+  std::shared_ptr<std::byte[]> mapped(static_cast<std::byte*>(address),
+                                      [size](std::byte* bytes) { ::munmap(bytes, size); });
+  record.mapped = mapped;
+  return mapped;
+}
+
+bool ConstantPool::read_new_records() {
+  FileHeader header{};
+  const ssize_t size = ::pread(file_, &header, sizeof header, 0);
+  if (size == 0)
+    header = {kMagic, kAlignment};
+  else if (size != ssize_t{sizeof header})
+    return false;
+  read_ = std::max(read_, kAlignment);
+  while (read_ < header.end) {
+    RecordHeader record;
+    if (!read_value(file_, read_, record)) return false;
+    const std::int64_t offset = read_ + kAlignment;
+    records_.emplace(record.hash, Record{offset, record.bytes, {}});
+    read_ = align(offset + record.bytes);
+  }
+  return true;
+}
+
+bool ConstantPool::append(std::uint64_t hash, const Tensor& tensor) {
+  const RecordHeader record{hash, tensor.bytes()};
+  const std::int64_t offset = read_ + kAlignment;
+  const FileHeader header{kMagic, align(offset + record.bytes)};
+  return write_all(file_, offset, tensor.data(), record.bytes) &&
+         write_all(file_, read_, &record, sizeof record) &&
+         // Now it is there.
+         write_all(file_, 0, &header, sizeof header);
+}
+
+}  // namespace prs
