@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -58,6 +59,15 @@ bool read_value(int file, std::int64_t offset, T& value) {
   return ::pread(file, &value, sizeof value, offset) == ssize_t{sizeof value};
 }
 
+/// Zeros while nothing has been written, or only records whose writer was killed. None: it cannot
+/// be read.
+std::optional<FileHeader> read_header(int file) {
+  FileHeader header{};
+  const ssize_t size = ::pread(file, &header, sizeof header, 0);
+  if (size != 0 && size != ssize_t{sizeof header}) return std::nullopt;
+  return header;
+}
+
 /// Only one process at a time, and one thread of it, looks at the end of the file and moves it. The
 /// kernel lets go of the lock of a process that dies.
 class FileLock {
@@ -98,13 +108,22 @@ class FileLock {
 }  // namespace
 
 ConstantPool::ConstantPool(int file) : file_(::fcntl(file, F_DUPFD_CLOEXEC, 0)) {
-  if (file_ < 0)
-    fail(ErrorCode::kIo, "shared_weights: descriptor {}: {}", file, std::strerror(errno));
-  FileHeader header{};
-  const ssize_t size = ::pread(file_, &header, sizeof header, 0);
-  if (size != 0 && (size != ssize_t{sizeof header} || header.magic != kMagic)) {
-    ::close(file_);
-    fail_argument("shared_weights: descriptor {} is no file of shared weights", file);
+  const auto check = [&] {
+    // Another process may be writing.
+    const FileLock lock(file_);
+    if (file_ < 0 || !lock.held()) {
+      fail(ErrorCode::kIo, "shared_weights: descriptor {}: {}", file, std::strerror(errno));
+    }
+    const std::optional<FileHeader> header = read_header(file_);
+    if (!header || (header->magic != 0 && header->magic != kMagic)) {
+      fail_argument("shared_weights: descriptor {} is no file of shared weights", file);
+    }
+  };
+  try {
+    check();
+  } catch (...) {
+    if (file_ >= 0) ::close(file_);
+    throw;
   }
 }
 
@@ -151,14 +170,10 @@ std::shared_ptr<std::byte[]> ConstantPool::map(Record& record) const {
 }
 
 bool ConstantPool::read_new_records() {
-  FileHeader header{};
-  const ssize_t size = ::pread(file_, &header, sizeof header, 0);
-  if (size == 0)
-    header = {kMagic, kAlignment};
-  else if (size != ssize_t{sizeof header})
-    return false;
+  const std::optional<FileHeader> header = read_header(file_);
+  if (!header) return false;
   read_ = std::max(read_, kAlignment);
-  while (read_ < header.end) {
+  while (read_ < header->end) {
     RecordHeader record;
     if (!read_value(file_, read_, record)) return false;
     const std::int64_t offset = read_ + kAlignment;

@@ -172,6 +172,15 @@ TEST(ConstantPool, WhatAKilledWriterLeftIsWrittenOver) {
   EXPECT_TRUE(is_shared(ConstantPool(file.fd()).share(tensor(2)), tensor(2)));
 }
 
+TEST(ConstantPool, TheFirstWriterMayBeKilledToo) {
+  const File file;
+  const std::vector<char> torn(100'000, 'x');
+  ASSERT_EQ(::pwrite(file.fd(), torn.data(), torn.size(), 128 << 10), 100'000);
+  ConstantPool pool(file.fd());
+  EXPECT_TRUE(is_shared(pool.share(tensor(2)), tensor(2)));
+  EXPECT_TRUE(is_shared(ConstantPool(file.fd()).share(tensor(2)), tensor(2)));
+}
+
 TEST(ConstantPool, WithoutRoomTensorsStayWhatTheyAre) {
   const File file;
   ConstantPool pool(file.fd());
