@@ -538,7 +538,7 @@ class Compiler {
 };
 
 constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precision::kBf16,
-                                     Precision::kFp16};
+                                     Precision::kFp16, Precision::kInt8};
 
 /// Small images come to a few MiB then, which hides a copy's and a launch's fixed costs.
 constexpr std::int64_t kPreferredImages = 4096;

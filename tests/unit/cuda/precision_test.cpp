@@ -26,24 +26,6 @@ Tensor exact_tensor(const Shape& shape, std::mt19937_64& random) {
   return tensor;
 }
 
-/// Reference against CUDA kernels, with equal bits under every schedule; returns the first result.
-void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance) {
-  test.constant_inputs = {1};
-  const std::vector<Tensor> want = run_reference(test);
-  std::vector<Tensor> first;
-  for (const auto& schedule : kSchedules) {
-    const std::vector<Tensor> got = run_cuda(test, schedule, precision);
-    const std::string label =
-        std::string(op_def(test.kind).name) + " " + std::string(precision_name(precision)) + " " +
-        test.inputs[0].shape().to_string() + " " + test.inputs[1].shape().to_string();
-    if (first.empty()) {
-      first = got;
-      expect_close(got[0], want[0], tolerance, label);
-    }
-    expect_equal_bits(got, first, label + " under another schedule");
-  }
-}
-
 void expect_exact_products(const OpCase& test, std::int64_t k) {
   OpCase bare = test;
   if (auto* gemm = std::get_if<GemmParams>(&bare.params)) gemm->activation = {};
