@@ -56,13 +56,15 @@ note() { # NAME RESULT
 }
 # check NAME COMMAND...: notes whether the command succeeds; its output goes to the log.
 check() {
-  local name=$1 result=passed
+  local name=$1 result=passed code=0
   shift
   printf '== %s\n' "$name" >>"$log"
-  if ! "$@" >>"$log" 2>&1; then
+  "$@" >>"$log" 2>&1 || code=$?
+  if [[ $code -ne 0 ]]; then
     result=failed
     failed=1
   fi
+  [[ $code -ne 124 ]] || result="failed: not done within its time"
   note "$name" "$result"
 }
 # on_gpu NAME COMMAND...: as check, of what needs the GPU.
@@ -112,13 +114,13 @@ declare -A found=(
   [onnx]=$(says python3 -c 'import onnx; print(onnx.__version__)')
 )
 commit=$(field commit)
+cuda=$(field CUDA)
 driver=$(query driver_version)
 clocks=$(query clocks.max.sm,clocks.max.mem)
 clocks_after=unknown
 today=$(date -u +%F)
 : >"$work/verified"
 
-text() { sed 's/\\/\\\\/g; s/"/\\"/g' <<<"$1" | tr -d '\n'; }
 # list FILE...: the files, which hold JSON values, as a JSON array.
 list() {
   local file separator=''
@@ -131,30 +133,30 @@ list() {
   done
   printf ']'
 }
-# pairs KEY VALUE...: as the members of a JSON object.
-pairs() {
-  local separator=''
+# members INDENT KEY VALUE...: of a JSON object.
+members() {
+  local indent=$1 separator='' one
+  shift
   while [[ $# -gt 0 ]]; do
-    printf '%s\n    "%s": "%s"' "$separator" "$(text "$1")" "$(text "$2")"
+    one="\"${1//\"/\\\"}\": \"${2//\"/\\\"}\""
+    printf '%s\n%s%s' "$separator" "$indent" "${one//$'\n'/ }"
     separator=','
     shift 2
   done
 }
 write_report() {
-  local i members=()
+  local i found_tools=() done_checks=()
+  for i in "${tools[@]}"; do found_tools+=("$i" "${found[$i]}"); done
+  for i in "${!names[@]}"; do done_checks+=("${names[i]}" "${results[i]}"); done
   sort -u "$work/verified" | sed 's/.*/"&"/' | paste -sd, >"$work/kernels"
   {
-    printf '{\n  "gpu": "%s",\n  "emulated": %s,\n  "driver": "%s",\n  "cuda": "%s",\n' \
-      "$(text "$gpu")" "$emulated" "$(text "$driver")" "$(text "$(field CUDA)")"
-    printf '  "clocks_max": "%s",\n  "clocks_after": "%s",\n' \
-      "$(text "$clocks")" "$(text "$clocks_after")"
-    printf '  "commit": "%s",\n  "date": "%s",\n  "tools": {' "$(text "$commit")" "$today"
-    for i in "${tools[@]}"; do members+=("$i" "${found[$i]}"); done
-    pairs "${members[@]}"
+    printf '{'
+    members '  ' gpu "$gpu" driver "$driver" cuda "$cuda" clocks_max "$clocks" \
+      clocks_after "$clocks_after" commit "$commit" date "$today"
+    printf ',\n  "emulated": %s,\n  "tools": {' "$emulated"
+    members '    ' "${found_tools[@]}"
     printf '\n  },\n  "checks": {'
-    members=()
-    for i in "${!names[@]}"; do members+=("${names[i]}" "${results[i]}"); done
-    pairs "${members[@]}"
+    members '    ' "${done_checks[@]}"
     printf '\n  },\n  "kernels_verified": [%s],\n' "$(cat "$work/kernels")"
     printf '  "bench": '
     list "$work"/bench-*.json
@@ -164,7 +166,7 @@ write_report() {
   } >"$report.json"
   {
     printf '# GPU check\n\n| | |\n|---|---|\n| GPU | %s |\n| driver | %s |\n| CUDA | %s |\n' \
-      "$gpu" "$driver" "$(field CUDA)"
+      "$gpu" "$driver" "$cuda"
     printf '| highest clocks | %s |\n| clocks after | %s |\n| commit | %s |\n| date | %s |\n' \
       "$clocks" "$clocks_after" "$commit" "$today"
     for i in "${tools[@]}"; do printf '| %s | %s |\n' "$i" "${found[$i]}"; done
