@@ -79,8 +79,9 @@ std::shared_ptr<const void> make_starts(const Call& call, const Tensor& weights,
     }
     return starts;
   };
-  return call.constants.packed(
-      {weights}, fmt::format("starts {} {} {}", zero_point, view.n_stride, view.k_stride), make);
+  const std::string layout = fmt::format("starts {} {} {} {} {} {}", zero_point, view.groups,
+                                         view.n, view.k, view.n_stride, view.k_stride);
+  return call.constants.packed({weights}, layout, make);
 }
 
 Plan plan_direct_conv(const Call& call, const QuantizedConvArgs& args,

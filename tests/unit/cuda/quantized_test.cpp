@@ -1,5 +1,6 @@
 // The kernels of 8-bit integers, emulated, against the references: exact, but for DequantizeLinear,
 // whose one product the reference has in double.
+#include <algorithm>
 #include <limits>
 #include <random>
 
@@ -41,19 +42,21 @@ TEST(CudaQuantized, GemmGivesTheReferencesBitsAroundItsTiles) {
 }
 
 TEST(CudaQuantized, SumsTheLargestProductsExactly) {
-  for (const int weight : {-128, 127}) {
-    const std::int64_t k = 65536;
-    const OpCase test{
-        OpKind::kQuantizedGemm,
-        QuantizedGemmParams{true, {.to = DType::kFloat32, .low = -kInfinity, .high = kInfinity}},
-        {tensor<std::uint8_t>({1, k}, std::vector<std::uint8_t>(k, 255)),
-         tensor<std::int8_t>({1, k}, std::vector<std::int8_t>(k, static_cast<std::int8_t>(weight))),
-         tensor<float>({1}, {1}), tensor<float>({1}, {0})},
-        1,
-        {1}};
-    EXPECT_EQ(run_cuda(test, kSchedules[0], Precision::kInt8)[0].as<float>()[0],
-              static_cast<float>(255.0 * weight * static_cast<double>(k)));
-  }
+  // One column of the smallest weights, one of the largest.
+  const std::int64_t k = 65536;
+  std::vector<std::int8_t> weights(2 * k, -128);
+  std::fill_n(weights.begin() + k, k, std::int8_t{127});
+  const OpCase test{
+      OpKind::kQuantizedGemm,
+      QuantizedGemmParams{true, {.to = DType::kFloat32, .low = -kInfinity, .high = kInfinity}},
+      {tensor<std::uint8_t>({1, k}, std::vector<std::uint8_t>(k, 255)),
+       tensor<std::int8_t>({2, k}, weights), tensor<float>({2}, {1, 1}),
+       tensor<float>({2}, {0, 0})},
+      1,
+      {1}};
+  const Tensor sums = run_cuda(test, kSchedules[0], Precision::kInt8)[0];
+  EXPECT_EQ(sums.as<float>()[0], static_cast<float>(-255.0 * 128 * 65536));
+  EXPECT_EQ(sums.as<float>()[1], static_cast<float>(255.0 * 127 * 65536));
 }
 
 TEST(CudaQuantized, ConvGivesTheReferencesBitsWithEveryKernel) {
