@@ -154,7 +154,7 @@ def measure(torch, device, seconds, module, batch, way, want, images):
 
 
 def matmul_gflops(torch, device, seconds, dtype):
-    n = 4096
+    n = 4096 if device.type == "cuda" else 512
     a = torch.randn(n, n, device=device, dtype=dtype)
     b = torch.randn(n, n, device=device, dtype=dtype)
     return 2.0 * n**3 / median_s(torch, device, seconds, lambda: a @ b) / 1e9

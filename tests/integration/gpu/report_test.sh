@@ -93,6 +93,24 @@ if "$source/scripts/gpu-status.sh" --output "$work/page.md" "$work/broken.json" 
 fi
 grep -q 'broken.json: no report' "$work/errors" || fail "$(cat "$work/errors")"
 
-# Without torch, onnx or a GPU the peers say so and are no failure.
-python3 "$source/bench/peers/gpu_torch.py" --seconds 0 --batch 1 | grep -q '^{"' ||
-  fail "gpu_torch.py prints no JSON"
+# Without torch, onnx or a GPU the peers say so and are no failure. Where torch is, its layers give the
+# same scores in every way that the CPU has; what --limit leaves no time for is told.
+peers() { python3 "$source/bench/peers/gpu_torch.py" --seconds 0 --batch 1 "$@"; }
+peers | grep -q '^{"' || fail "gpu_torch.py prints no JSON"
+if python3 -c 'import torch, onnx' 2>/dev/null; then
+  peers --device cpu "$source/models/lenet.onnx" | tail -n 1 >"$work/torch.json"
+  peers --device cpu --limit 0 "$source/models/lenet.onnx" | tail -n 1 >"$work/late.json"
+  python3 - "$work" <<'PYTHON'
+import json
+import sys
+
+def cells(name):
+    return json.load(open(f"{sys.argv[1]}/{name}.json"))["models"][0]["cells"]
+
+measured = {(one["precision"], one["way"]): one for one in cells("torch")}
+assert measured["fp32", "eager"]["max_difference"] < 1e-4, measured
+assert measured["bf16", "eager"]["top1_agreement"] == 1.0, measured
+assert all(one["images_per_s"] > 0 for way, one in measured.items() if way[1] == "eager"), measured
+assert all(one["not_run"] == "no time left" for one in cells("late"))
+PYTHON
+fi
