@@ -84,7 +84,7 @@ trap 'rm -rf "$work"' EXIT
 export PRS_MODELS_FOLDER=$top/models
 images=${PRS_GPU_CHECK_IMAGES:-$top/images/fashion-mnist}
 emulated=false
-seconds=0.5
+seconds=0.2
 batches=1,64,1024,16384
 bench_models='mlp lenet cnn'
 precisions='fp32 tf32 bf16 fp16 int8'
