@@ -33,7 +33,7 @@ TEST(CudaQuantized, GemmGivesTheReferencesBitsAroundItsTiles) {
                                                     {5, 7, 0},
                                                     {0, 4, 3},
                                                     {4, 0, 3}}) {
-    // Both types of x with every type of y.
+    // Both types of x; those of y take turns.
     for (int i = 0; i < 2; ++i) {
       std::mt19937_64 random(++variant);
       expect_exact(random_quantized_gemm(m, n, k, variant, random));
@@ -139,7 +139,7 @@ TEST(CudaQuantized, MaxPoolOfBytes) {
     expect_cuda_parity(test, {});
     test.output_count = 2;
     expect_cuda_parity(test, {});
-    // What stands in no window's way: the smallest number everywhere.
+    // The smallest number has an index too.
     test.inputs[0] = random_tensor(type, {1, 1, 4, 4}, random, low, low + 1);
     expect_cuda_parity(test, {});
   }
