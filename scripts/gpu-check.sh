@@ -20,7 +20,7 @@
 set -euo pipefail
 
 case ${1:-} in
-  -h | --help) sed -n '2,22s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
   -*) echo "gpu-check.sh: unknown option $1; see --help" >&2; exit 2 ;;
 esac
 report=${1:-gpu-check}
