@@ -561,6 +561,12 @@ class CudaBackend : public Backend {
     const bool all = device_->runtime->limits().compute_capability >= kTensorCores;
     return std::span(kPrecisions).first(all ? std::size(kPrecisions) : 1);
   }
+  std::string precisions_need() const override {
+    if (precisions().size() > 1) return {};
+    const int capability = device_->runtime->limits().compute_capability;
+    return fmt::format("others need compute capability {}.{}, it has {}.{}", kTensorCores / 10,
+                       kTensorCores % 10, capability / 10, capability % 10);
+  }
   /// While one piece is computed the next is copied to the device, and results of the one before
   /// are copied back.
   int lanes(int threads) const override { return std::clamp(threads, kFewestLanes, kMostLanes); }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "support/expect_error.hpp"
 #include "unit/cuda/parity_support.hpp"
 #include "unit/ops/linear_test.hpp"
 
@@ -150,6 +151,11 @@ TEST(CudaPrecisions, AnOlderDeviceHasOnlyFp32) {
   const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, limits));
   ASSERT_EQ(backend->precisions().size(), 1U);
   EXPECT_EQ(backend->precisions()[0], Precision::kFp32);
+  expect_error(
+      ErrorCode::kUnsupported,
+      "cuda:emulated does not compute in int8; it has fp32: others need compute capability "
+      "8.0, it has 7.5",
+      [&] { require_precision(*backend, Precision::kInt8); });
 }
 
 }  // namespace
