@@ -31,8 +31,9 @@ void require_precision(const Backend& backend, Precision precision) {
   for (const Precision one : known) {
     names += (names.empty() ? "" : ", ") + std::string(precision_name(one));
   }
-  fail_unsupported("{} does not compute in {}; it has {}", backend.name(),
-                   precision_name(precision), names);
+  const std::string need = backend.precisions_need();
+  fail_unsupported("{} does not compute in {}; it has {}{}", backend.name(),
+                   precision_name(precision), names, need.empty() ? "" : ": " + need);
 }
 
 }  // namespace prs

@@ -79,6 +79,8 @@ class Backend {
 
   /// The precisions that compile() takes; kFp32 is always among them.
   virtual std::span<const Precision> precisions() const = 0;
+  /// What the device lacks for more of them, in words for a message; empty when nothing.
+  virtual std::string precisions_need() const { return {}; }
 
   /// Pieces of a batch that are worth computing at once when `threads` cores may share them.
   virtual int lanes(int threads) const;

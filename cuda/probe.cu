@@ -44,14 +44,11 @@ std::string no_device_reason(cudaError_t error, const Probe& probe) {
 
 Probe probe_devices() {
   Probe probe;
-  if (const cudaError_t error = cudaRuntimeGetVersion(&probe.runtime_version)) {
-    probe.reason = failure("cudaRuntimeGetVersion", error);
-    return probe;
-  }
-  if (const cudaError_t error = cudaDriverGetVersion(&probe.driver_version)) {
-    probe.reason = failure("cudaDriverGetVersion", error);
-    return probe;
-  }
+  // The runtime is linked statically. cudaRuntimeGetVersion, which says the same, fails without a
+  // driver in CUDA 11.8.
+  probe.runtime_version = CUDART_VERSION;
+  // Of a driver that is not there cudaGetDeviceCount tells, too.
+  if (cudaDriverGetVersion(&probe.driver_version) != cudaSuccess) probe.driver_version = 0;
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || count == 0) {

@@ -32,6 +32,13 @@ ErrorCode code_of(cudaError_t error) {
     case cudaErrorInitializationError:
     case cudaErrorDevicesUnavailable:
     case cudaErrorNoKernelImageForDevice:
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorCompatNotSupportedOnDevice:
+    case cudaErrorMpsConnectionFailed:
+    case cudaErrorMpsServerNotReady:
+    case cudaErrorMpsMaxClientsReached:
+    case cudaErrorMpsMaxConnectionsReached:
       return ErrorCode::kUnavailable;
     case cudaErrorIllegalAddress:
     case cudaErrorMisalignedAddress:
@@ -44,6 +51,8 @@ ErrorCode code_of(cudaError_t error) {
     case cudaErrorAssert:
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorMpsRpcFailure:
     case cudaErrorUnknown:
     case cudaErrorCudartUnloading:
       return ErrorCode::kDeviceLost;
@@ -100,6 +109,13 @@ class CudaRuntime : public Runtime {
     limits_.memory_bytes = static_cast<std::int64_t>(all_bytes);
     limits_.compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
                                  attribute(cudaDevAttrComputeCapabilityMinor);
+    // There is no machine code for older ones, which the first launch would tell: too late for
+    // --device auto.
+    if (limits_.compute_capability < kLeastCapability) {
+      throw Error(ErrorCode::kUnavailable,
+                  device() + " has compute capability " + capability(limits_.compute_capability) +
+                      "; at least " + capability(kLeastCapability) + " is needed");
+    }
   }
 
   std::string device() const override { return "cuda:" + std::to_string(index_); }
@@ -238,15 +254,22 @@ class CudaRuntime : public Runtime {
     return value;
   }
 
-  /// Beyond what every launch may take, a kernel needs leave; it is asked for once.
+  static std::string capability(int number) {
+    return std::to_string(number / 10) + "." + std::to_string(number % 10);
+  }
+
+  /// Beyond 48 KiB, its static arrays included, a kernel needs leave; it is asked for once, for all
+  /// that those leave of what a block may have.
   void permit_shared(const KernelEntry& entry, const Launch& launch) {
-    constexpr std::int64_t kUnasked = 48 << 10;
     std::atomic<bool>& permitted = permitted_[static_cast<int>(launch.kernel)];
-    if (launch.dynamic_shared_bytes <= kUnasked || permitted.load(std::memory_order_relaxed)) {
-      return;
-    }
+    if (launch.dynamic_shared_bytes == 0 || permitted.load(std::memory_order_relaxed)) return;
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, entry.function),
+          [&] { return "cudaFuncGetAttributes for " + describe(launch); });
+    const std::int64_t most =
+        limits_.shared_bytes - static_cast<std::int64_t>(attributes.sharedSizeBytes);
     check(cudaFuncSetAttribute(entry.function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(limits_.shared_bytes)),
+                               static_cast<int>(most)),
           [&] { return "cudaFuncSetAttribute for " + describe(launch); });
     permitted.store(true, std::memory_order_relaxed);
   }
@@ -286,7 +309,7 @@ class CudaRuntime : public Runtime {
   const int index_;
   mutable std::atomic<bool> lost_{false};  ///< By a sticky error: no call can succeed any more.
   DeviceLimits limits_;
-  std::atomic<bool> permitted_[kKernelCount] = {};  ///< To take more than 48 KiB.
+  std::atomic<bool> permitted_[kKernelCount] = {};  ///< To take all the shared memory there is.
 };
 
 }  // namespace

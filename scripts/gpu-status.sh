@@ -4,11 +4,12 @@
 #
 #   scripts/gpu-status.sh [--output PAGE] [--check] REPORT.json...
 #
-# Reports of emulated devices count for nothing; without a report of a GPU a kernel's entry is "never".
+# Reports of emulated devices, and of machines without a GPU, count for nothing; without a report of a GPU
+# a kernel's entry is "never".
 # --check writes nothing and fails when the page would change.
 set -euo pipefail
 case ${1:-} in
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac
 exec python3 - "$(cd "$(dirname "$0")/.." && pwd)" "$@" <<'PYTHON'
 import argparse
@@ -38,7 +39,7 @@ for path in options.reports:
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.exit(f"gpu-status.sh: {path}: no report of gpu-check.sh: {error!r}")
 for date, emulated, report in sorted(reports, key=lambda one: one[0]):
-    if emulated:
+    if emulated or report["gpu"].startswith("none:"):
         continue
     where = f"{report['commit']}, {date}, {re.sub(r' *[(].*', '', report['gpu']).split(' ', 1)[-1]}"
     for kernel in report["kernels_verified"]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the project needs and that are missing.
 #
-#   scripts/install-deps.sh [--build] [--test] [--train] [--data] [--bench] [--parquet]
+#   scripts/install-deps.sh [--build] [--test] [--train] [--data] [--bench] [--parquet] [--cuda]
 #
 #   --build   what building prs-gpu needs (the default)
 #   --test    what scripts/test.sh needs besides: GoogleTest, clang for the fuzzers, linters, node,
@@ -10,6 +10,8 @@
 #   --data    the Fashion-MNIST images
 #   --bench   what bench/*.sh compare with and draw with: up to 400 MB
 #   --parquet DuckDB's library, for Parquet: from npm to /usr/local/lib/prs-gpu
+#   --cuda    Debian's CUDA toolkit, which needs the component non-free, and the compiler that it needs,
+#             unless there is a toolkit from elsewhere: 5 GB
 #
 # Asks nothing. Uses sudo when not root. Does nothing when everything is there.
 set -euo pipefail
@@ -26,6 +28,7 @@ train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
 bench=(libtorch-dev libopencv-dnn-dev libopenblas0-openmp libspng-dev gnuplot-nox python3-numpy python3-pil
   time)
+cuda=(nvidia-cuda-toolkit g++-11)
 
 # Debian has no library for Parquet; npm's package holds DuckDB's own build.
 duckdb=@duckdb/node-bindings-linux-x64@1.4.4-r.1
@@ -51,7 +54,11 @@ for argument in "$@"; do
       parquet=1
       command -v npm >/dev/null || wanted+=(npm)
       ;;
-    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --cuda)
+      other=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
+      [[ -n $other && $other != /usr/bin/nvcc ]] || wanted+=("${cuda[@]}")
+      ;;
+    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "install-deps.sh: unknown argument $argument; see --help" >&2; exit 2 ;;
   esac
 done
@@ -87,6 +94,10 @@ if [[ ${#missing[@]} -gt 0 ]]; then
   if ! apt_install && ! { apt_update && apt_install; }; then
     tail -n 20 "$log" >&2
     echo "install-deps.sh: apt-get failed" >&2
+    if [[ " ${missing[*]} " == *' nvidia-cuda-toolkit '* ]]; then
+      echo "install-deps.sh: nvidia-cuda-toolkit is in Debian's non-free: write 'main contrib non-free' where" \
+        "/etc/apt/sources.list or /etc/apt/sources.list.d/debian.sources says 'main', or install NVIDIA's toolkit" >&2
+    fi
     exit 1
   fi
 fi

@@ -55,6 +55,7 @@ export_images() {
 scripts/install-deps.sh --build --data
 if [[ ! -f build/release/build.ninja ]]; then
   step "Configuring" cmake --preset release -D PRS_TESTS=OFF -D PRS_TOGETHER=ON
+  sed -n 's/^-- CUDA: /GPU part: CUDA /p' "$log" | sed 's/CUDA not built/not built/'
 fi
 build=(cmake --build build/release --target prs-gpu --parallel "$(scripts/jobs.sh)")
 if [[ -x $program ]]; then

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """PyTorch on a GPU beside `prs-gpu bench gpu`: what scripts/gpu-check.sh runs where torch is installed.
 
-    gpu_torch.py [--device cuda] [--seconds S] [--batch N[,N]] MODEL.onnx...
+    gpu_torch.py [--device cuda] [--seconds S] [--limit S] [--batch N[,N]] MODEL.onnx...
 
-Each model runs eagerly, by torch.compile (max-autotune) and as a CUDA graph, in fp32 and bf16, with the
-images on the device (resident) and from page-locked memory and back (host). matmul is torch's, that is
-cuBLAS's. Prints one JSON object; {"unsupported": why} when torch, onnx or the device is missing. Every
-rate stands beside the largest difference of the scores from the CPU's in fp32 and the share of images
-whose best class is the same.
+Each model runs eagerly, as a CUDA graph and by torch.compile (max-autotune), in bf16 and fp32 (without
+TF32), with the images on the device (resident) and from page-locked memory and back (host). matmul is
+torch's, that is cuBLAS's. On --device cpu there are no CUDA graphs. Every rate stands beside the largest
+difference of the scores from the CPU's in fp32 and the share of images whose best class is the same.
+
+Prints JSON objects, one a line: the last holds everything, those before it what was measured by then;
+{"unsupported": why} when torch, onnx or the device is missing. What --limit leaves no time for says so.
 """
 
 import argparse
@@ -84,6 +86,7 @@ def module_of(torch, layers):
 
 def median_s(torch, device, seconds, call):
     """The median duration of call(), which ends on the device."""
+
     def wait():
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -127,7 +130,11 @@ def measure(torch, device, seconds, module, batch, way, want, images):
     if way == "graph":
         run = as_graph(torch, module, pixels)
     elif way == "compile":
-        compiled = torch.compile(module, mode="max-autotune")
+        # Each batch size is compiled for itself: after a few in one process torch would go on eagerly.
+        torch._dynamo.reset()
+        # Or every run would begin with a copy of the pixels to where its CUDA graph has them.
+        torch._dynamo.mark_static_address(pixels)
+        compiled = torch.compile(module, mode="max-autotune", dynamic=False)
         run = lambda: compiled(pixels)  # noqa: E731
     else:
         run = lambda: module(pixels)  # noqa: E731
@@ -141,25 +148,37 @@ def measure(torch, device, seconds, module, batch, way, want, images):
     resident_s = median_s(torch, device, seconds, run)
     host_s = median_s(torch, device, seconds, from_host)
     agreeing = (scores.argmax(1) == want.argmax(1)).float().mean().item()
-    return {"way": way, "batch": batch, "resident_images_per_s": batch / resident_s,
+    return {"resident_images_per_s": batch / resident_s,
             "images_per_s": batch / host_s, "p50_us": 1e6 * host_s,
             "max_difference": (scores - want).abs().max().item(), "top1_agreement": agreeing}
 
 
 def matmul_gflops(torch, device, seconds, dtype):
-    n = 4096
+    n = 4096 if device.type == "cuda" else 512
     a = torch.randn(n, n, device=device, dtype=dtype)
     b = torch.randn(n, n, device=device, dtype=dtype)
     return 2.0 * n**3 / median_s(torch, device, seconds, lambda: a @ b) / 1e9
 
 
+def ways_of(torch, device):
+    """What this torch can do on the device, what takes least first."""
+    ways = ["eager"]
+    if device.type == "cuda":
+        ways.append("graph")
+    if hasattr(torch, "compile"):  # From 2.0 on.
+        ways.append("compile")
+    return ways
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one measurement")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="seconds for all of it")
     parser.add_argument("--batch", default="1,64,1024,16384")
     parser.add_argument("models", nargs="*")
     options = parser.parse_args()
+    end = time.monotonic() + options.limit
 
     def unsupported(why):
         print(json.dumps({"unsupported": why}))
@@ -173,31 +192,37 @@ def main():
     if options.device == "cuda" and not torch.cuda.is_available():
         return unsupported("torch finds no GPU")
     device = torch.device(options.device)
-    ways = ["eager", "compile", "graph"] if device.type == "cuda" else ["eager"]
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    dtypes = {"bf16": torch.bfloat16, "fp32": torch.float32}
     batches = [int(one) for one in options.batch.split(",")]
-    report = {"torch": torch.__version__, "device": options.device, "matmul_gflops": {}, "models": []}
+    report = {"torch": torch.__version__, "cuda": torch.version.cuda, "device": options.device,
+              "matmul_gflops": {}, "models": []}
     with torch.inference_mode():
-        for dtype in (torch.float32, torch.bfloat16):
-            name = "fp32" if dtype == torch.float32 else "bf16"
+        for name, dtype in dtypes.items():
             report["matmul_gflops"][name] = matmul_gflops(torch, device, options.seconds, dtype)
-        for path in options.models:
-            layers = layers_of(path)
-            torch.manual_seed(1)
-            images = torch.randint(0, 256, (max(batches), 1, 28, 28), dtype=torch.uint8)
-            want = module_of(torch, layers)(images[:1024])
-            entry = {"model": path, "cells": []}
-            for dtype in (torch.float32, torch.bfloat16):
-                module = module_of(torch, layers).to(device=device, dtype=dtype)
-                for way in ways:
+        torch.manual_seed(1)
+        images = torch.randint(0, 256, (max(batches), 1, 28, 28), dtype=torch.uint8)
+        layers = {path: layers_of(path) for path in options.models}
+        want = {path: module_of(torch, layers[path])(images[:1024]) for path in options.models}
+        cells = {path: [] for path in options.models}
+        report["models"] = [{"model": path, "cells": cells[path]} for path in options.models]
+        for way in ways_of(torch, device):
+            for name, dtype in dtypes.items():
+                for path in options.models:
+                    module = module_of(torch, layers[path]).to(device=device, dtype=dtype)
                     for batch in batches:
-                        cell = {"precision": "fp32" if dtype == torch.float32 else "bf16"}
+                        cell = {"precision": name, "way": way, "batch": batch}
+                        cells[path].append(cell)
+                        if time.monotonic() > end:
+                            cell["not_run"] = "no time left"
+                            continue
                         try:
-                            cell.update(measure(torch, device, options.seconds, module, batch, way, want,
-                                                images))
+                            cell.update(measure(torch, device, options.seconds, module, batch, way,
+                                                want[path], images))
                         except Exception as error:  # A way that fails here must not take the others along.
-                            cell.update({"way": way, "batch": batch, "failed": str(error)[:300]})
-                        entry["cells"].append(cell)
-            report["models"].append(entry)
+                            cell["failed"] = str(error)[:300]
+                    print(json.dumps(report), flush=True)
     print(json.dumps(report))
     return 0
 

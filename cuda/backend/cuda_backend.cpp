@@ -538,7 +538,7 @@ class Compiler {
 };
 
 constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precision::kBf16,
-                                     Precision::kFp16};
+                                     Precision::kFp16, Precision::kInt8};
 
 /// Small images come to a few MiB then, which hides a copy's and a launch's fixed costs.
 constexpr std::int64_t kPreferredImages = 4096;
@@ -560,6 +560,12 @@ class CudaBackend : public Backend {
   std::span<const Precision> precisions() const override {
     const bool all = device_->runtime->limits().compute_capability >= kTensorCores;
     return std::span(kPrecisions).first(all ? std::size(kPrecisions) : 1);
+  }
+  std::string precisions_need() const override {
+    if (precisions().size() > 1) return {};
+    const int capability = device_->runtime->limits().compute_capability;
+    return fmt::format("others need compute capability {}.{}, it has {}.{}", kTensorCores / 10,
+                       kTensorCores % 10, capability / 10, capability % 10);
   }
   /// While one piece is computed the next is copied to the device, and results of the one before
   /// are copied back.

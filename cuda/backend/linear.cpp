@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "backend/linear.hpp"
 #include "backend/packed.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
@@ -25,22 +26,11 @@ void require_dtypes(const Call& call) {
   }
 }
 
-/// Blocks along the grid's axes: x takes many, y and z 65,535; kernels stride along z only.
-Dim3 tile_grid(std::int64_t x, std::int64_t y, std::int64_t z) {
-  constexpr std::int64_t kMostX = std::numeric_limits<std::int32_t>::max();
-  constexpr std::int64_t kMost = 65535;
-  if (x > kMostX || y > kMost) {
-    fail_unsupported("{} x {} tiles on the GPU; at most {} x {}", x, y, kMostX, kMost);
-  }
-  return {static_cast<unsigned>(x), static_cast<unsigned>(y),
-          static_cast<unsigned>(std::min(z, kMost))};
-}
-
-std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
-
 /// Whether the call's matrix goes through tensor cores: it is constant, and nobody asked for f32.
+/// What of a quantised model was not quantised is f32.
 bool on_tensor_cores(const Call& call) {
-  return call.precision != Precision::kFp32 && call.inputs[1].constant != nullptr;
+  return call.precision != Precision::kFp32 && call.precision != Precision::kInt8 &&
+         call.inputs[1].constant != nullptr;
 }
 
 /// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another.
@@ -49,15 +39,6 @@ KernelId mma_kernel(KernelId bf16_narrow, Precision precision, bool wide) {
   if (precision == Precision::kFp16) offset += 2;
   if (precision == Precision::kTf32) offset += 4;
   return static_cast<KernelId>(static_cast<int>(bf16_narrow) + offset);
-}
-
-struct MmaTileExtents {
-  std::int64_t rows, columns;
-};
-
-/// The narrow tile wastes less where few columns are left over.
-MmaTileExtents mma_tile(std::int64_t columns) {
-  return columns <= 16 ? MmaTileExtents{128, 16} : MmaTileExtents{64, 64};
 }
 
 /// y = epilogue(alpha * A * B + beta * bias) with B constant; the batch entries are rows of one A.
@@ -135,9 +116,6 @@ KernelId conv_kernel(const ConvArgs& args, bool u8) {
   return u8 ? KernelId::kConvU8Gemm64 : KernelId::kConvF32Gemm64;
 }
 
-/// Below it most of a tile would be zeros.
-constexpr std::int64_t kFewestMmaFilters = 4;
-
 Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap>& taps) {
   ConvMmaArgs mma{};
   mma.conv = args;
@@ -165,6 +143,40 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
 }
 
 }  // namespace
+
+Dim3 tile_grid(std::int64_t x, std::int64_t y, std::int64_t z) {
+  constexpr std::int64_t kMostX = std::numeric_limits<std::int32_t>::max();
+  constexpr std::int64_t kMost = 65535;
+  if (x > kMostX || y > kMost) {
+    fail_unsupported("{} x {} tiles on the GPU; at most {} x {}", x, y, kMostX, kMost);
+  }
+  return {static_cast<unsigned>(x), static_cast<unsigned>(y),
+          static_cast<unsigned>(std::min(z, kMost))};
+}
+
+std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
+
+MmaTileExtents mma_tile(std::int64_t columns) {
+  return columns <= 16 ? MmaTileExtents{128, 16} : MmaTileExtents{64, 64};
+}
+
+ConvGeometry conv_geometry(const Call& call, const ConvParams& params) {
+  const Shape& x = call.inputs[0].type.shape;
+  const Shape& w = call.inputs[1].type.shape;
+  const ops::Window window = ops::conv::resolve(params, x, w);
+  ConvGeometry geometry;
+  ConvArgs& args = geometry.args;
+  args.images = x[0];
+  args.groups = params.group;
+  args.channels = w[1];
+  args.filters = w[0] / params.group;
+  args.k = w.elements(1, w.rank());
+  args.inputs = x.elements(2, x.rank());
+  args.outputs = call.outputs[0].shape.elements(2, x.rank());
+  for (std::size_t i = 0; i < 3; ++i) args.axes[i] = axis_of(window[i]);
+  geometry.taps = make_taps(window, args.channels);
+  return geometry;
+}
 
 Plan plan_gemm(const Call& call) {
   require_dtypes(call);
@@ -223,22 +235,12 @@ Plan plan_matmul(const Call& call) {
 Plan plan_conv(const Call& call) {
   require_dtypes(call);
   const auto& params = std::get<ConvParams>(call.params);
-  const Shape& x = call.inputs[0].type.shape;
-  const Shape& w = call.inputs[1].type.shape;
-  const ops::Window window = ops::conv::resolve(params, x, w);
-  ConvArgs args{};
-  args.images = x[0];
-  args.groups = params.group;
-  args.channels = w[1];
-  args.filters = w[0] / params.group;
-  args.k = w.elements(1, w.rank());
-  args.inputs = x.elements(2, x.rank());
-  args.outputs = call.outputs[0].shape.elements(2, x.rank());
-  for (std::size_t i = 0; i < 3; ++i) args.axes[i] = axis_of(window[i]);
+  const ConvGeometry geometry = conv_geometry(call, params);
+  ConvArgs args = geometry.args;
   args.epilogue = epilogue_of(params.activation);
   const std::int64_t count = call.outputs[0].shape.elements();
   if (on_tensor_cores(call) && count > 0 && args.filters >= kFewestMmaFilters) {
-    return plan_mma_conv(call, args, make_taps(window, args.channels));
+    return plan_mma_conv(call, args, geometry.taps);
   }
   const KernelId kernel = conv_kernel(args, is_u8(call));
   const bool direct = kernel == KernelId::kConvU8Direct || kernel == KernelId::kConvF32Direct;
@@ -247,8 +249,8 @@ Plan plan_conv(const Call& call) {
                                          : tile_grid(tiles(args.images * args.outputs, 64),
                                                      tiles(args.filters, tile), args.groups);
   return plan_kernel(kernel, grid, args, count,
-                     [taps = call.constants.upload(make_taps(window, args.channels)),
-                      has_bias = call.has(2)](ConvArgs& complete, const StepArgs& step) {
+                     [taps = call.constants.upload(geometry.taps), has_bias = call.has(2)](
+                         ConvArgs& complete, const StepArgs& step) {
                        complete.x = step.inputs[0];
                        complete.weights = step.in<float>(1);
                        complete.bias = has_bias ? step.in<float>(2) : nullptr;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "check.hpp"
@@ -21,6 +22,8 @@ std::uint32_t rounded(float value, Precision precision) {
       const bool finite = (bits & 0x7F800000U) != 0x7F800000U;
       return (finite ? bits + 0x1000U : bits) & ~0x1FFFU;
     }
+    case Precision::kInt8:
+      return static_cast<std::uint8_t>(static_cast<std::int8_t>(value));
     default:
       break;
   }
@@ -36,20 +39,24 @@ void PackedFormat::append(std::vector<std::byte>& to, float value) const {
 
 PackedMatrix pack_matrix(const Constants& constants, const Tensor& tensor, const MatrixView& view,
                          PackedFormat format, std::int64_t columns) {
-  const std::int64_t stages = (view.k + format.depth() - 1) / format.depth();
+  const std::int64_t stages =
+      std::max<std::int64_t>(1, (view.k + format.depth() - 1) / format.depth());
+  const bool is_bytes = format.precision == Precision::kInt8;
+  const auto element = [&](std::int64_t i) {
+    return is_bytes ? static_cast<float>(tensor.as<std::int8_t>()[i]) : tensor.as<float>()[i];
+  };
   const auto make = [&] {
-    const float* from = tensor.as<float>();
     std::vector<std::byte> packed;
     for (std::int64_t group = 0; group < view.groups; ++group) {
       for (std::int64_t n0 = 0; n0 < view.n; n0 += columns) {
-        for (std::int64_t k0 = 0; k0 < view.k; k0 += format.depth()) {
+        for (std::int64_t stage = 0; stage < stages; ++stage) {
           for (std::int64_t n = n0; n < n0 + columns; ++n) {
-            for (std::int64_t k = k0; k < k0 + format.depth(); ++k) {
+            for (std::int64_t i = 0; i < format.depth(); ++i) {
+              const std::int64_t k = stage * format.depth() + i;
               const bool inside = n < view.n && k < view.k;
-              format.append(
-                  packed,
-                  inside ? from[group * view.group_stride + n * view.n_stride + k * view.k_stride]
-                         : 0.0F);
+              format.append(packed, inside ? element(group * view.group_stride + n * view.n_stride +
+                                                     k * view.k_stride)
+                                           : 0.0F);
             }
           }
         }

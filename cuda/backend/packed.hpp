@@ -9,13 +9,16 @@
 
 namespace prs::cuda {
 
-/// What a precision means to the packing: 16-bit elements, or 32-bit ones for tf32.
+/// What a precision means to the packing: elements of 16 bits, of tf32 32, of int8 8.
 struct PackedFormat {
   explicit PackedFormat(Precision chosen) : precision(chosen) {}
 
-  std::int64_t bytes() const { return precision == Precision::kTf32 ? 4 : 2; }
-  /// Elements of k of a stage.
-  std::int64_t depth() const { return precision == Precision::kTf32 ? 16 : 32; }
+  std::int64_t bytes() const {
+    if (precision == Precision::kInt8) return 1;
+    return precision == Precision::kTf32 ? 4 : 2;
+  }
+  /// Elements of k of a stage, which has 64 bytes of them.
+  std::int64_t depth() const { return 64 / bytes(); }
   /// Appends `value`, rounded.
   void append(std::vector<std::byte>& bytes, float value) const;
 
@@ -34,7 +37,8 @@ struct PackedMatrix {
   std::int64_t stages;
 };
 
-/// For tiles of `columns` (GemmMmaArgs); shared with other plans of the same constant.
+/// Of an f32 tensor, or an i8 one for int8, for tiles of `columns` (GemmMmaArgs); at least one
+/// stage. Shared with other plans of the same constant.
 PackedMatrix pack_matrix(const Constants& constants, const Tensor& tensor, const MatrixView& view,
                          PackedFormat format, std::int64_t columns);
 

@@ -1,4 +1,5 @@
-// Plans of the pools, reductions, Softmax, MeanVarianceNormalization and ArgMax, in f32.
+// Plans of the pools, reductions, Softmax, MeanVarianceNormalization and ArgMax, in f32; MaxPool of
+// bytes too.
 #include <algorithm>
 #include <optional>
 
@@ -32,13 +33,28 @@ Dim3 grid_of_blocks(std::int64_t rows) {
   return {static_cast<unsigned>(std::clamp<std::int64_t>(rows, 1, kMost)), 1, 1};
 }
 
+/// Pools of f32, and of the 8-bit integers of quantised models.
+KernelId max_pool_kernel(const Call& call) {
+  switch (call.inputs[0].type.dtype) {
+    case DType::kInt8:
+      return KernelId::kMaxPoolI8;
+    case DType::kUint8:
+      return KernelId::kMaxPoolU8;
+    default:
+      require_f32(call, kFirst);
+      return KernelId::kMaxPoolF32;
+  }
+}
+
 /// One warp a row.
 Dim3 grid_of_warps(std::int64_t rows) { return grid_for(rows * kWarpSize); }
 
 }  // namespace
 
 Plan plan_pool(const Call& call) {
-  require_f32(call, kFirst);
+  const bool average = call.kind == OpKind::kAveragePool;
+  if (average) require_f32(call, kFirst);
+  const KernelId kernel = average ? KernelId::kAveragePool : max_pool_kernel(call);
   const auto& params = std::get<PoolParams>(call.params);
   const Shape& x = call.inputs[0].type.shape;
   const ops::Window window = ops::pool::resolve(params, x);
@@ -49,14 +65,13 @@ Plan plan_pool(const Call& call) {
     const ops::WindowAxis& axis = window[i];
     args.axes[i] = {axis.in, axis.out, axis.kernel, axis.stride, axis.dilation, axis.pad_begin};
   }
-  const bool average = call.kind == OpKind::kAveragePool;
   std::shared_ptr<const void> divisors;
   if (average) divisors = call.constants.upload(make_divisors(window, params.count_include_pad));
   return plan_kernel(
-      average ? KernelId::kAveragePool : KernelId::kMaxPool, grid_for(args.count), args, args.count,
+      kernel, grid_for(args.count), args, args.count,
       [divisors, wants_indices = call.wants(1)](PoolArgs& complete, const StepArgs& step) {
-        complete.x = step.in<float>(0);
-        complete.y = step.out<float>(0);
+        complete.x = step.inputs[0];
+        complete.y = step.outputs[0];
         complete.indices = wants_indices ? step.out<std::int64_t>(1) : nullptr;
         complete.divisors = static_cast<const float*>(divisors.get());
       });

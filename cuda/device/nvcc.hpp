@@ -62,6 +62,9 @@ PRS_DEVICE Float4 load4(const float* p) {
   const float4 v = *reinterpret_cast<const float4*>(p);
   return {v.x, v.y, v.z, v.w};
 }
+PRS_DEVICE std::uint32_t load_word(const std::uint8_t* p) {
+  return *reinterpret_cast<const std::uint32_t*>(p);
+}
 PRS_DEVICE void store4(float* p, const Float4& v) {
   *reinterpret_cast<float4*>(p) = make_float4(v.x, v.y, v.z, v.w);
 }
@@ -114,7 +117,7 @@ PRS_DEVICE void wait_copies() {
 
 template <typename T>
 PRS_DEVICE void load_matrix_x4(std::uint32_t (&r)[4], const Shared<T>& s, int i) {
-  static_assert(sizeof(T) == 2, "ldmatrix moves 16-bit elements");
+  static_assert(sizeof(T) == 2 || sizeof(T) == 4, "a register holds two elements, or one");
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(s.array + i))
@@ -161,10 +164,23 @@ PRS_DEVICE void mma_m16n8k32_u8u8(std::int32_t (&d)[4], const FragmentA& a, cons
 }
 #undef PRS_MMA
 
+// One operation each, whatever stands around them: nvcc makes none of two, and rounds as IEEE has
+// it.
+PRS_DEVICE float multiply_rounded(float a, float b) { return __fmul_rn(a, b); }
+PRS_DEVICE float add_rounded(float a, float b) { return __fadd_rn(a, b); }
+PRS_DEVICE float divide_rounded(float a, float b) { return __fdiv_rn(a, b); }
+/// To the nearest integer, ties to even.
+PRS_DEVICE float round_to_even(float x) { return rintf(x); }
+
 PRS_DEVICE float to_float(Half x) { return __half2float(__ushort_as_half(x.bits)); }
-PRS_DEVICE float to_float(BFloat16 x) { return __bfloat162float(__ushort_as_bfloat16(x.bits)); }
+PRS_DEVICE float to_float(BFloat16 x) {
+  return __uint_as_float(static_cast<std::uint32_t>(x.bits) << 16);
+}
 PRS_DEVICE Half to_half(float x) { return {__half_as_ushort(__float2half_rn(x))}; }
-PRS_DEVICE BFloat16 to_bfloat16(float x) { return {__bfloat16_as_ushort(__float2bfloat16_rn(x))}; }
+// CUDA 11.8 has __bfloat16_as_ushort from sm_80 on only.
+PRS_DEVICE BFloat16 to_bfloat16(float x) {
+  return {static_cast<__nv_bfloat16_raw>(__float2bfloat16_rn(x)).x};
+}
 PRS_DEVICE std::uint32_t to_tf32(float x) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   std::uint32_t bits;

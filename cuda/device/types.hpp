@@ -41,6 +41,8 @@ struct DeviceLimits {
   int compute_capability = 80;                        ///< 10 * major + minor.
 };
 
+/// The first compute capability that the build has machine code for (cmake/PrsCuda.cmake).
+inline constexpr int kLeastCapability = 75;
 /// The first compute capability whose tensor cores have all that the mma kernels use.
 inline constexpr int kTensorCores = 80;
 

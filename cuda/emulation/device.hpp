@@ -128,6 +128,12 @@ inline Float4 load4(const float* p, Source where = Source::here()) {
   std::memcpy(&v, p, sizeof v);
   return v;
 }
+inline std::uint32_t load_word(const std::uint8_t* p, Source where = Source::here()) {
+  require_aligned(p, 4, where);
+  std::uint32_t word;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
 inline void store4(float* p, const Float4& v, Source where = Source::here()) {
   require_aligned(p, 16, where);
   std::memcpy(p, &v, sizeof v);
@@ -195,20 +201,20 @@ void wait_copies() {
 
 // ---- matrix instructions (emulation/matrix.cpp) -------------------------------------------------
 
-/// `row`: the address that this lane gives, of 8 elements of 16 bits.
-void load_matrix(std::uint32_t (&r)[4], const std::uint16_t* row, bool transposed, Source where);
+/// `row`: the address that this lane gives, of 16 bytes.
+void load_matrix(std::uint32_t (&r)[4], const void* row, bool transposed, Source where);
 
 template <typename T>
 void load_matrix_x4(std::uint32_t (&r)[4], const Shared<T>& s, int i,
                     Source where = Source::here()) {
-  static_assert(sizeof(T) == 2, "ldmatrix moves 16-bit elements");
-  load_matrix(r, reinterpret_cast<const std::uint16_t*>(s.address(i, 8, where)), false, where);
+  static_assert(sizeof(T) == 2 || sizeof(T) == 4, "a register holds two elements, or one");
+  load_matrix(r, s.address(i, 16 / static_cast<int>(sizeof(T)), where), false, where);
 }
 template <typename T>
 void load_matrix_x4_transposed(std::uint32_t (&r)[4], const Shared<T>& s, int i,
                                Source where = Source::here()) {
   static_assert(sizeof(T) == 2, "ldmatrix moves 16-bit elements");
-  load_matrix(r, reinterpret_cast<const std::uint16_t*>(s.address(i, 8, where)), true, where);
+  load_matrix(r, s.address(i, 8, where), true, where);
 }
 
 using FragmentA = std::uint32_t[4];
@@ -225,6 +231,18 @@ void mma_m16n8k32_u8s8(std::int32_t (&d)[4], const FragmentA& a, const FragmentB
                        Source where = Source::here());
 void mma_m16n8k32_u8u8(std::int32_t (&d)[4], const FragmentA& a, const FragmentB& b,
                        Source where = Source::here());
+
+// Each its own statement, which no compiler fuses with another.
+inline float multiply_rounded(float a, float b) {
+  volatile float product = a * b;
+  return product;
+}
+inline float add_rounded(float a, float b) {
+  volatile float sum = a + b;
+  return sum;
+}
+inline float divide_rounded(float a, float b) { return a / b; }
+inline float round_to_even(float x) { return std::nearbyintf(x); }
 
 inline float to_float(Half x) { return half_to_float(x.bits); }
 inline float to_float(BFloat16 x) { return bfloat16_to_float(x.bits); }

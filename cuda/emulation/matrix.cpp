@@ -13,7 +13,7 @@ namespace prs::cuda::emulated {
 namespace {
 
 struct LoadPayload {
-  const std::uint16_t* row;
+  const unsigned char* row;
   std::uint32_t* result;
 };
 
@@ -22,14 +22,18 @@ struct LoadPayload {
 template <bool kTransposed>
 void compute_load(void* const* payloads, std::uint32_t) {
   const auto payload = [&](unsigned lane) { return static_cast<LoadPayload*>(payloads[lane]); };
+  const auto read = [&](unsigned lane, unsigned i) {
+    std::uint16_t element;
+    std::memcpy(&element, payload(lane)->row + sizeof element * i, sizeof element);
+    return std::uint32_t{element};
+  };
   for (unsigned lane = 0; lane < kWarpSize; ++lane) {
     for (unsigned m = 0; m < 4; ++m) {
       std::uint32_t bits = 0;
       for (unsigned e = 0; e < 2; ++e) {
         const unsigned i = lane / 4;
         const unsigned j = 2 * (lane % 4) + e;
-        const std::uint32_t element =
-            kTransposed ? payload(8 * m + j)->row[i] : payload(8 * m + i)->row[j];
+        const std::uint32_t element = kTransposed ? read(8 * m + j, i) : read(8 * m + i, j);
         bits |= element << (16 * e);
       }
       payload(lane)->result[m] = bits;
@@ -132,10 +136,10 @@ void BallotPayload::compute(void* const* payloads, std::uint32_t mask) {
   }
 }
 
-void load_matrix(std::uint32_t (&r)[4], const std::uint16_t* row, bool transposed, Source where) {
+void load_matrix(std::uint32_t (&r)[4], const void* row, bool transposed, Source where) {
   require_aligned(row, 16, where);
   touch_shared(Touch::kRead, row, 16, where);
-  LoadPayload payload{row, r};
+  LoadPayload payload{static_cast<const unsigned char*>(row), r};
   warp_collective("load_matrix", kFullMask, &payload,
                   transposed ? &compute_load<true> : &compute_load<false>, where);
 }

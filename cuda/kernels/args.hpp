@@ -158,9 +158,49 @@ struct ConvMmaArgs {
   bool pixels;  ///< x is u8.
 };
 
+/// What becomes of the sums of a quantised layer: prs::Requantization.
+struct Requantize {
+  void* y;
+  Element to;                  ///< kF32, kU8 or kI8.
+  const std::int32_t* starts;  // [channels]: minus the share of x's zero point in the sums
+  const float* multipliers;    // [channels]
+  const float* offsets;        // [channels]
+  float low, high;
+  std::int32_t zero_point;  ///< Of y.
+};
+
+/// Weights are packed as GemmMmaArgs has it, in stages of 64 bytes of k.
+struct QuantizedGemmArgs {
+  const std::uint8_t* x;  // [M, K]
+  const void* packed;
+  std::int64_t m, n, k;
+  std::int64_t stages;
+  std::uint32_t flip;  ///< What makes four bytes of x u8: the sign bits of i8, else 0.
+  Requantize out;
+};
+struct QuantizedConvArgs {
+  ConvArgs conv;       ///< weights, bias, y and epilogue are not read.
+  const void* packed;  ///< Of the direct kernel i8 [groups * filters, k].
+  std::int64_t stages;
+  std::uint32_t flip;
+  std::uint8_t padding;  ///< The byte that x would have outside of it.
+  Requantize out;
+};
+
+/// QuantizeLinear and DequantizeLinear over x seen as [outer, channels, inner].
+struct QuantizeArgs {
+  const void* x;
+  void* y;
+  std::int64_t count;
+  std::int64_t channels;
+  std::int64_t inner;
+  const float* scales;      // [channels]
+  const void* zero_points;  // [channels] of the quantised type, or null
+};
+
 struct PoolArgs {
-  const float* x;         // [planes, D, H, W]
-  float* y;               // [planes, outputs]
+  const void* x;          // [planes, D, H, W]
+  void* y;                // [planes, outputs]
   std::int64_t* indices;  ///< MaxPool's second result, or null.
   const float*
       divisors;        ///< AveragePool: the taps that count, [D' + H' + W'] one axis after another.

@@ -17,6 +17,8 @@ void add_gemm_mma_kernels(KernelTable& table);
 void add_movement_kernels(KernelTable& table);
 void add_peak_kernels(KernelTable& table);
 void add_pool_kernels(KernelTable& table);
+void add_quantize_kernels(KernelTable& table);
+void add_quantized_layer_kernels(KernelTable& table);
 void add_reduce_kernels(KernelTable& table);
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -1,37 +1,45 @@
-// Products on tensor cores: what the Gemm and Conv kernels of tf32, bf16 and fp16 share.
+// Products on tensor cores: what the Gemm and Conv kernels of tf32, bf16, fp16 and int8 share.
 //
 // A block of 8 warps computes a tile of kRows x kColumns; a warp 16 rows of it by mma.sync.m16n8.
 // B comes packed (MmaArgs) by cp.async, A element by element from where the kernel finds it; both
 // are doubled in shared memory, so that a stage is multiplied while the next is on its way. Sums
-// are f32.
+// are f32, of bytes i32.
 #pragma once
 
 #include "kernels/common.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 
-/// 16-bit elements: kDepth of a stage, kStep of one instruction.
-template <typename Type>
-struct Element16 {
+/// Elements as a kernel keeps them in shared memory, with what a fragment's loads have in common:
+/// kDepth of a stage, kStep of one instruction, which is 32 bytes of a row.
+template <typename Type, int kStageDepth, int kProductDepth>
+struct MmaElement {
   using T = Type;
-  static constexpr int kDepth = 32;
-  static constexpr int kStep = 16;
+  using Value = float;  ///< What a source gives; of() makes T of it.
+  using Sum = float;
+  static constexpr int kDepth = kStageDepth;
+  static constexpr int kStep = kProductDepth;
+  static_assert(kStep * sizeof(T) == 32, "two rows of ldmatrix");
 
   PRS_DEVICE static void load_a(const Shared<T>& s, int at, int pitch, FragmentA& a) {
     const int l = static_cast<int>(lane());
-    load_matrix_x4(a, s, at + l % 16 * pitch + l / 16 * 8);
+    load_matrix_x4(a, s, at + l % 16 * pitch + l / 16 * (kStep / 2));
   }
   /// For 16 columns: two fragments.
   PRS_DEVICE static void load_b(const Shared<T>& s, int at, int pitch, FragmentB (&b)[2]) {
     const int l = static_cast<int>(lane());
     std::uint32_t r[4];
-    load_matrix_x4(r, s, at + (l / 16 * 8 + l % 8) * pitch + l / 8 % 2 * 8);
+    load_matrix_x4(r, s, at + (l / 16 * 8 + l % 8) * pitch + l / 8 % 2 * (kStep / 2));
     b[0][0] = r[0];
     b[0][1] = r[1];
     b[1][0] = r[2];
     b[1][1] = r[3];
   }
 };
+
+/// 16-bit elements.
+template <typename Type>
+using Element16 = MmaElement<Type, 32, 16>;
 
 struct ElementBf16 : Element16<BFloat16> {
   PRS_DEVICE static T of(float x) { return to_bfloat16(x); }
@@ -47,24 +55,21 @@ struct ElementF16 : Element16<Half> {
   }
 };
 
-struct ElementTf32 {
-  using T = std::uint32_t;
-  static constexpr int kDepth = 16;
-  static constexpr int kStep = 8;
-
+struct ElementTf32 : MmaElement<std::uint32_t, 16, 8> {
   PRS_DEVICE static T of(float x) { return to_tf32(x); }
-  PRS_DEVICE static void load_a(const Shared<T>& s, int at, int pitch, FragmentA& a) {
-    const int l = static_cast<int>(lane());
-    for (int r = 0; r < 4; ++r) a[r] = s.load(at + (l / 4 + r % 2 * 8) * pitch + l % 4 + r / 2 * 4);
-  }
-  PRS_DEVICE static void load_b(const Shared<T>& s, int at, int pitch, FragmentB (&b)[2]) {
-    const int l = static_cast<int>(lane());
-    for (int n = 0; n < 2; ++n) {
-      for (int r = 0; r < 2; ++r) b[n][r] = s.load(at + (n * 8 + l / 4) * pitch + l % 4 + r * 4);
-    }
-  }
   PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
     mma_m16n8k8_tf32(d, a, b);
+  }
+};
+
+/// Four bytes of k in a word: u8 of A, s8 of B.
+struct ElementU8S8 : MmaElement<std::uint32_t, 16, 8> {
+  using Value = std::uint32_t;
+  using Sum = std::int32_t;
+
+  PRS_DEVICE static T of(std::uint32_t bytes) { return bytes; }
+  PRS_DEVICE static void multiply(std::int32_t (&d)[4], const FragmentA& a, const FragmentB& b) {
+    mma_m16n8k32_u8s8(d, a, b);
   }
 };
 
@@ -72,6 +77,7 @@ template <typename ElementType, int kTileRows, int kTileColumns>
 struct MmaTile {
   using Element = ElementType;
   using T = typename Element::T;
+  using Sum = typename Element::Sum;
   static constexpr int kRows = kTileRows;
   static constexpr int kColumns = kTileColumns;
   static constexpr int kDepth = Element::kDepth;
@@ -110,7 +116,7 @@ PRS_DEVICE int slice_k(int i) {
 /// once.
 template <typename Tile, typename Source>
 PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
-                           const Source& source, float (&sums)[Tile::kPairs * 2][4]) {
+                           const Source& source, typename Tile::Sum (&sums)[Tile::kPairs * 2][4]) {
   using T = typename Tile::T;
   constexpr int kDepth = Tile::kDepth;
   constexpr int kChunk = 16 / static_cast<int>(sizeof(T));
@@ -118,7 +124,7 @@ PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
   PRS_SHARED(T, s_b, 2 * Tile::kColumns * Tile::kPitch);  // [2, column, k]
   const int thread = static_cast<int>(thread_x());
   const int warp = thread / static_cast<int>(kWarpSize);
-  float slice[Tile::kLoads];
+  typename Tile::Element::Value slice[Tile::kLoads];
   const auto fetch = [&](std::int64_t stage) {
     PRS_UNROLL
     for (int j = 0; j < Tile::kLoads; ++j) {

@@ -1,4 +1,5 @@
-// MaxPool and AveragePool: one thread an output; windows overlap in the caches.
+// MaxPool, of f32 and of bytes, and AveragePool: one thread an output; windows overlap in the
+// caches.
 #include "kernels/common.hpp"
 #include "kernels/families.hpp"
 
@@ -38,28 +39,39 @@ PRS_DEVICE std::int64_t extent(const PoolArgs& args, bool in) {
   return product;
 }
 
-PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) max_pool_f32(PoolArgs args) {
+/// The smallest number of a type.
+PRS_DEVICE float lowest(float) { return -infinity(); }
+PRS_DEVICE std::int8_t lowest(std::int8_t) { return -128; }
+PRS_DEVICE std::uint8_t lowest(std::uint8_t) { return 0; }
+
+PRS_DEVICE bool is_nan(float x) { return x != x; }
+PRS_DEVICE bool is_nan(int) { return false; }
+
+template <typename T>
+PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) max_pool(PoolArgs args) {
+  const T* x = static_cast<const T*>(args.x);
   const std::int64_t outputs = extent(args, false);
   const std::int64_t inputs = extent(args, true);
   for (std::int64_t i = global_thread(); i < args.count; i += global_threads()) {
     const std::int64_t plane = i / outputs;
-    float best = -infinity();
+    T best = lowest(T{});
     std::int64_t index = -1;
     for_each_tap(args.axes, i % outputs,
                  [&](std::int64_t at, std::int64_t d, std::int64_t h, std::int64_t w) {
-                   const float value = args.x[plane * inputs + at];
-                   const bool wins = value > best || (value != value && best == best);
+                   const T value = x[plane * inputs + at];
+                   const bool wins = value > best || (is_nan(value) && !is_nan(best));
                    if (index >= 0 && !wins) return;
                    best = value;
                    const std::int64_t column = (w * args.axes[1].in + h) * args.axes[0].in + d;
                    index = plane * inputs + (args.column_major ? column : at);
                  });
-    args.y[i] = best;
+    static_cast<T*>(args.y)[i] = best;
     if (args.indices != nullptr) args.indices[i] = index;
   }
 }
 
 PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) average_pool_f32(PoolArgs args) {
+  const float* x = static_cast<const float*>(args.x);
   const std::int64_t outputs = extent(args, false);
   const std::int64_t inputs = extent(args, true);
   for (std::int64_t i = global_thread(); i < args.count; i += global_threads()) {
@@ -68,21 +80,23 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) average_pool_f32(PoolArgs args) {
     float sum = 0.0F;
     for_each_tap(args.axes, position,
                  [&](std::int64_t at, std::int64_t, std::int64_t, std::int64_t) {
-                   sum += args.x[plane * inputs + at];
+                   sum += x[plane * inputs + at];
                  });
     const std::int64_t w = position % args.axes[2].out;
     const std::int64_t h = position / args.axes[2].out % args.axes[1].out;
     const std::int64_t d = position / args.axes[2].out / args.axes[1].out;
     const float* height = args.divisors + args.axes[0].out;
     const float* width = height + args.axes[1].out;
-    args.y[i] = sum / (args.divisors[d] * height[h] * width[w]);
+    static_cast<float*>(args.y)[i] = sum / (args.divisors[d] * height[h] * width[w]);
   }
 }
 
 }  // namespace
 
 void add_pool_kernels(KernelTable& table) {
-  add(table, KernelId::kMaxPool, max_pool_f32);
+  add(table, KernelId::kMaxPoolF32, max_pool<float>);
+  add(table, KernelId::kMaxPoolI8, max_pool<std::int8_t>);
+  add(table, KernelId::kMaxPoolU8, max_pool<std::uint8_t>);
   add(table, KernelId::kAveragePool, average_pool_f32);
 }
 

@@ -17,6 +17,8 @@ const KernelTable& kernel_table() {
     add_movement_kernels(made);
     add_peak_kernels(made);
     add_pool_kernels(made);
+    add_quantize_kernels(made);
+    add_quantized_layer_kernels(made);
     add_reduce_kernels(made);
     return made;
   }();

@@ -25,15 +25,21 @@ PRS_DEVICE WindowStart window_start(const ConvArgs& args, std::int64_t image, st
   return start;
 }
 
-template <typename X>
-PRS_DEVICE float input_at(const ConvArgs& args, const WindowStart& start, const Tap& tap) {
+/// Where a tap's element lies in x; -1 where it is padding.
+PRS_DEVICE std::int64_t input_offset(const ConvArgs& args, const WindowStart& start,
+                                     const Tap& tap) {
   const std::int64_t d = start.d + tap.d;
   const std::int64_t h = start.h + tap.h;
   const std::int64_t w = start.w + tap.w;
   const bool inside = d >= 0 && d < args.axes[0].in && h >= 0 && h < args.axes[1].in && w >= 0 &&
                       w < args.axes[2].in;
-  return inside ? static_cast<float>(static_cast<const X*>(args.x)[start.offset + tap.offset])
-                : 0.0F;
+  return inside ? start.offset + tap.offset : -1;
+}
+
+template <typename X>
+PRS_DEVICE float input_at(const ConvArgs& args, const WindowStart& start, const Tap& tap) {
+  const std::int64_t at = input_offset(args, start, tap);
+  return at < 0 ? 0.0F : static_cast<float>(static_cast<const X*>(args.x)[at]);
 }
 
 /// Where output `pixel` of a filter lies in y.

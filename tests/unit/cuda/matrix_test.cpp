@@ -138,5 +138,24 @@ TEST(CudaMma, LoadsMatricesIntoFragments) {
   });
 }
 
+/// Elements of 32 bits, four a row: tf32, or bytes side by side. A register holds one.
+TEST(CudaMma, LoadsRowsOfWordsIntoFragments) {
+  constexpr int kPitch = 20;
+  run_all(kWarp, [] {
+    PRS_SHARED(std::uint32_t, rows, 32 * kPitch);
+    const int own = static_cast<int>(lane());
+    for (int i = 0; i < 4; ++i) {
+      rows.store(own * kPitch + i, 0xAB000000u + static_cast<std::uint32_t>(100 * own + i));
+    }
+    sync_warp();
+    std::uint32_t words[4];
+    load_matrix_x4(words, rows, own * kPitch);
+    for (int m = 0; m < 4; ++m) {
+      EXPECT_EQ(words[m],
+                0xAB000000u + static_cast<std::uint32_t>(100 * (8 * m + own / 4) + own % 4));
+    }
+  });
+}
+
 }  // namespace
 }  // namespace prs::cuda::emulated

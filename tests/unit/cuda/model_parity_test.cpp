@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 
@@ -13,7 +14,9 @@
 #include "prs/engine.hpp"
 #include "support/expect_error.hpp"
 #include "support/interpret.hpp"
+#include "support/qdq_model.hpp"
 #include "support/sample_models.hpp"
+#include "support/temp_dir.hpp"
 #include "unit/cuda/parity_support.hpp"
 
 namespace prs {
@@ -89,13 +92,8 @@ TEST(CudaModels, EveryOperatorRunsInASample) {
       test::expect_equal_bits(got, first, name);
     }
   }
-  // Made by graph passes only; kernel_parity_test.cpp has it.
-  operators.erase("Normalize");
-  // 8-bit integers are the CPU's so far: docs/gpu-status.md.
-  for (const char* name :
-       {"QuantizeLinear", "DequantizeLinear", "QuantizedConv", "QuantizedGemm"}) {
-    EXPECT_EQ(operators.erase(name), 1U) << name << " runs on the GPU now: take it out here";
-  }
+  // Made by graph passes only; kernel_parity_test.cpp and quantized_test.cpp have them.
+  for (const char* name : {"Normalize", "QuantizedConv", "QuantizedGemm"}) operators.erase(name);
   EXPECT_EQ(operators, std::set<std::string>{});
 }
 
@@ -161,6 +159,57 @@ TEST(CudaModelPrecisions, ScoresStayCloseToFp32) {
     test::expect_close(Tensor::from<float>(DType::kFloat32, shape, got),
                        Tensor::from<float>(DType::kFloat32, shape, want), {0.0, units * largest},
                        std::string(precision_name(precision)));
+  }
+}
+
+/// Scores of both devices, which have equal bits where every layer is one of 8-bit integers.
+void expect_the_cpus_bits(const std::filesystem::path& model, const Tensor& images,
+                          std::int64_t layers) {
+  EngineOptions options;
+  options.threads = 1;
+  options.max_batch = 16;
+  options.precision = Precision::kInt8;
+  options.device = "cpu";
+  const Engine cpu = Engine::load(model, options);
+  options.device = "cuda";
+  const Engine gpu = Engine::load(model, options);
+  std::int64_t found = 0;
+  for (const StepInfo& step : gpu.describe(1).steps) {
+    found += step.kernel.find("_u8s8_") != std::string::npos;
+  }
+  EXPECT_EQ(found, layers);
+  EXPECT_EQ(gpu.run(images.view()), cpu.run(images.view()));
+}
+
+TEST(CudaModelQuantized, OursHaveTheCpusBits) {
+  const test::TempDir dir;
+  std::mt19937_64 random(12);
+  for (const auto& [name, layers] : {std::pair{"mlp", 3}, {"lenet", 3}, {"cnn", 4}}) {
+    SCOPED_TRACE(name);
+    const auto path = models_folder() / (std::string(name) + ".onnx");
+    const Tensor images = test::random_tensor(DType::kUint8, {17, 28, 28}, random, 0, 256);
+    EngineOptions options;
+    options.threads = 1;
+    options.device = "cuda";
+    const std::string bytes = Engine::quantize(path, images.view(), options);
+    options.device = "cpu";
+    EXPECT_EQ(bytes, Engine::quantize(path, images.view(), options)) << "hangs on the device";
+    const auto quantized = dir.path() / "quantized.onnx";
+    std::ofstream(quantized, std::ios::binary) << bytes;
+    const std::int64_t batch = std::string(name) == "cnn" ? 1 : 17;
+    expect_the_cpus_bits(
+        quantized, test::random_tensor(DType::kUint8, {batch, 28, 28}, random, 0, 256), layers);
+  }
+}
+
+TEST(CudaModelQuantized, OtherToolsModelsHaveTheCpusBits) {
+  const test::TempDir dir;
+  std::mt19937_64 random(3);
+  const Tensor images = test::random_tensor(DType::kUint8, {5, 8, 8}, random, 0, 256);
+  for (const test::QdqStyle& style : test::qdq_styles()) {
+    SCOPED_TRACE(style.name);
+    if (style.layers < 2) continue;  // Their float layers round as the device does.
+    expect_the_cpus_bits(test::QdqModel(style).write(dir.path() / "m.onnx"), images, style.layers);
   }
 }
 

@@ -214,4 +214,21 @@ void expect_cuda_parity(const OpCase& test, Tolerance tolerance) {
   }
 }
 
+void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance) {
+  test.constant_inputs = {1};
+  const std::vector<Tensor> want = run_reference(test);
+  std::vector<Tensor> first;
+  for (const auto& schedule : kSchedules) {
+    const std::vector<Tensor> got = run_cuda(test, schedule, precision);
+    const std::string label =
+        std::string(op_def(test.kind).name) + " " + std::string(precision_name(precision)) + " " +
+        test.inputs[0].shape().to_string() + " " + test.inputs[1].shape().to_string();
+    if (first.empty()) {
+      first = got;
+      expect_close(got[0], want[0], tolerance, label);
+    }
+    expect_equal_bits(got, first, label + " under another schedule");
+  }
+}
+
 }  // namespace prs::test

@@ -42,6 +42,10 @@ std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule&
 /// every schedule.
 void expect_cuda_parity(const OpCase& test, Tolerance tolerance);
 
+/// Reference against CUDA kernels in this precision, input 1 constant, with equal bits under every
+/// schedule.
+void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance);
+
 void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
                        const std::string& label);
 

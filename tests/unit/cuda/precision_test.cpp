@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "support/expect_error.hpp"
 #include "unit/cuda/parity_support.hpp"
 #include "unit/ops/linear_test.hpp"
 
@@ -24,24 +25,6 @@ Tensor exact_tensor(const Shape& shape, std::mt19937_64& random) {
     values[i] = std::floor(values[i] * 64.0F) / 64.0F;
   }
   return tensor;
-}
-
-/// Reference against CUDA kernels, with equal bits under every schedule; returns the first result.
-void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance) {
-  test.constant_inputs = {1};
-  const std::vector<Tensor> want = run_reference(test);
-  std::vector<Tensor> first;
-  for (const auto& schedule : kSchedules) {
-    const std::vector<Tensor> got = run_cuda(test, schedule, precision);
-    const std::string label =
-        std::string(op_def(test.kind).name) + " " + std::string(precision_name(precision)) + " " +
-        test.inputs[0].shape().to_string() + " " + test.inputs[1].shape().to_string();
-    if (first.empty()) {
-      first = got;
-      expect_close(got[0], want[0], tolerance, label);
-    }
-    expect_equal_bits(got, first, label + " under another schedule");
-  }
 }
 
 void expect_exact_products(const OpCase& test, std::int64_t k) {
@@ -168,6 +151,11 @@ TEST(CudaPrecisions, AnOlderDeviceHasOnlyFp32) {
   const auto backend = cuda::make_backend(cuda::emulated::make_runtime({}, limits));
   ASSERT_EQ(backend->precisions().size(), 1U);
   EXPECT_EQ(backend->precisions()[0], Precision::kFp32);
+  expect_error(
+      ErrorCode::kUnsupported,
+      "cuda:emulated does not compute in int8; it has fp32: others need compute capability "
+      "8.0, it has 7.5",
+      [&] { require_precision(*backend, Precision::kInt8); });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "unit/ops/linear_test.hpp"
+#include "unit/ops/quantized_cases.hpp"
 
 namespace prs::test {
 namespace {
@@ -91,51 +92,14 @@ TEST(QuantizeLinear, RefusesOperandsThatDoNotFit) {
   refused({tensor<double>({1}, {1}), tensor<float>({}, {1})}, ErrorCode::kUnsupported, "f64");
 }
 
-/// The outputs of a layer: u8, i8 or f32.
-Requantization random_ends(DType to, DType x, std::mt19937_64& random) {
-  Requantization out;
-  out.to = to;
-  out.x_zero_point = static_cast<std::int32_t>(random() % 100);
-  if (x == DType::kInt8) out.x_zero_point -= 60;
-  if (to == DType::kFloat32) {
-    out.low = random() % 2 == 0 ? 0.0F : -kInfinity;
-    out.high = kInfinity;
-    return out;
-  }
-  out.y_zero_point = static_cast<std::int32_t>(random() % 100);
-  const int lowest = to == DType::kInt8 ? -128 : 0;
-  out.low = static_cast<float>(random() % 2 == 0 ? lowest - out.y_zero_point : 0);
-  out.high = static_cast<float>(lowest + 255 - out.y_zero_point);
-  return out;
-}
-
-/// Of sums of k products: most outputs in range.
-std::vector<Tensor> random_tables(std::int64_t channels, std::int64_t k, std::mt19937_64& random) {
-  const double step = 0.02 / std::sqrt(static_cast<double>(k + 1));
-  return {random_tensor(DType::kFloat32, Shape{channels}, random, 0, step),
-          random_tensor(DType::kFloat32, Shape{channels}, random, -20, 20)};
-}
-
-constexpr DType kOutputs[] = {DType::kUint8, DType::kInt8, DType::kFloat32};
-
 TEST(QuantizedGemm, GivesTheReferencesBitsAroundEveryTileSize) {
   int variant = 0;
   for (std::int64_t m : {0, 1, 3, 7, 8, 9, 67}) {
     for (std::int64_t n : {0, 1, 8, 15, 17, 48, 49, 64, 97}) {
       for (std::int64_t k : {0, 1, 3, 4, 5, 64, 129}) {
         std::mt19937_64 random(static_cast<std::uint64_t>(++variant));
-        const DType x = variant % 2 == 0 ? DType::kUint8 : DType::kInt8;
-        const bool trans_b = variant % 3 == 0;
-        const double low = x == DType::kInt8 ? -128.0 : 0.0;
-        OpCase test{
-            OpKind::kQuantizedGemm,
-            QuantizedGemmParams{trans_b, random_ends(kOutputs[variant % 3], x, random)},
-            {random_tensor(x, Shape{m, k}, random, low, low + 256),
-             random_tensor(DType::kInt8, trans_b ? Shape{n, k} : Shape{k, n}, random, -128, 128)},
-            1,
-            {1}};
-        for (Tensor& table : random_tables(n, k, random)) test.inputs.push_back(table);
-        expect_parity(test, {});
+        expect_parity(random_quantized_gemm(m, n, k, static_cast<std::size_t>(variant), random),
+                      {});
       }
     }
   }
@@ -177,18 +141,7 @@ TEST(QuantizedConv, GivesTheReferencesBitsOnRandomShapes) {
     const std::int64_t channels = pick(1, 9);
     const Shape w{conv.group * pick(1, 17), channels, pick(1, 3), pick(1, 3)};
     const Shape x{pick(1, 3), conv.group * channels, pick(5, 9), pick(5, 40)};
-    const DType type = i % 2 == 0 ? DType::kUint8 : DType::kInt8;
-    const double low = type == DType::kInt8 ? -128.0 : 0.0;
-    OpCase test{OpKind::kQuantizedConv,
-                QuantizedConvParams{conv, random_ends(kOutputs[i % 3], type, random)},
-                {random_tensor(type, x, random, low, low + 256),
-                 random_tensor(DType::kInt8, w, random, -128, 128)},
-                1,
-                {1}};
-    for (Tensor& table : random_tables(w[0], w.elements(1, 4), random)) {
-      test.inputs.push_back(table);
-    }
-    expect_parity(test, {});
+    expect_parity(random_quantized_conv(conv, x, w, i, random), {});
   }
 }
 
