@@ -162,6 +162,8 @@ Plan plan_quantized_gemm(const Call& call, const Isa& isa) {
   task.m = m;
   task.n = n;
   task.k = k;
+  // Sums of integers are exact. Several rows are multiplied faster than ordered by their zeros.
+  task.skips_zeros = m == 1;
   const std::int64_t row = params.trans_b ? 1 : n;
   const std::int64_t column = params.trans_b ? k : 1;
   const auto at = [from = b.as<std::int8_t>(), row, column](std::int64_t p, std::int64_t j) {

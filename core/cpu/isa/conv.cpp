@@ -59,10 +59,10 @@ void run_filters(const ConvTask& task, const Group& group, const Rows& rows, std
                 .last = k + depth == task.k};
   for (std::int64_t m = 0; m < task.filters; m += kTileRows) {
     const std::int64_t count = smaller(task.filters - m, kTileRows);
-    target.y = group.y + m * target.row_stride;
+    target.y = group.y + m * outputs(task);
     if (group.bias != nullptr) ends.bias = group.bias + m;
-    tile_function<F32, Rows>(count, vectors)(group.weights + m * task.k + k, task.k, rows, depth,
-                                             ends, target);
+    tile_function<F32, Rows>(count, vectors)(group.weights + m * task.k + k, task.k, rows, EveryK{},
+                                             depth, ends, target);
   }
 }
 
@@ -71,7 +71,8 @@ void run_direct(const ConvTask& task, const Group& group, const std::int32_t* sh
   const std::int64_t rows = task.out[0] * task.out[1];
   const std::int64_t wanted = task.filters == 1 ? kRowVectors : kTileVectors;
   ShiftedRows b{.base = {}, .shifts = shifts};
-  TileTarget target{.y = nullptr, .row_stride = outputs(task), .at = {}, .lanes = {}};
+  TileTarget target{};
+  set_rows(target, outputs(task));
   RowCursor cursor(task);
   std::int64_t column = 0;
   while (cursor.row() < rows) {
@@ -95,7 +96,8 @@ void run_direct(const ConvTask& task, const Group& group, const std::int32_t* sh
 void run_im2col(const ConvTask& task, const Group& group, const std::int32_t* shifts,
                 float* gathered) {
   const std::int64_t total = outputs(task);
-  TileTarget target{.y = nullptr, .row_stride = total, .at = {}, .lanes = {}};
+  TileTarget target{};
+  set_rows(target, total);
   RowCursor cursor(task);
   std::int64_t column = 0;
   Panel panel;

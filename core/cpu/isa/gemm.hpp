@@ -27,6 +27,9 @@ struct GemmTask {
   float beta = 1.0F;
   bool a_is_u8 = false;
   bool b_is_packed = false;  ///< By pack(), which has applied alpha already.
+  /// Rows of B that meet only zeros may be left out: B is packed and finite, sums begin with +0 or
+  /// with normal numbers, the same in each row.
+  bool skips_zeros = false;
   Activation activation;
 };
 

@@ -56,7 +56,7 @@ struct Int8Kernels {
   std::int64_t tile_rows;
   std::int64_t tile_vectors;
 
-  /// Of the task, m, n and k count.
+  /// Of the task, m, n, k and skips_zeros count, the last for one row.
   void (*gemm)(const GemmTask& task, const Int8Ends& ends, const Int8GemmOperands& operands);
   std::int64_t (*gemm_scratch)(const GemmTask& task);
   /// The task counts in words: channels and k are those of words, and it is staged, not direct.
