@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "check.hpp"
+#include "cpu/crew.hpp"
 #include "cpu/isa/bf16.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
@@ -147,9 +148,14 @@ Plan plan_f32(const Call& call, Batch batch, std::shared_ptr<const Tensor> packe
                              return std::all_of(values, values + packed->elements(),
                                                 [](float value) { return std::isfinite(value); });
                            });
+  const std::int64_t products =
+      gemm_products(batch.task.m, batch.task.n * batch.task.k / kernels.lanes);
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(batch.task));
   Plan plan;
-  plan.scratch_bytes = kernels.gemm_scratch(batch.task) * static_cast<std::int64_t>(sizeof(float));
-  plan.run = [batch, packed = std::move(packed), kernels = &kernels](const StepArgs& args) {
+  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(float));
+  plan.run = [batch, packed = std::move(packed), kernels = &kernels, parts,
+              scratch](const StepArgs& args) {
     const GemmTask& task = batch.task;
     const std::int64_t matrix_size = std::max<std::int64_t>(task.k * task.n, 1);
     for (std::int64_t i = 0; i < batch.product.batch.elements(); ++i) {
@@ -158,12 +164,15 @@ Plan plan_f32(const Call& call, Batch batch, std::shared_ptr<const Tensor> packe
           task.b_is_packed
               ? packed->as<float>() + at.b / matrix_size * kernels->packed_size(task.n, task.k)
               : static_cast<const float*>(args.inputs[1]) + at.b;
-      kernels->gemm(task,
-                    {.a = advance(args.inputs[0], task.a_is_u8, at.a),
-                     .b = b,
-                     .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
-                     .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
-                     .scratch = reinterpret_cast<float*>(args.scratch)});
+      share(args.crew, parts, [&](const Part& part) {
+        kernels->gemm(task,
+                      {.a = advance(args.inputs[0], task.a_is_u8, at.a),
+                       .b = b,
+                       .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                       .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
+                       .scratch = reinterpret_cast<float*>(args.scratch) + part.index * scratch,
+                       .part = part});
+      });
     }
   };
   return plan;
@@ -201,15 +210,20 @@ Plan plan_bf16(const Call& call, const Batch& batch, std::string_view name,
   Plan plan;
   plan.kernel = fmt::format("{}_{}_bf16_packed_{}x{}", name, task.a_is_u8 ? "u8" : "f32",
                             kernels.tile_rows, kernels.tile_vectors * kernels.lanes);
-  plan.scratch_bytes =
-      kernels.gemm_scratch(task) * static_cast<std::int64_t>(sizeof(std::uint32_t));
-  plan.run = [task, has_bias = batch.has_bias, packed = std::move(packed),
-              run = kernels.gemm](const StepArgs& args) {
-    run(task, {.a = args.inputs[0],
-               .b = packed->as<std::uint32_t>(),
-               .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
-               .y = static_cast<float*>(args.outputs[0]),
-               .scratch = reinterpret_cast<std::uint32_t*>(args.scratch)});
+  const std::int64_t products = gemm_products(task.m, task.n * task.k / (2 * kernels.lanes));
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(task));
+  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(std::uint32_t));
+  plan.run = [task, has_bias = batch.has_bias, packed = std::move(packed), run = kernels.gemm,
+              parts, scratch](const StepArgs& args) {
+    share(args.crew, parts, [&](const Part& part) {
+      run(task, {.a = args.inputs[0],
+                 .b = packed->as<std::uint32_t>(),
+                 .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                 .y = static_cast<float*>(args.outputs[0]),
+                 .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+                 .part = part});
+    });
   };
   return plan;
 }

@@ -97,8 +97,9 @@ struct Engine::State {
   /// in memory of the thread's own, which serves until the next call. Those that are missing are 0.
   const void* stage(const TensorView& images, std::int64_t first, std::int64_t count,
                     std::int64_t batch) const;
+  /// The crew, unless null, shares the steps.
   void run_piece(const Variant& variant, const TensorView& images, const Piece& piece,
-                 float* scores) const;
+                 ThreadPool* crew, float* scores) const;
 };
 
 }  // namespace prs

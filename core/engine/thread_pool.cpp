@@ -26,21 +26,29 @@ void pause_processor() {
 #endif
 }
 
-/// Waits until done(state) holds and returns that state: looks for `spin`, then sleeps between
-/// changes that are notified.
+/// Looks for `spin` whether done(state) holds, and returns the state last seen.
 template <typename Done>
-std::uint32_t wait_for(const std::atomic<std::uint32_t>& state, Clock::duration spin, Done done) {
+std::uint32_t look_for(const std::atomic<std::uint32_t>& state, Clock::duration spin, Done done) {
   std::uint32_t seen = state.load(std::memory_order_acquire);
-  if (spin > Clock::duration::zero()) {
-    const Clock::time_point end = Clock::now() + spin;
-    while (!done(seen) && Clock::now() < end) {
-      pause_processor();
-      seen = state.load(std::memory_order_acquire);
-    }
+  if (spin <= Clock::duration::zero()) return seen;
+  const Clock::time_point end = Clock::now() + spin;
+  while (!done(seen) && Clock::now() < end) {
+    pause_processor();
+    seen = state.load(std::memory_order_acquire);
   }
+  return seen;
+}
+
+/// Waits until done(state) holds and returns that state: looks for `spin`, then sleeps between
+/// changes that are notified, and looks again for `spin_awake` after each: what it was woken for
+/// may be over, and the next come soon.
+template <typename Done>
+std::uint32_t wait_for(const std::atomic<std::uint32_t>& state, Clock::duration spin,
+                       Clock::duration spin_awake, Done done) {
+  std::uint32_t seen = look_for(state, spin, done);
   while (!done(seen)) {
     state.wait(seen, std::memory_order_acquire);
-    seen = state.load(std::memory_order_acquire);
+    seen = look_for(state, spin_awake, done);
   }
   return seen;
 }
@@ -74,6 +82,7 @@ void ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   count_ = count;
   call_ = call;
   body_ = body;
+  if (spins_) published_ = Clock::now();
   next_.store(0, std::memory_order_relaxed);
   // Nobody is in the last job any more: only this run changes the state here.
   const std::uint32_t last = state_.load(std::memory_order_relaxed);
@@ -81,8 +90,8 @@ void ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   state_.notify_all();
   work();
   state_.fetch_and(~kOpen, std::memory_order_acq_rel);
-  wait_for(state_, spins_ ? kLongestSpin : Clock::duration::zero(),
-           [](std::uint32_t state) { return (state & kActive) == 0; });
+  const Clock::duration spin = spins_ ? kLongestSpin : Clock::duration::zero();
+  wait_for(state_, spin, spin, [](std::uint32_t state) { return (state & kActive) == 0; });
   const std::lock_guard lock(error_mutex_);
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }
@@ -109,10 +118,11 @@ void ThreadPool::start_threads() {
 
 void ThreadPool::worker_loop() {
   std::uint32_t job = 0;  // Jobs are numbered from 1; after 2^16 of them one may be missed.
-  Clock::duration spin = spins_ ? kLongestSpin : Clock::duration::zero();
+  const Clock::duration longest = spins_ ? kLongestSpin : Clock::duration::zero();
+  Clock::duration spin = longest;
   for (;;) {
     const Clock::time_point idle_since = Clock::now();
-    std::uint32_t state = wait_for(state_, spin, [&](std::uint32_t seen) {
+    std::uint32_t state = wait_for(state_, spin, longest, [&](std::uint32_t seen) {
       return stop_.load(std::memory_order_relaxed) || ((seen & kOpen) != 0 && job_of(seen) != job);
     });
     if (stop_.load(std::memory_order_relaxed)) return;
@@ -120,8 +130,9 @@ void ThreadPool::worker_loop() {
     job = job_of(state);
     if (spins_) {
       // Where runs come further apart than it looks, looking is in vain: it does so ever shorter.
-      const bool in_vain = Clock::now() - idle_since > kLongestSpin;
-      spin = in_vain ? spin / 2 : Clock::duration{kLongestSpin};
+      // How long it took to wake does not count: runs in a row find it awake again.
+      const bool in_vain = published_ - idle_since > kLongestSpin;
+      spin = in_vain ? spin / 2 : longest;
     }
     work();
     const std::uint32_t left = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;

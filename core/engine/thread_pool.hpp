@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <mutex>
@@ -56,6 +57,7 @@ class ThreadPool {
   std::int64_t count_ = 0;
   Call call_ = nullptr;
   const void* body_ = nullptr;
+  std::chrono::steady_clock::time_point published_;  ///< Of the job.
   std::mutex error_mutex_;
   std::exception_ptr error_;  ///< Of the current job; guarded by error_mutex_.
 

@@ -103,7 +103,7 @@ void gemm_of(const GemmTask& task, const Bf16GemmOperands& operands) {
   const std::uint8_t* bytes = nullptr;
   if constexpr (sizeof(T) == 1) bytes = a;
   gemm_words<Bf16>(
-      task, words, kBlockWords, bytes, operands.b, operands.scratch, stage, ends,
+      task, words, kBlockWords, bytes, operands.b, operands.scratch, operands.part, stage, ends,
       [&](std::int64_t row, std::int64_t column) { return operands.y + row * task.n + column; });
 }
 
@@ -141,7 +141,7 @@ void conv_of(const ConvTask& task, const Bf16ConvOperands& operands) {
   };
   const std::int64_t group_outputs = task.filters * outputs(task);
   conv_words<Bf16>(task, operands.weights, operands.shifts, kBlockWords, 0, operands.scratch,
-                   stage_group, ends, [&](std::int64_t i, std::int64_t filter) {
+                   operands.part, stage_group, ends, [&](std::int64_t i, std::int64_t filter) {
                      return operands.y + i * group_outputs + filter * outputs(task);
                    });
 }

@@ -263,18 +263,27 @@ void conv(const ByteConvTask& task, const ByteConvOperands& operands) {
                 .y = nullptr,
                 .filters = 0};
   const std::int64_t y_plane = out.rows * out.pitch * kLanes;
-  for (std::int64_t row = 0; row < out.height; ++row) {
+  // A part is some of the rows, or where there is one, some of the filters.
+  PartRange rows{0, out.height};
+  PartRange filters{0, out.channels};
+  if (rows.end > 1) {
+    rows = share_of(rows.end, operands.part);
+  } else {
+    const PartRange tiles = share_of((filters.end + kTileRows - 1) / kTileRows, operands.part);
+    filters = {tiles.first * kTileRows, smaller(tiles.end * kTileRows, filters.end)};
+  }
+  for (std::int64_t row = rows.first; row < rows.end; ++row) {
     const std::uint32_t* x = operands.x + row * task.pool * task.stride[0] * in.pitch * kLanes;
     const std::int64_t to = (out.pad[0] + row) * out.pitch + out.pad[1];
     for (std::int64_t column = 0; column < out.width; column += length) {
       const std::int64_t positions = smaller(out.width - column, length);
       tile.x = x + column * step;
-      for (std::int64_t f = 0; f < out.channels; f += kTileRows) {
+      for (std::int64_t f = filters.first; f < filters.end; f += kTileRows) {
         tile.weights = operands.weights + f * word_groups(in) * task.taps;
         tile.start = operands.start + f;
         tile.multiplier = operands.multiplier + f;
         tile.offset = operands.offset + f;
-        tile.filters = smaller(out.channels - f, kTileRows);
+        tile.filters = smaller(filters.end - f, kTileRows);
         const std::int64_t planes = task.to_bytes ? f / 4 : f;
         tile.y =
             static_cast<std::byte*>(operands.y) + (planes * y_plane + (to + column) * kLanes) * 4;

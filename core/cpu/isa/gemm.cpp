@@ -169,13 +169,14 @@ void run_strip(const GemmTask& task, const GemmOperands& operands, const Block& 
   } while (k < task.k);
 }
 
-/// body(strip) for each strip of B's columns.
+/// body(strip) for each strip of a part of B's columns.
 template <typename Body>
-PRS_INLINE void for_strips(std::int64_t n, const Body& body) {
+PRS_INLINE void for_strips(std::int64_t n, const Part& part, const Body& body) {
   const std::int64_t vectors = (n + kLanes - 1) / kLanes;
   std::int64_t width = 0;
   for (std::int64_t first = 0; first < vectors; first += width) {
     width = strip_vectors(vectors - first, kTileVectors);
+    if (!is_strip_of(part, vectors, first, width)) continue;
     body(Strip{first * kLanes, smaller(n - first * kLanes, width * kLanes)});
   }
 }
@@ -227,12 +228,13 @@ void gemm(const GemmTask& task, const GemmOperands& operands) {
     }
     if (listing && rows == 1) {
       run_row<F32>(
-          block.a, operands.b, task.k, task.n, tiles.ks(0), tiles.count(0),
+          block.a, operands.b, task.k, task.n, operands.part, tiles.ks(0), tiles.count(0),
           [&](std::int64_t column) { return make_ends(task, operands, i, column); },
           [&](std::int64_t column) { return operands.y + i * task.n + column; });
       continue;
     }
-    for_strips(task.n, [&](const Strip& strip) { run_strip(task, operands, block, strip, panel); });
+    for_strips(task.n, operands.part,
+               [&](const Strip& strip) { run_strip(task, operands, block, strip, panel); });
   }
 }
 
@@ -242,7 +244,7 @@ std::int64_t gemm_scratch(const GemmTask& task) {
 }
 
 void pack(const GemmTask& task, const float* b, float* packed) {
-  for_strips(task.n, [&](const Strip& strip) {
+  for_strips(task.n, Part{}, [&](const Strip& strip) {
     pack_panel(b + strip.column * task.b_column_stride, task, task.k, strip.columns,
                round_up(strip.columns, kLanes), packed + strip.column * task.k);
   });

@@ -117,7 +117,7 @@ void gemm(const GemmTask& task, const Int8Ends& ends, const Int8GemmOperands& op
     copy_flipped(operands.x + row * task.k, task.k, ends.x_flip, to);
   };
   gemm_words<Int8<false>>(
-      task, words, kAllWords, nullptr, operands.b, operands.scratch, stage,
+      task, words, kAllWords, nullptr, operands.b, operands.scratch, operands.part, stage,
       [&](std::int64_t, std::int64_t column, bool, bool) {
         return TileInt8Ends{&ends, column};
       },
@@ -169,7 +169,7 @@ void conv(const ConvTask& task, const Int8Ends& ends, const Int8ConvOperands& op
   const std::int64_t group_outputs = task.filters * outputs(task);
   conv_words<Int8<true>>(
       task, operands.weights, operands.shifts, kAllWords, ends.x_padding, operands.scratch,
-      stage_group,
+      operands.part, stage_group,
       [&](std::int64_t filter, bool, bool) {
         return TileInt8Ends{&ends, filter};
       },

@@ -33,6 +33,7 @@ struct Int8GemmOperands {
   const std::uint32_t* b;  ///< Words, by pack_gemm_words().
   void* y;                 ///< [m, n] f32 or bytes
   std::uint32_t* scratch;  ///< gemm_scratch() words; 64-byte aligned
+  Part part = {};          ///< As GemmOperands::part.
 };
 
 struct Int8ConvOperands {
@@ -41,6 +42,7 @@ struct Int8ConvOperands {
   const std::int32_t* shifts;    ///< [k]
   void* y;                       ///< [images, groups * filters, out...] f32 or bytes
   std::uint32_t* scratch;        ///< conv_scratch() words; 64-byte aligned
+  Part part = {};                ///< As ConvOperands::part.
 };
 
 /// QuantizeLinear of a run of numbers with one scale.

@@ -42,13 +42,13 @@ inline std::int64_t gemm_words_scratch(const GemmTask& task, std::int64_t words)
   return staged_rows(task.m, words) * words + (may_list(task) ? lists_size(task.m, words) : 0);
 }
 
-/// y = A B. `bytes`: A where may_arrange(task); stage(row, to) writes a row of A as words;
-/// ends(row, column, k is 0, k is the last) and y(row, column) are those of a tile that begins
-/// there.
+/// y = A B, a part of the columns. `bytes`: A where may_arrange(task); stage(row, to) writes a row
+/// of A as words; ends(row, column, k is 0, k is the last) and y(row, column) are those of a tile
+/// that begins there.
 template <typename A, typename Stage, typename Ends, typename Y>
 void gemm_words(const GemmTask& task, std::int64_t words, std::int64_t block_words,
                 const std::uint8_t* bytes, const std::uint32_t* b, std::uint32_t* scratch,
-                const Stage& stage, const Ends& ends, const Y& y) {
+                const Part& part, const Stage& stage, const Ends& ends, const Y& y) {
   const std::int64_t most_rows = staged_rows(task.m, words);
   const std::int64_t total_vectors = (task.n + kLanes - 1) / kLanes;
   const auto* staged = reinterpret_cast<const float*>(scratch);
@@ -69,7 +69,7 @@ void gemm_words(const GemmTask& task, std::int64_t words, std::int64_t block_wor
     }
     if (listed && rows == 1) {
       run_row<A>(
-          scratch, panels, words, task.n, tiles.ks(0), tiles.count(0),
+          scratch, panels, words, task.n, part, tiles.ks(0), tiles.count(0),
           [&](std::int64_t column) { return ends(i, column, true, true); },
           [&](std::int64_t column) { return y(i, column); });
       continue;
@@ -77,6 +77,7 @@ void gemm_words(const GemmTask& task, std::int64_t words, std::int64_t block_wor
     std::int64_t vectors = 0;
     for (std::int64_t first = 0; first < total_vectors; first += vectors) {
       vectors = strip_vectors(total_vectors - first, kTileVectors);
+      if (!is_strip_of(part, total_vectors, first, vectors)) continue;
       const std::int64_t column = first * kLanes;
       for (std::int64_t v = 0; v < vectors; ++v) {
         target.at[v] = v * kLanes;
@@ -114,13 +115,16 @@ inline std::int64_t conv_words_scratch(const ConvTask& task, std::int64_t block_
   return staged_size(task) + smaller(task.k, block_words) * kTileColumns;
 }
 
-/// One convolution. stage(image and group, to) writes a group's input as words, but for the
-/// padding, whose bytes are `padding`; ends(filter, k is 0, k is the last) and y(image and group,
-/// filter) are those of a tile that begins there; filters count over all groups.
+/// One convolution, a part of each group's filters. stage(image and group, to) writes a group's
+/// input as words, but for the padding, whose bytes are `padding`; ends(filter, k is 0, k is the
+/// last) and y(image and group, filter) are those of a tile that begins there; filters count over
+/// all groups.
 template <typename A, typename Stage, typename Ends, typename Y>
 void conv_words(const ConvTask& task, const std::uint32_t* weights, const std::int32_t* shifts,
                 std::int64_t block_words, std::uint8_t padding, std::uint32_t* scratch,
-                const Stage& stage_group, const Ends& ends, const Y& y) {
+                const Part& part, const Stage& stage_group, const Ends& ends, const Y& y) {
+  const PartRange filters = filters_of(task, part);
+  if (filters.first >= filters.end) return;
   std::uint32_t* staged = scratch;
   float* gathered = reinterpret_cast<float*>(scratch + staged_size(task));
   const float* x = reinterpret_cast<const float*>(staged);
@@ -148,9 +152,9 @@ void conv_words(const ConvTask& task, const std::uint32_t* weights, const std::i
       do {
         const std::int64_t depth = smaller(task.k - k, block_words);
         gather(x, shifts + k, depth, panel, rows.stride, gathered);
-        for (std::int64_t m = 0; m < task.filters; m += kTileRows) {
+        for (std::int64_t m = filters.first; m < filters.end; m += kTileRows) {
           target.y = y(i, m);
-          tile_function<A, DenseRows>(smaller(task.filters - m, kTileRows), vectors)(
+          tile_function<A, DenseRows>(smaller(filters.end - m, kTileRows), vectors)(
               weights + (first_filter + m) * task.k + k, task.k, rows, EveryK{}, depth,
               ends(first_filter + m, k == 0, k + depth == task.k), target);
         }

@@ -177,21 +177,28 @@ void run_row_panels(const typename A::Element* a, const PanelRows<kWidth>& b, co
   }
 }
 
-/// y = one row of A times B [k, n], packed in strips (strips.hpp), for the columns of A in `ks`.
+/// y = one row of A times B [k, n], packed in strips (strips.hpp), for the columns of A in `ks`: a
+/// part of y.
 /// Several strips at once: the sums of one would wait for each other. ends(column) and y(column)
 /// are those of a tile that begins there.
 template <typename A, typename Ends, typename Y>
 void run_row(const typename A::Element* a, const float* b, std::int64_t k, std::int64_t n,
-             const ListedK& ks, std::int64_t count, const Ends& ends, const Y& y) {
+             const Part& part, const ListedK& ks, std::int64_t count, const Ends& ends,
+             const Y& y) {
   typename A::Target target{};
   const std::int64_t vectors = (n + kLanes - 1) / kLanes;
   for (std::int64_t first = 0; first < vectors;) {
     const std::int64_t width = strip_vectors(vectors - first, kTileVectors);
-    std::int64_t panels = 1;
-    while (panels < kRowPanels && first + panels * width < vectors &&
-           strip_vectors(vectors - first - panels * width, kTileVectors) == width) {
-      ++panels;
+    const auto takes = [&](std::int64_t at) {
+      return at < vectors && strip_vectors(vectors - at, kTileVectors) == width &&
+             is_strip_of(part, vectors, at, width);
+    };
+    if (!takes(first)) {
+      first += width;
+      continue;
     }
+    std::int64_t panels = 1;
+    while (panels < kRowPanels && takes(first + panels * width)) ++panels;
     if (panels == 3) panels = 2;
     const std::int64_t column = first * kLanes;
     for (std::int64_t v = 0; v < panels * width; ++v) {
