@@ -35,7 +35,9 @@ void share(ThreadPool* crew, int parts, const Body& body) {
     body(Part{});
     return;
   }
-  crew->run(count, [&](std::int64_t index) { body(Part{index, count}); });
+  crew->run_parts(count, [&](std::int64_t index, std::int64_t parts_run) {
+    body(Part{index, parts_run});
+  });
 }
 
 }  // namespace prs::cpu

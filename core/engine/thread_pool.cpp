@@ -18,6 +18,9 @@ constexpr std::uint32_t kJob = 0x10000;
 /// Longer than waking a thread takes, short beside what computing a batch takes.
 constexpr std::chrono::microseconds kLongestSpin{50};
 
+/// Runs of parts that the caller does alone: so many that trying again costs next to nothing.
+constexpr int kAlone = 4096;
+
 std::uint32_t job_of(std::uint32_t state) { return state / kJob; }
 
 void pause_processor() {
@@ -55,8 +58,8 @@ std::uint32_t wait_for(const std::atomic<std::uint32_t>& state, Clock::duration 
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads)
-    : threads_(threads), spins_(threads <= available_processors()) {}
+ThreadPool::ThreadPool(int threads, int most_late)
+    : threads_(threads), most_late_(most_late), spins_(threads <= available_processors()) {}
 
 ThreadPool::~ThreadPool() {
   stop_.store(true, std::memory_order_relaxed);
@@ -65,24 +68,56 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run_job(std::int64_t count, Call call, const void* body) {
-  if (count <= 1 || threads_ <= 1 || in_use_.exchange(true, std::memory_order_acquire)) {
-    for (std::int64_t task = 0; task < count; ++task) call(body, task);
-    return;
+/// A run's use of the pool, unless another has it.
+class ThreadPool::Use {
+ public:
+  explicit Use(ThreadPool& pool)
+      : pool_(pool), got_(!pool.in_use_.exchange(true, std::memory_order_acquire)) {}
+  ~Use() {
+    if (got_) pool_.in_use_.store(false, std::memory_order_release);
   }
-  struct Release {
-    std::atomic<bool>& in_use;
-    ~Release() { in_use.store(false, std::memory_order_release); }
-  } release{in_use_};
-  run_shared(count, call, body);
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  bool got() const { return got_; }
+
+ private:
+  ThreadPool& pool_;
+  const bool got_;
+};
+
+void ThreadPool::run_job(std::int64_t count, Call call, const void* body) {
+  if (count > 1 && threads_ > 1) {
+    const Use use(*this);
+    if (use.got()) {
+      run_shared(count, call, body);
+      return;
+    }
+  }
+  for (std::int64_t task = 0; task < count; ++task) call(body, task);
 }
 
-void ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
+bool ThreadPool::run_short(std::int64_t count, Call call, const void* body) {
+  if (count <= 1 || threads_ <= 1) return false;
+  const Use use(*this);
+  if (!use.got()) return false;
+  if (alone_runs_ > 0) {
+    --alone_runs_;
+    return false;
+  }
+  late_runs_ = run_shared(count, call, body) ? late_runs_ + 1 : 0;
+  if (late_runs_ >= most_late_) {
+    late_runs_ = 0;
+    alone_runs_ = kAlone;
+  }
+  return true;
+}
+
+bool ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   start_threads();
   count_ = count;
   call_ = call;
   body_ = body;
-  if (spins_) published_ = Clock::now();
+  published_ = Clock::now();
   next_.store(0, std::memory_order_relaxed);
   // Nobody is in the last job any more: only this run changes the state here.
   const std::uint32_t last = state_.load(std::memory_order_relaxed);
@@ -90,10 +125,13 @@ void ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   state_.notify_all();
   work();
   state_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  const Clock::time_point worked = Clock::now();
   const Clock::duration spin = spins_ ? kLongestSpin : Clock::duration::zero();
   wait_for(state_, spin, spin, [](std::uint32_t state) { return (state & kActive) == 0; });
+  const bool late = Clock::now() - worked > worked - published_;
   const std::lock_guard lock(error_mutex_);
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  return late;
 }
 
 void ThreadPool::work() {

@@ -106,7 +106,7 @@ class ByteModel {
         // First on other images, so that what a run leaves behind shows.
         executable->run(*context, std::span(&from, 1), std::span(&to, 1));
         std::copy_n(images.as<std::byte>(), x.size() - 4, x.begin() + 4);
-        static ThreadPool crew(3);
+        static ThreadPool crew(3, std::numeric_limits<int>::max());  // However late they come.
         context->crew = &crew;
         executable->run(*context, std::span(&from, 1), std::span(&to, 1));
         const std::vector<std::byte> shared = y;

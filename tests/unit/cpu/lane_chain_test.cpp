@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -170,8 +171,8 @@ class Program {
       context_->crew = crew;
       executable_->run(*context_, std::span(&from, 1), std::span(&to, 1));
     };
-    static ThreadPool crew(3);
-    std::fill(input.begin(), input.end(), std::byte{0xff});  // NaN as f32.
+    static ThreadPool crew(3, std::numeric_limits<int>::max());  // However late they come.
+    std::fill(input.begin(), input.end(), std::byte{0xff});      // NaN as f32.
     run_once(nullptr);
     std::memcpy(input.data() + 4, images, static_cast<std::size_t>(bytes));
     run_once(&crew);
