@@ -28,8 +28,10 @@ PRS_INLINE std::uint32_t round_bits(std::uint8_t x) {
   return __builtin_bit_cast(std::uint32_t, static_cast<float>(x)) >> 16;
 }
 
+#if defined(__AVX512BF16__)
 PRS_INLINE Vec load_values(const float* from) { return load(from); }
 PRS_INLINE Vec load_values(const std::uint8_t* from) { return load_bytes(from); }
+#endif
 
 using HalfVec = std::uint16_t __attribute__((vector_size(kLanes * 2)));
 

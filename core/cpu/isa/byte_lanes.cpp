@@ -264,14 +264,9 @@ void conv(const ByteConvTask& task, const ByteConvOperands& operands) {
                 .filters = 0};
   const std::int64_t y_plane = out.rows * out.pitch * kLanes;
   // A part is some of the rows, or where there is one, some of the filters.
-  PartRange rows{0, out.height};
-  PartRange filters{0, out.channels};
-  if (rows.end > 1) {
-    rows = share_of(rows.end, operands.part);
-  } else {
-    const PartRange tiles = share_of((filters.end + kTileRows - 1) / kTileRows, operands.part);
-    filters = {tiles.first * kTileRows, smaller(tiles.end * kTileRows, filters.end)};
-  }
+  const bool by_rows = out.height > 1;
+  const PartRange rows = share_of(out.height, by_rows ? operands.part : Part{});
+  const PartRange filters = tile_rows_of(out.channels, by_rows ? Part{} : operands.part);
   for (std::int64_t row = rows.first; row < rows.end; ++row) {
     const std::uint32_t* x = operands.x + row * task.pool * task.stride[0] * in.pitch * kLanes;
     const std::int64_t to = (out.pad[0] + row) * out.pitch + out.pad[1];

@@ -129,7 +129,7 @@ std::int64_t conv_scratch(const ConvTask& task) {
 void conv(const ConvTask& task, const ConvOperands& operands) {
   const std::int64_t group_inputs = task.channels * task.in[0] * task.in[1] * task.in[2];
   const std::int64_t group_outputs = task.filters * outputs(task);
-  const PartRange filters = filters_of(task, operands.part);
+  const PartRange filters = tile_rows_of(task.filters, operands.part);
   if (filters.first >= filters.end) return;
   float* staged = operands.scratch;
   if (task.staged && is_padded(task)) {

@@ -14,12 +14,6 @@ inline std::int64_t outputs(const ConvTask& task) {
   return task.out[0] * task.out[1] * task.out[2];
 }
 
-/// The filters of a part of each group's, in whole register tiles.
-inline PartRange filters_of(const ConvTask& task, const Part& part) {
-  const PartRange tiles = share_of((task.filters + kTileRows - 1) / kTileRows, part);
-  return {tiles.first * kTileRows, smaller(tiles.end * kTileRows, task.filters)};
-}
-
 inline std::int64_t staged_row(const ConvTask& task) { return task.stride[2] * task.pitch; }
 
 /// One group's staged input and a vector's width behind it, which the last direct vectors may read.

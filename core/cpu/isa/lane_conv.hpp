@@ -141,14 +141,9 @@ void lane_conv(const LaneConvTask& task, const LaneConvOperands& operands) {
   const std::int64_t columns = task.out.width * task.pool;
   const std::int64_t length = task.pool > 1 ? task.pool : kTileVectors;
   // A part is some of the rows, or where there is one, some of the filters.
-  PartRange rows{0, task.out.height};
-  PartRange filters{0, task.out.channels};
-  if (rows.end > 1) {
-    rows = share_of(rows.end, operands.part);
-  } else {
-    const PartRange tiles = share_of((filters.end + kTileRows - 1) / kTileRows, operands.part);
-    filters = {tiles.first * kTileRows, smaller(tiles.end * kTileRows, filters.end)};
-  }
+  const bool by_rows = task.out.height > 1;
+  const PartRange rows = share_of(task.out.height, by_rows ? operands.part : Part{});
+  const PartRange filters = tile_rows_of(task.out.channels, by_rows ? Part{} : operands.part);
   for (std::int64_t row = rows.first * task.pool; row < rows.end * task.pool; ++row) {
     for (std::int64_t column = 0; column < columns; column += length) {
       lane_conv_run<A>(task, operands, {row, column, smaller(columns - column, length)}, filters);

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "cpu/isa/part.hpp"
 #include "cpu/isa/vec.hpp"
 #include "ops/params.hpp"
 
@@ -36,6 +37,12 @@ inline constexpr int kRowVectors = 8;
 inline constexpr int kRowPanels = 4;
 inline constexpr int kMaxVectors =
     kRowVectors > kRowPanels* kTileVectors ? kRowVectors : kRowPanels* kTileVectors;
+
+/// Of so many rows (or filters) those of a part, in whole tiles: none of it where first >= end.
+inline PartRange tile_rows_of(std::int64_t rows, const Part& part) {
+  const PartRange tiles = share_of((rows + kTileRows - 1) / kTileRows, part);
+  return {tiles.first * kTileRows, smaller(tiles.end * kTileRows, rows)};
+}
 
 /// Where a tile's sums begin and what becomes of them.
 struct TileEnds {

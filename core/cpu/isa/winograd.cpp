@@ -142,9 +142,7 @@ struct Scratch {
 template <typename T>
 void convolve_band(const WinogradTask& task, const WinogradOperands& operands, const Bands& bands,
                    const T* x, std::int64_t first, float* y, const Scratch& scratch) {
-  const PartRange tiles_of_filters = share_of(ceil_div(task.filters, kTileRows), operands.part);
-  const PartRange filters{tiles_of_filters.first * kTileRows,
-                          smaller(tiles_of_filters.end * kTileRows, task.filters)};
+  const PartRange filters = tile_rows_of(task.filters, operands.part);
   const std::int64_t rows = smaller(ceil_div(task.out[0], kOutputs) - first, bands.rows);
   const std::int64_t tiles = rows * bands.row_tiles;
   const std::int64_t v_stride = matrix_stride(task.channels);

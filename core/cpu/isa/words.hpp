@@ -123,7 +123,7 @@ template <typename A, typename Stage, typename Ends, typename Y>
 void conv_words(const ConvTask& task, const std::uint32_t* weights, const std::int32_t* shifts,
                 std::int64_t block_words, std::uint8_t padding, std::uint32_t* scratch,
                 const Part& part, const Stage& stage_group, const Ends& ends, const Y& y) {
-  const PartRange filters = filters_of(task, part);
+  const PartRange filters = tile_rows_of(task.filters, part);
   if (filters.first >= filters.end) return;
   std::uint32_t* staged = scratch;
   float* gathered = reinterpret_cast<float*>(scratch + staged_size(task));

@@ -56,15 +56,12 @@ class RowTiles {
  public:
   /// Row order(i) of the block is to be staged as row i.
   std::int64_t order(std::int64_t i) const { return order_[i]; }
-  /// Whether the tiles have lists.
-  bool listed() const { return lists_ != nullptr; }
-  /// Of the tile that begins with staged row i.
+  /// Of the tile that begins with staged row i, after list().
   ListedK ks(std::int64_t i) const { return {lists_ + i / kTileRows * stride_}; }
   std::int64_t count(std::int64_t i) const { return counts_[i / kTileRows]; }
 
-  /// As they come, without lists.
+  /// As they come.
   void keep(std::int64_t rows) {
-    lists_ = nullptr;
     for (std::int64_t i = 0; i < rows; ++i) order_[i] = static_cast<std::int32_t>(i);
   }
 
