@@ -40,7 +40,8 @@ constexpr const char* kBenchExamples = R"(Examples:
   prs-gpu bench cpu --model lenet.onnx --format json | jq .cells
   prs-gpu bench gpu --model lenet.onnx --precision bf16    GPU 0, kernel by kernel
 
-From u8 pixels in memory (random ones) to scores in memory. The limit is what the model's operations
+From u8 pixels in memory (random ones; of images with many zeros, fully connected first layers take
+less time) to scores in memory. The limit is what the model's operations
 would take at the machine's own peak, or its pixels and scores at the speed of its memory, whichever is
 slower; both are measured first. A kernel that saves multiplications may pass it. On a GPU each kernel
 is measured by the device's clock and set against its own operations and bytes. Exit code 69: there is

@@ -18,11 +18,15 @@
 namespace prs {
 
 class ConstantPool;
+class ThreadPool;
 
 /// The memory of one run in progress (arena, scratch, pointer tables). Made once, used again.
 class ExecutionContext {
  public:
   virtual ~ExecutionContext();
+
+  /// Threads of the CPU that the next run may share its steps among; null: none.
+  ThreadPool* crew = nullptr;
 };
 
 class Executable {
@@ -55,10 +59,19 @@ class Executable {
   virtual std::span<const std::string> notes() const { return {}; }
 };
 
+/// Steps that several threads of the CPU compute together.
+struct Sharing {
+  int threads = 1;  ///< Of the largest crew that will share a run.
+  /// Products of vectors, which take one thread more than ten microseconds: handing over takes
+  /// about one, so that two threads are never slower. Steps of fewer are not shared.
+  std::int64_t least_products = 100000;
+};
+
 /// How a graph is to be compiled.
 struct CompileOptions {
   ModelLimits limits;
   Precision precision = Precision::kFp32;
+  Sharing sharing = {};
   std::shared_ptr<ConstantPool> constants{};  ///< Where packed weights go; null: own memory.
 };
 

@@ -94,7 +94,7 @@ class CpuExecutable : public Executable {
     for (const Step& step : steps_) {
       step.plan.run({context.input_table.data() + step.first_input,
                      context.output_table.data() + step.first_output,
-                     context.scratch.as<std::byte>()});
+                     context.scratch.as<std::byte>(), context.crew});
     }
     for (const OutputCopy& copy : copies_) {
       const void* from = fixed_address(copy.from, context);
@@ -152,7 +152,7 @@ class Compiler {
         isa_(isa),
         options_(options),
         packed_(packed),
-        chains_(graph, isa, options.precision, packed),
+        chains_(graph, isa, options, packed),
         storage_(graph.values.size(), -1) {}
 
   std::unique_ptr<Executable> run() {
@@ -258,9 +258,9 @@ class Compiler {
       outputs.push_back({graph_.value(id).dtype, *graph_.value(id).shape});
     }
     try {
-      planned_.push_back(
-          {&node, make_plan({node.kind, node.params, inputs, outputs, options_.precision, &packed_},
-                            isa_)});
+      planned_.push_back({&node, make_plan({node.kind, node.params, inputs, outputs,
+                                            options_.precision, &packed_, options_.sharing},
+                                           isa_)});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
     }

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "cpu/crew.hpp"
 #include "cpu/isa/byte_lanes.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
@@ -35,6 +36,7 @@ struct Stage {
   std::vector<float> offset;
   std::int64_t x = 0;  ///< Offsets into a run's scratch, in bytes.
   std::int64_t y = 0;
+  int parts = 1;  ///< That a crew may compute at once.
 
   ByteTensor& in() { return is_pool ? pool.in : conv.in; }
   ByteTensor& out() { return is_pool ? pool.out : conv.out; }
@@ -52,6 +54,12 @@ ByteTensor byte_tensor(const Extents& extents) {
 
 bool is_padded(const ByteTensor& tensor) {
   return tensor.rows != tensor.height || tensor.pitch != tensor.width;
+}
+
+/// Products of vectors that a convolution takes.
+std::int64_t vector_products(const ByteConvTask& task) {
+  return task.out.channels * task.out.height * task.out.width * task.pool * task.pool *
+         word_groups(task.in) * task.taps;
 }
 
 /// What the sums of each filter begin with: minus the share of x's zero point.
@@ -74,8 +82,9 @@ std::vector<std::int32_t> make_start(const Tensor& words, std::int64_t tile,
 
 class ByteChainBuilder {
  public:
-  ByteChainBuilder(const LayerReader& reader, const Isa& isa, PackCache& packed)
-      : reader_(reader), isa_(isa), kernels_(isa.byte_lanes), packed_(packed) {}
+  ByteChainBuilder(const LayerReader& reader, const Isa& isa, const Sharing& sharing,
+                   PackCache& packed)
+      : reader_(reader), isa_(isa), kernels_(isa.byte_lanes), sharing_(sharing), packed_(packed) {}
 
   std::optional<LaneChain> build(const std::vector<Layer>& layers, std::int64_t images) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -229,6 +238,7 @@ class ByteChainBuilder {
     task.to_bytes = out.to != DType::kFloat32;
     task.low = out.low;
     task.high = out.high;
+    stage.parts = planned_parts(sharing_, vector_products(task));
     task.zero_point = out.y_zero_point + flip_of(out.to);
     stages_.push_back(std::move(stage));
     infos_.push_back(reader_.describe(
@@ -271,13 +281,15 @@ class ByteChainBuilder {
   const LayerReader& reader_;
   const Isa& isa_;
   const ByteLaneKernels& kernels_;
+  const Sharing sharing_;
   PackCache& packed_;
   ByteTensor block_;  ///< The images of a block.
   std::vector<Stage> stages_;
   std::vector<StepInfo> infos_;
 };
 
-void run_stage(const Stage& stage, const ByteLaneKernels& kernels, std::byte* scratch) {
+void run_stage(const Stage& stage, const ByteLaneKernels& kernels, std::byte* scratch,
+               ThreadPool* crew) {
   const auto* x = reinterpret_cast<const std::uint32_t*>(scratch + stage.x);
   auto* y = reinterpret_cast<std::uint32_t*>(scratch + stage.y);
   if (is_padded(stage.out())) kernels.fill_padding(stage.out(), y);
@@ -285,13 +297,16 @@ void run_stage(const Stage& stage, const ByteLaneKernels& kernels, std::byte* sc
     kernels.max_pool(stage.pool, x, y);
     return;
   }
-  kernels.conv(stage.conv, {.x = x,
-                            .weights = stage.weights->as<std::uint32_t>(),
-                            .shifts = stage.shifts.data(),
-                            .start = stage.start.data(),
-                            .multiplier = stage.multiplier.data(),
-                            .offset = stage.offset.data(),
-                            .y = y});
+  share(crew, stage.parts, [&](const Part& part) {
+    kernels.conv(stage.conv, {.x = x,
+                              .weights = stage.weights->as<std::uint32_t>(),
+                              .shifts = stage.shifts.data(),
+                              .start = stage.start.data(),
+                              .multiplier = stage.multiplier.data(),
+                              .offset = stage.offset.data(),
+                              .y = y,
+                              .part = part});
+  });
 }
 
 Plan ByteChainBuilder::make_plan(DType x, DType y, const BlockPlaces& places, std::int64_t images) {
@@ -311,7 +326,7 @@ Plan ByteChainBuilder::make_plan(DType x, DType y, const BlockPlaces& places, st
                     {.stride = x_size, .count = count, .flip = x_flip}, block,
                     reinterpret_cast<std::uint8_t*>(args.scratch + transposed_at),
                     reinterpret_cast<std::uint32_t*>(args.scratch + block_at));
-      for (const Stage& stage : stages) run_stage(stage, *kernels, args.scratch);
+      for (const Stage& stage : stages) run_stage(stage, *kernels, args.scratch, args.crew);
       const std::byte* result = args.scratch + last.y;
       if (last.to_bytes()) {
         kernels->store(reinterpret_cast<const std::uint32_t*>(result), out,
@@ -331,8 +346,9 @@ Plan ByteChainBuilder::make_plan(DType x, DType y, const BlockPlaces& places, st
 
 std::optional<LaneChain> build_byte_chain(const LayerReader& reader,
                                           const std::vector<Layer>& layers, std::int64_t images,
-                                          const Isa& isa, PackCache& packed) {
-  return ByteChainBuilder(reader, isa, packed).build(layers, images);
+                                          const Isa& isa, const Sharing& sharing,
+                                          PackCache& packed) {
+  return ByteChainBuilder(reader, isa, sharing, packed).build(layers, images);
 }
 
 }  // namespace prs::cpu

@@ -14,6 +14,7 @@ namespace prs::cpu {
 /// one. None when a block's values would fill more than the caches.
 std::optional<LaneChain> build_byte_chain(const LayerReader& reader,
                                           const std::vector<Layer>& layers, std::int64_t images,
-                                          const Isa& isa, PackCache& packed);
+                                          const Isa& isa, const Sharing& sharing,
+                                          PackCache& packed);
 
 }  // namespace prs::cpu

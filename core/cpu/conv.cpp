@@ -13,6 +13,7 @@
 
 #include "check.hpp"
 #include "cpu/conv_task.hpp"
+#include "cpu/crew.hpp"
 #include "cpu/isa/bf16.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
@@ -80,8 +81,8 @@ void convolve(const ConvLayout& layout, const StepArgs& args) {
 
 // ---- instruction-set kernels --------------------------------------------------------------------
 
-Plan plan_f32(const ConvTask& task, const ConvLayout& layout, const std::string& prefix,
-              const GemmKernels& kernels) {
+Plan plan_f32(const Call& call, const ConvTask& task, const ConvLayout& layout,
+              const std::string& prefix, const GemmKernels& kernels) {
   std::string algorithm = "im2col_gemm";
   if (task.direct) {
     algorithm = layout.channels == 1 && layout.groups > 1 ? "depthwise_direct" : "direct";
@@ -92,15 +93,21 @@ Plan plan_f32(const ConvTask& task, const ConvLayout& layout, const std::string&
   const bool single = task.direct && task.filters == 1;
   plan.kernel = fmt::format("{}_{}_{}x{}", prefix, algorithm, single ? 1 : kernels.tile_rows,
                             single ? kernels.row_columns : kernels.tile_columns);
-  plan.scratch_bytes = kernels.conv_scratch(task) * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t products = conv_products(task) / kernels.lanes;
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.conv_scratch(task));
+  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(float));
   plan.run = [task, shifts = make_shifts(task, layout.window), has_bias = layout.has_bias,
-              run = kernels.conv](const StepArgs& args) {
-    run(task, {.x = args.inputs[0],
-               .weights = static_cast<const float*>(args.inputs[1]),
-               .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
-               .shifts = shifts.data(),
-               .y = static_cast<float*>(args.outputs[0]),
-               .scratch = reinterpret_cast<float*>(args.scratch)});
+              run = kernels.conv, parts, scratch](const StepArgs& args) {
+    share(args.crew, parts, [&](const Part& part) {
+      run(task, {.x = args.inputs[0],
+                 .weights = static_cast<const float*>(args.inputs[1]),
+                 .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                 .shifts = shifts.data(),
+                 .y = static_cast<float*>(args.outputs[0]),
+                 .scratch = reinterpret_cast<float*>(args.scratch) + part.index * scratch,
+                 .part = part});
+    });
   };
   return plan;
 }
@@ -123,17 +130,22 @@ Plan plan_bf16(const Call& call, const ConvTask& task, const ConvLayout& layout,
   Plan plan;
   plan.kernel = fmt::format("{}_bf16_im2col_gemm_{}x{}", prefix, kernels.tile_rows,
                             kernels.tile_vectors * kernels.lanes);
-  plan.scratch_bytes =
-      kernels.conv_scratch(task) * static_cast<std::int64_t>(sizeof(std::uint32_t));
+  const std::int64_t products = conv_products(task) / kernels.lanes;
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.conv_scratch(task));
+  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(std::uint32_t));
   plan.run = [task, shifts = make_shifts(task, layout.window), has_bias = layout.has_bias,
-              packed = pack_constant(call.packed, weights, "conv bf16", pack),
-              run = kernels.conv](const StepArgs& args) {
-    run(task, {.x = args.inputs[0],
-               .weights = packed->as<std::uint32_t>(),
-               .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
-               .shifts = shifts.data(),
-               .y = static_cast<float*>(args.outputs[0]),
-               .scratch = reinterpret_cast<std::uint32_t*>(args.scratch)});
+              packed = pack_constant(call.packed, weights, "conv bf16", pack), run = kernels.conv,
+              parts, scratch](const StepArgs& args) {
+    share(args.crew, parts, [&](const Part& part) {
+      run(task, {.x = args.inputs[0],
+                 .weights = packed->as<std::uint32_t>(),
+                 .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                 .shifts = shifts.data(),
+                 .y = static_cast<float*>(args.outputs[0]),
+                 .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+                 .part = part});
+    });
   };
   return plan;
 }
@@ -173,16 +185,23 @@ Plan plan_winograd(const Call& call, const ConvLayout& layout, const std::string
   }
   Plan plan;
   plan.kernel = prefix + "_winograd_4x4_3x3";
-  plan.scratch_bytes =
-      kernels.tile_winograd_scratch(task) * static_cast<std::int64_t>(sizeof(float));
+  // A quarter of the products of the convolution itself.
+  const std::int64_t products = task.images * task.filters * task.channels * task.out[0] *
+                                task.out[1] * 9 / 4 / kernels.lanes;
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.tile_winograd_scratch(task));
+  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(float));
   plan.run = [task, packed, bias = std::move(bias), rows = std::move(rows),
-              run = kernels.tile_winograd](const StepArgs& args) {
-    run(task, {.x = args.inputs[0],
-               .weights = packed->as<float>(),
-               .bias = bias.data(),
-               .rows = rows.data(),
-               .y = static_cast<float*>(args.outputs[0]),
-               .scratch = reinterpret_cast<float*>(args.scratch)});
+              run = kernels.tile_winograd, parts, scratch](const StepArgs& args) {
+    share(args.crew, parts, [&](const Part& part) {
+      run(task, {.x = args.inputs[0],
+                 .weights = packed->as<float>(),
+                 .bias = bias.data(),
+                 .rows = rows.data(),
+                 .y = static_cast<float*>(args.outputs[0]),
+                 .scratch = reinterpret_cast<float*>(args.scratch) + part.index * scratch,
+                 .part = part});
+    });
   };
   return plan;
 }
@@ -210,7 +229,7 @@ Plan plan_conv(const Call& call, const Isa& isa) {
   if (w == DType::kFloat32) {
     if (winograd) return plan_winograd(call, layout, prefix, isa.lanes);
     const ConvTask task = make_conv_task(layout, x, isa.gemm);
-    if (fits_shifts(task)) return plan_f32(task, layout, prefix, isa.gemm);
+    if (fits_shifts(task)) return plan_f32(call, task, layout, prefix, isa.gemm);
   }
   plan.kernel = prefix + "_plain";
   plan.run = [layout, x, w](const StepArgs& args) {

@@ -125,6 +125,11 @@ bool fits_shifts(const ConvTask& task) {
   return room > 0;
 }
 
+std::int64_t conv_products(const ConvTask& task) {
+  return task.images * task.groups * task.filters * task.k * task.out[0] * task.out[1] *
+         task.out[2];
+}
+
 std::vector<std::int32_t> make_shifts(const ConvTask& task, const Window& window) {
   const auto& [depth, height, width] = window;
   const std::int64_t row = task.stride[2] * task.pitch;

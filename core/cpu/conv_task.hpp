@@ -35,6 +35,9 @@ ConvTask make_conv_word_task(const ConvLayout& layout, DType x, std::int64_t per
 /// Whether positions in one group's (staged) input fit into the kernels' 32-bit shifts.
 bool fits_shifts(const ConvTask& task);
 
+/// Products of all images: of words, where the task counts in them.
+std::int64_t conv_products(const ConvTask& task);
+
 /// ConvOperands::shifts.
 std::vector<std::int32_t> make_shifts(const ConvTask& task, const ops::Window& window);
 

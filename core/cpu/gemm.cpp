@@ -7,12 +7,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
 
 #include "check.hpp"
+#include "cpu/crew.hpp"
 #include "cpu/isa/bf16.hpp"
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/isa.hpp"
@@ -116,11 +118,44 @@ std::shared_ptr<const Tensor> packed_b(const Call& call, const GemmTask& task,
   return pack_constant(call.packed, *b, layout, pack);
 }
 
-Plan plan_f32(Batch batch, std::shared_ptr<const Tensor> packed, const GemmKernels& kernels) {
+/// Whether sums that begin with beta * bias, if there is one, keep their bits when zeros are added:
+/// -0 does not, and instructions for bf16 make 0 of a denormal.
+bool begins_with_normals(const Call& call, const GemmTask& task) {
+  if (!call.has(2)) return true;
+  const Tensor* bias = call.inputs[2].constant;
+  if (bias == nullptr || task.bias_row_stride != 0) return false;
+  const float* values = bias->as<float>();
+  return std::all_of(values, values + bias->elements(), [&](float value) {
+    const float begin = task.beta * value;
+    return std::fpclassify(begin) != FP_SUBNORMAL && (begin != 0.0F || !std::signbit(begin));
+  });
+}
+
+/// Whether the tasks may be told to leave out zeros (GemmTask::skips_zeros), and gain by it: one
+/// row, or pixels. `is_finite` says so of B's numbers.
+template <typename Finite>
+bool may_skip_zeros(const Call& call, const Batch& batch, const Finite& is_finite) {
+  const GemmTask& task = batch.task;
+  return (task.m == 1 || task.a_is_u8) && batch.product.batch.elements() == 1 &&
+         begins_with_normals(call, task) && is_finite();
+}
+
+Plan plan_f32(const Call& call, Batch batch, std::shared_ptr<const Tensor> packed,
+              const GemmKernels& kernels) {
   batch.task.b_is_packed = packed != nullptr;
+  batch.task.skips_zeros = packed != nullptr && may_skip_zeros(call, batch, [&] {
+                             const float* values = packed->as<float>();
+                             return std::all_of(values, values + packed->elements(),
+                                                [](float value) { return std::isfinite(value); });
+                           });
+  const std::int64_t products =
+      gemm_products(batch.task.m, batch.task.n * batch.task.k / kernels.lanes);
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(batch.task));
   Plan plan;
-  plan.scratch_bytes = kernels.gemm_scratch(batch.task) * static_cast<std::int64_t>(sizeof(float));
-  plan.run = [batch, packed = std::move(packed), kernels = &kernels](const StepArgs& args) {
+  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(float));
+  plan.run = [batch, packed = std::move(packed), kernels = &kernels, parts,
+              scratch](const StepArgs& args) {
     const GemmTask& task = batch.task;
     const std::int64_t matrix_size = std::max<std::int64_t>(task.k * task.n, 1);
     for (std::int64_t i = 0; i < batch.product.batch.elements(); ++i) {
@@ -129,12 +164,15 @@ Plan plan_f32(Batch batch, std::shared_ptr<const Tensor> packed, const GemmKerne
           task.b_is_packed
               ? packed->as<float>() + at.b / matrix_size * kernels->packed_size(task.n, task.k)
               : static_cast<const float*>(args.inputs[1]) + at.b;
-      kernels->gemm(task,
-                    {.a = advance(args.inputs[0], task.a_is_u8, at.a),
-                     .b = b,
-                     .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
-                     .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
-                     .scratch = reinterpret_cast<float*>(args.scratch)});
+      share(args.crew, parts, [&](const Part& part) {
+        kernels->gemm(task,
+                      {.a = advance(args.inputs[0], task.a_is_u8, at.a),
+                       .b = b,
+                       .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                       .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
+                       .scratch = reinterpret_cast<float*>(args.scratch) + part.index * scratch,
+                       .part = part});
+      });
     }
   };
   return plan;
@@ -149,7 +187,7 @@ bool wants_bf16(const Call& call, const Batch& batch) {
 
 Plan plan_bf16(const Call& call, const Batch& batch, std::string_view name,
                const Bf16Kernels& kernels) {
-  const GemmTask& task = batch.task;
+  GemmTask task = batch.task;
   const Tensor& b = *call.inputs[1].constant;
   const auto pack = [&] {
     return pack_gemm_words<std::uint16_t>(
@@ -162,18 +200,30 @@ Plan plan_bf16(const Call& call, const Batch& batch, std::string_view name,
   const std::string layout = fmt::format("gemm bf16 {}x{} strides {} {} alpha {:a} vectors {}x{}",
                                          task.k, task.n, task.b_row_stride, task.b_column_stride,
                                          task.alpha, kernels.tile_vectors, kernels.lanes);
+  std::shared_ptr<const Tensor> packed = pack_constant(call.packed, b, layout, pack);
+  task.skips_zeros = may_skip_zeros(call, batch, [&] {
+    const auto* words = packed->as<std::uint32_t>();
+    return std::all_of(words, words + packed->elements(), [](std::uint32_t word) {
+      return (word & 0x7F80U) != 0x7F80U && (word & 0x7F800000U) != 0x7F800000U;
+    });
+  });
   Plan plan;
   plan.kernel = fmt::format("{}_{}_bf16_packed_{}x{}", name, task.a_is_u8 ? "u8" : "f32",
                             kernels.tile_rows, kernels.tile_vectors * kernels.lanes);
-  plan.scratch_bytes =
-      kernels.gemm_scratch(task) * static_cast<std::int64_t>(sizeof(std::uint32_t));
-  plan.run = [task, has_bias = batch.has_bias, packed = pack_constant(call.packed, b, layout, pack),
-              run = kernels.gemm](const StepArgs& args) {
-    run(task, {.a = args.inputs[0],
-               .b = packed->as<std::uint32_t>(),
-               .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
-               .y = static_cast<float*>(args.outputs[0]),
-               .scratch = reinterpret_cast<std::uint32_t*>(args.scratch)});
+  const std::int64_t products = gemm_products(task.m, task.n * task.k / (2 * kernels.lanes));
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(task));
+  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(std::uint32_t));
+  plan.run = [task, has_bias = batch.has_bias, packed = std::move(packed), run = kernels.gemm,
+              parts, scratch](const StepArgs& args) {
+    share(args.crew, parts, [&](const Part& part) {
+      run(task, {.a = args.inputs[0],
+                 .b = packed->as<std::uint32_t>(),
+                 .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
+                 .y = static_cast<float*>(args.outputs[0]),
+                 .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+                 .part = part});
+    });
   };
   return plan;
 }
@@ -183,7 +233,7 @@ Plan plan_batch(const Call& call, const Batch& batch, const Isa& isa, std::strin
   const DType b = call.inputs[1].type.dtype;
   if (wants_bf16(call, batch)) return plan_bf16(call, batch, name, isa.bf16);
   if (b == DType::kFloat32) {
-    Plan plan = plan_f32(batch, packed_b(call, batch.task, isa.gemm), isa.gemm);
+    Plan plan = plan_f32(call, batch, packed_b(call, batch.task, isa.gemm), isa.gemm);
     plan.kernel = fmt::format("{}_{}_packed_{}x{}", name, a == b ? dtype_name(b) : "u8_f32",
                               isa.gemm.tile_rows, isa.gemm.tile_columns);
     return plan;

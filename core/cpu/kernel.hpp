@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "backend.hpp"
 #include "ops/op.hpp"
 #include "prs/precision.hpp"
 
@@ -27,6 +28,7 @@ struct Call {
   std::span<const TensorType> outputs;
   Precision precision = Precision::kFp32;
   PackCache* packed = nullptr;  ///< Where packed constants are shared; null: each plan has its own.
+  Sharing sharing = {};
 
   bool has(std::size_t i) const { return i < inputs.size() && inputs[i].type.present(); }
   bool wants(std::size_t i) const { return i < outputs.size() && outputs[i].present(); }
@@ -38,7 +40,8 @@ struct Call {
 struct StepArgs {
   const void* const* inputs;
   void* const* outputs;
-  std::byte* scratch;  ///< Plan::scratch_bytes bytes, 64-byte aligned; contents undefined.
+  std::byte* scratch;          ///< Plan::scratch_bytes bytes, 64-byte aligned; contents undefined.
+  ThreadPool* crew = nullptr;  ///< Threads that may share the step (crew.hpp); null: none.
 };
 
 struct Plan {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cpu/byte_chain.hpp"
+#include "cpu/crew.hpp"
 #include "cpu/isa/bf16.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
@@ -40,6 +41,7 @@ struct Stage {
   std::int64_t x = 0;       ///< Offsets into a run's scratch, in floats.
   std::int64_t y = 0;
   std::int64_t scratch = 0;
+  int parts = 1;  ///< That a crew may compute at once.
 
   bool is_conv() const {
     return algorithm != Algorithm::kMaxPool && algorithm != Algorithm::kAveragePool;
@@ -57,15 +59,27 @@ std::int64_t vectors(const LaneTensor& tensor) {
   return tensor.channels * tensor.height * tensor.pitch;
 }
 
+/// Products of vectors that a convolution takes.
+std::int64_t vector_products(const Stage& stage) {
+  const LaneConvTask& task = stage.conv;
+  const std::int64_t outputs =
+      task.out.channels * task.out.height * task.out.width * task.pool * task.pool;
+  if (stage.algorithm == Algorithm::kWinograd) return outputs * task.in.channels * 9 / 4;
+  const std::int64_t products = outputs * task.in.channels * task.taps[0] * task.taps[1];
+  return stage.algorithm == Algorithm::kDirectBf16 ? products / 2 : products;
+}
+
 std::string_view number_name(bool bf16) { return bf16 ? "bf16" : "f32"; }
 
 class ChainBuilder {
  public:
-  ChainBuilder(const LayerReader& reader, const Isa& isa, Precision precision, PackCache& packed)
+  ChainBuilder(const LayerReader& reader, const Isa& isa, const CompileOptions& options,
+               PackCache& packed)
       : reader_(reader),
         isa_(isa),
         kernels_(isa.lanes),
-        bf16_(precision == Precision::kBf16 && isa.bf16.lane_conv != nullptr),
+        bf16_(options.precision == Precision::kBf16 && isa.bf16.lane_conv != nullptr),
+        sharing_(options.sharing),
         packed_(packed) {}
 
   std::optional<LaneChain> build(const std::vector<Layer>& layers, std::int64_t images) {
@@ -94,7 +108,8 @@ class ChainBuilder {
       // A Gemm's input is one row.
       if (wanted.width == stages_[i].out().width) stages_[i].out().pitch = wanted.pitch;
     }
-    if (!place_buffers()) return std::nullopt;
+    // Each part of Winograd takes scratch of its own, for which there may be no room.
+    if (!place_buffers(sharing_) && !place_buffers({})) return std::nullopt;
     for (Stage& stage : stages_) {
       if (stage.is_conv()) make_shifts(stage);
     }
@@ -275,7 +290,7 @@ class ChainBuilder {
 
   std::int64_t scratch_bytes(const Stage& stage) const {
     if (stage.algorithm == Algorithm::kWinograd) {
-      return kernels_.winograd_scratch(stage.conv) * kFloatBytes;
+      return stage.parts * kernels_.winograd_scratch(stage.conv) * kFloatBytes;
     }
     if (stage.algorithm != Algorithm::kDirectBf16) return 0;
     const std::int64_t plane = vectors(stage.conv.in) / stage.planes;
@@ -283,10 +298,11 @@ class ChainBuilder {
   }
 
   /// False when a block's values take too much memory.
-  bool place_buffers() {
+  bool place_buffers(const Sharing& sharing) {
     const std::int64_t vector_bytes = kernels_.lanes * kFloatBytes;
     std::vector<StageBytes> bytes{{vectors(block_) * vector_bytes, 0}};
-    for (const Stage& stage : stages_) {
+    for (Stage& stage : stages_) {
+      stage.parts = stage.is_conv() ? planned_parts(sharing, vector_products(stage)) : 1;
       bytes.push_back({vectors(stage.out()) * vector_bytes, scratch_bytes(stage)});
     }
     const std::optional<BlockPlaces> places = place_block(bytes);
@@ -307,6 +323,7 @@ class ChainBuilder {
   const Isa& isa_;
   const LaneKernels& kernels_;
   const bool bf16_;  ///< Whether convolutions and Gemms multiply bf16.
+  const Sharing sharing_;
   PackCache& packed_;
   LaneTensor block_;  ///< The images of a block.
   std::int64_t block_at_ = 0;
@@ -315,7 +332,7 @@ class ChainBuilder {
   std::vector<StepInfo> infos_;
 };
 
-void run_stage(const Stage& stage, const Isa& isa, float* scratch) {
+void run_stage(const Stage& stage, const Isa& isa, float* scratch, ThreadPool* crew) {
   const LaneKernels& kernels = isa.lanes;
   const float* x = scratch + stage.x;
   float* y = scratch + stage.y;
@@ -327,9 +344,18 @@ void run_stage(const Stage& stage, const Isa& isa, float* scratch) {
                             .shifts = stage.shifts.data(),
                             .y = y,
                             .scratch = scratch + stage.scratch};
+  // run(task, operands) for each part, with scratch of its own.
+  const auto share_stage = [&](auto run, const LaneConvTask& task, std::int64_t part_scratch) {
+    share(crew, stage.parts, [&](const Part& part) {
+      LaneConvOperands own = operands;
+      own.part = part;
+      own.scratch += part.index * part_scratch;
+      run(task, own);
+    });
+  };
   switch (stage.algorithm) {
     case Algorithm::kDirect:
-      kernels.conv(stage.conv, operands);
+      share_stage(kernels.conv, stage.conv, 0);
       break;
     case Algorithm::kDirectBf16: {
       const std::int64_t plane = vectors(stage.conv.in) / stage.planes;
@@ -338,11 +364,11 @@ void run_stage(const Stage& stage, const Isa& isa, float* scratch) {
       operands.x = operands.scratch;
       LaneConvTask words = stage.conv;
       words.in.channels = (words.in.channels + 1) / 2;
-      isa.bf16.lane_conv(words, operands);
+      share_stage(isa.bf16.lane_conv, words, 0);
       break;
     }
     case Algorithm::kWinograd:
-      kernels.winograd(stage.conv, operands);
+      share_stage(kernels.winograd, stage.conv, kernels.winograd_scratch(stage.conv));
       break;
     case Algorithm::kMaxPool:
       kernels.max_pool(stage.pool, x, y);
@@ -375,7 +401,7 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
         kernels->load_f32(static_cast<const float*>(args.inputs[0]) + first * x_size, x_size, count,
                           block, values);
       }
-      for (const Stage& stage : stages) run_stage(stage, *isa, scratch);
+      for (const Stage& stage : stages) run_stage(stage, *isa, scratch, args.crew);
       kernels->store(scratch + last.y, y_size, count,
                      static_cast<float*>(args.outputs[0]) + first * y_size);
     }
@@ -385,11 +411,11 @@ Plan ChainBuilder::make_plan(DType dtype, std::int64_t images) {
 
 }  // namespace
 
-LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, Precision precision,
+LaneChainFinder::LaneChainFinder(const Graph& graph, const Isa& isa, const CompileOptions& options,
                                  PackCache& packed)
     : graph_(graph),
       isa_(isa),
-      precision_(precision),
+      options_(options),
       packed_(packed),
       uses_(count_uses(graph)),
       reader_(graph.values.size(), -1) {
@@ -423,8 +449,8 @@ std::optional<LaneChain> LaneChainFinder::find(std::size_t first) const {
   }
   while (!layers.empty() && is_view(*layers.back().node)) layers.pop_back();
   if (layers.empty()) return std::nullopt;
-  return of_bytes ? build_byte_chain(reader, layers, images, isa_, packed_)
-                  : ChainBuilder(reader, isa_, precision_, packed_).build(layers, images);
+  return of_bytes ? build_byte_chain(reader, layers, images, isa_, options_.sharing, packed_)
+                  : ChainBuilder(reader, isa_, options_, packed_).build(layers, images);
 }
 
 }  // namespace prs::cpu

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "backend.hpp"
 #include "cpu/kernel.hpp"
 #include "graph/graph.hpp"
 #include "prs/model.hpp"
@@ -24,8 +25,9 @@ struct LaneChain {
 class LaneChainFinder {
  public:
   /// With Precision::kBf16, and instructions for it, convolutions and Gemms multiply bf16 as their
-  /// kernels for single images do.
-  LaneChainFinder(const Graph& graph, const Isa& isa, Precision precision, PackCache& packed);
+  /// kernels for single images do. Layers that are worth it are computed by a whole crew.
+  LaneChainFinder(const Graph& graph, const Isa& isa, const CompileOptions& options,
+                  PackCache& packed);
 
   /// The longest chain that begins with node `first`: a Conv or QuantizedConv and what follows it,
   /// as long as each value has one reader: Conv (one group, constant weights), MaxPool,
@@ -38,7 +40,7 @@ class LaneChainFinder {
  private:
   const Graph& graph_;
   const Isa& isa_;
-  Precision precision_;
+  const CompileOptions& options_;
   PackCache& packed_;
   std::vector<int> uses_;    ///< By value.
   std::vector<int> reader_;  ///< By value: the last node that reads it, or -1.

@@ -8,6 +8,7 @@
 
 #include "check.hpp"
 #include "cpu/conv_task.hpp"
+#include "cpu/crew.hpp"
 #include "cpu/isa/int8.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/kernel.hpp"
@@ -162,6 +163,8 @@ Plan plan_quantized_gemm(const Call& call, const Isa& isa) {
   task.m = m;
   task.n = n;
   task.k = k;
+  // Sums of integers are exact. Several rows are multiplied faster than ordered by their zeros.
+  task.skips_zeros = m == 1;
   const std::int64_t row = params.trans_b ? 1 : n;
   const std::int64_t column = params.trans_b ? k : 1;
   const auto at = [from = b.as<std::int8_t>(), row, column](std::int64_t p, std::int64_t j) {
@@ -177,14 +180,20 @@ Plan plan_quantized_gemm(const Call& call, const Isa& isa) {
                                   [&](std::int64_t j, std::int64_t p) { return at(p, j); })};
   Plan plan;
   plan.kernel = kernel_name("gemm", call, "packed", kernels);
-  plan.scratch_bytes = kernels.gemm_scratch(task) * kWordBytes;
+  const std::int64_t products = gemm_products(m, n * k / (4 * kernels.lanes));
+  const int parts = planned_parts(call.sharing, products);
+  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(task));
+  plan.scratch_bytes = parts * scratch * kWordBytes;
   plan.run = [task, weights = std::move(weights), ends = make_ends(params.out, x),
-              run = kernels.gemm](const StepArgs& args) {
-    run(task, with_tables(ends, weights, args),
-        {.x = static_cast<const std::uint8_t*>(args.inputs[0]),
-         .b = weights.words->as<std::uint32_t>(),
-         .y = args.outputs[0],
-         .scratch = reinterpret_cast<std::uint32_t*>(args.scratch)});
+              run = kernels.gemm, parts, scratch](const StepArgs& args) {
+    share(args.crew, parts, [&](const Part& part) {
+      run(task, with_tables(ends, weights, args),
+          {.x = static_cast<const std::uint8_t*>(args.inputs[0]),
+           .b = weights.words->as<std::uint32_t>(),
+           .y = args.outputs[0],
+           .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+           .part = part});
+    });
   };
   return plan;
 }
@@ -221,15 +230,22 @@ Plan plan_quantized_conv(const Call& call, const Isa& isa) {
       .start = starts(filters, products, flipped_zero_point(params.out, x),
                       [&](std::int64_t m, std::int64_t i) { return from[m * products + i]; })};
   plan.kernel = kernel_name(what, call, "im2col_gemm", kernels);
-  plan.scratch_bytes = kernels.conv_scratch(task) * kWordBytes;
+  const std::int64_t vector_products = conv_products(task) / kernels.lanes;
+  const int parts = planned_parts(call.sharing, vector_products);
+  const std::int64_t scratch = part_scratch(kernels.conv_scratch(task));
+  plan.scratch_bytes = parts * scratch * kWordBytes;
   plan.run = [task, shifts = make_shifts(task, layout.window), weights = std::move(weights),
-              ends = make_ends(params.out, x), run = kernels.conv](const StepArgs& args) {
-    run(task, with_tables(ends, weights, args),
-        {.x = static_cast<const std::uint8_t*>(args.inputs[0]),
-         .weights = weights.words->as<std::uint32_t>(),
-         .shifts = shifts.data(),
-         .y = args.outputs[0],
-         .scratch = reinterpret_cast<std::uint32_t*>(args.scratch)});
+              ends = make_ends(params.out, x), run = kernels.conv, parts,
+              scratch](const StepArgs& args) {
+    share(args.crew, parts, [&](const Part& part) {
+      run(task, with_tables(ends, weights, args),
+          {.x = static_cast<const std::uint8_t*>(args.inputs[0]),
+           .weights = weights.words->as<std::uint32_t>(),
+           .shifts = shifts.data(),
+           .y = args.outputs[0],
+           .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+           .part = part});
+    });
   };
   return plan;
 }

@@ -340,7 +340,7 @@ const void* Engine::State::stage(const TensorView& images, std::int64_t first, s
 }
 
 void Engine::State::run_piece(const Variant& variant, const TensorView& images, const Piece& piece,
-                              float* scores) const {
+                              ThreadPool* crew, float* scores) const {
   const auto [first, count, batch] = piece;
   const void* input_pointer = stage(images, first, count, batch);
   void* output_pointer = scores + first * classes;
@@ -351,7 +351,7 @@ void Engine::State::run_piece(const Variant& variant, const TensorView& images, 
     }
     output_pointer = padded_scores.data();
   }
-  compiled(variant, batch).run(std::array{input_pointer}, std::array{output_pointer});
+  compiled(variant, batch).run(std::array{input_pointer}, std::array{output_pointer}, crew);
   if (batch != count) {
     std::copy_n(padded_scores.data(), count * classes, scores + first * classes);
   }
@@ -472,8 +472,12 @@ void Engine::run(const TensorView& images, std::span<float> scores) const {
   const Cut cut = state.fixed_batch > 0 ? Cut::fixed(count, state.fixed_batch)
                                         : Cut::open(count, state.chunk, state.block,
                                                     state.least_piece, state.pool.threads());
+  if (cut.pieces() == 1) {
+    state.run_piece(variant, images, cut[0], &state.pool, scores.data());
+    return;
+  }
   state.pool.run(cut.pieces(), [&](std::int64_t piece) {
-    state.run_piece(variant, images, cut[piece], scores.data());
+    state.run_piece(variant, images, cut[piece], nullptr, scores.data());
   });
 }
 

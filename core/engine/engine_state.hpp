@@ -75,7 +75,12 @@ struct Engine::State {
   }
 
   void prepare(Graph graph);
-  CompileOptions compile_options() const { return {model->limits, precision, constants}; }
+  CompileOptions compile_options() const {
+    return {.limits = model->limits,
+            .precision = precision,
+            .sharing = {.threads = pool.threads()},
+            .constants = constants};
+  }
   /// Of those of the tensors of these names that the chosen output hangs on, over all the images
   /// (u8).
   /// Throws invalid argument for images that do not fit, or are too few for one run.
@@ -99,8 +104,9 @@ struct Engine::State {
   /// in memory of the thread's own, which serves until the next call. Those that are missing are 0.
   const void* stage(const TensorView& images, std::int64_t first, std::int64_t count,
                     std::int64_t batch) const;
+  /// The crew, unless null, shares the steps.
   void run_piece(const Variant& variant, const TensorView& images, const Piece& piece,
-                 float* scores) const;
+                 ThreadPool* crew, float* scores) const;
 };
 
 }  // namespace prs

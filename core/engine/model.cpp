@@ -93,8 +93,10 @@ void CompiledGraph::keep_context(std::unique_ptr<ExecutionContext> context) {
   // More threads at once than places: this one's context goes.
 }
 
-void CompiledGraph::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+void CompiledGraph::run(std::span<const void* const> inputs, std::span<void* const> outputs,
+                        ThreadPool* crew) {
   std::unique_ptr<ExecutionContext> context = take_context();
+  context->crew = crew;
   executable_->run(*context, inputs, outputs);
   keep_context(std::move(context));
 }

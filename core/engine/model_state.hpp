@@ -26,8 +26,10 @@ class CompiledGraph {
   CompiledGraph(const CompiledGraph&) = delete;
   CompiledGraph& operator=(const CompiledGraph&) = delete;
 
-  /// Runs on an idle context, or on a new one when all are busy.
-  void run(std::span<const void* const> inputs, std::span<void* const> outputs);
+  /// Runs on an idle context, or on a new one when all are busy. Threads of `crew`, unless that is
+  /// null, may share the steps.
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs,
+           ThreadPool* crew = nullptr);
 
   const Executable& executable() const noexcept { return *executable_; }
   const Graph& graph() const noexcept { return graph_; }

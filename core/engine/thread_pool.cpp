@@ -18,6 +18,9 @@ constexpr std::uint32_t kJob = 0x10000;
 /// Longer than waking a thread takes, short beside what computing a batch takes.
 constexpr std::chrono::microseconds kLongestSpin{50};
 
+/// Runs of parts that the caller does alone: so many that trying again costs next to nothing.
+constexpr int kAlone = 4096;
+
 std::uint32_t job_of(std::uint32_t state) { return state / kJob; }
 
 void pause_processor() {
@@ -26,29 +29,37 @@ void pause_processor() {
 #endif
 }
 
-/// Waits until done(state) holds and returns that state: looks for `spin`, then sleeps between
-/// changes that are notified.
+/// Looks for `spin` whether done(state) holds, and returns the state last seen.
 template <typename Done>
-std::uint32_t wait_for(const std::atomic<std::uint32_t>& state, Clock::duration spin, Done done) {
+std::uint32_t look_for(const std::atomic<std::uint32_t>& state, Clock::duration spin, Done done) {
   std::uint32_t seen = state.load(std::memory_order_acquire);
-  if (spin > Clock::duration::zero()) {
-    const Clock::time_point end = Clock::now() + spin;
-    while (!done(seen) && Clock::now() < end) {
-      pause_processor();
-      seen = state.load(std::memory_order_acquire);
-    }
+  if (spin <= Clock::duration::zero()) return seen;
+  const Clock::time_point end = Clock::now() + spin;
+  while (!done(seen) && Clock::now() < end) {
+    pause_processor();
+    seen = state.load(std::memory_order_acquire);
   }
+  return seen;
+}
+
+/// Waits until done(state) holds and returns that state: looks for `spin`, then sleeps between
+/// changes that are notified, and looks again for `spin_awake` after each: what it was woken for
+/// may be over, and the next come soon.
+template <typename Done>
+std::uint32_t wait_for(const std::atomic<std::uint32_t>& state, Clock::duration spin,
+                       Clock::duration spin_awake, Done done) {
+  std::uint32_t seen = look_for(state, spin, done);
   while (!done(seen)) {
     state.wait(seen, std::memory_order_acquire);
-    seen = state.load(std::memory_order_acquire);
+    seen = look_for(state, spin_awake, done);
   }
   return seen;
 }
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads)
-    : threads_(threads), spins_(threads <= available_processors()) {}
+ThreadPool::ThreadPool(int threads, int most_late)
+    : threads_(threads), most_late_(most_late), spins_(threads <= available_processors()) {}
 
 ThreadPool::~ThreadPool() {
   stop_.store(true, std::memory_order_relaxed);
@@ -57,23 +68,56 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run_job(std::int64_t count, Call call, const void* body) {
-  if (count <= 1 || threads_ <= 1 || in_use_.exchange(true, std::memory_order_acquire)) {
-    for (std::int64_t task = 0; task < count; ++task) call(body, task);
-    return;
+/// A run's use of the pool, unless another has it.
+class ThreadPool::Use {
+ public:
+  explicit Use(ThreadPool& pool)
+      : pool_(pool), got_(!pool.in_use_.exchange(true, std::memory_order_acquire)) {}
+  ~Use() {
+    if (got_) pool_.in_use_.store(false, std::memory_order_release);
   }
-  struct Release {
-    std::atomic<bool>& in_use;
-    ~Release() { in_use.store(false, std::memory_order_release); }
-  } release{in_use_};
-  run_shared(count, call, body);
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  bool got() const { return got_; }
+
+ private:
+  ThreadPool& pool_;
+  const bool got_;
+};
+
+void ThreadPool::run_job(std::int64_t count, Call call, const void* body) {
+  if (count > 1 && threads_ > 1) {
+    const Use use(*this);
+    if (use.got()) {
+      run_shared(count, call, body);
+      return;
+    }
+  }
+  for (std::int64_t task = 0; task < count; ++task) call(body, task);
 }
 
-void ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
+bool ThreadPool::run_short(std::int64_t count, Call call, const void* body) {
+  if (count <= 1 || threads_ <= 1) return false;
+  const Use use(*this);
+  if (!use.got()) return false;
+  if (alone_runs_ > 0) {
+    --alone_runs_;
+    return false;
+  }
+  late_runs_ = run_shared(count, call, body) ? late_runs_ + 1 : 0;
+  if (late_runs_ >= most_late_) {
+    late_runs_ = 0;
+    alone_runs_ = kAlone;
+  }
+  return true;
+}
+
+bool ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   start_threads();
   count_ = count;
   call_ = call;
   body_ = body;
+  published_ = Clock::now();
   next_.store(0, std::memory_order_relaxed);
   // Nobody is in the last job any more: only this run changes the state here.
   const std::uint32_t last = state_.load(std::memory_order_relaxed);
@@ -81,10 +125,13 @@ void ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   state_.notify_all();
   work();
   state_.fetch_and(~kOpen, std::memory_order_acq_rel);
-  wait_for(state_, spins_ ? kLongestSpin : Clock::duration::zero(),
-           [](std::uint32_t state) { return (state & kActive) == 0; });
+  const Clock::time_point worked = Clock::now();
+  const Clock::duration spin = spins_ ? kLongestSpin : Clock::duration::zero();
+  wait_for(state_, spin, spin, [](std::uint32_t state) { return (state & kActive) == 0; });
+  const bool late = Clock::now() - worked > worked - published_;
   const std::lock_guard lock(error_mutex_);
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  return late;
 }
 
 void ThreadPool::work() {
@@ -109,10 +156,11 @@ void ThreadPool::start_threads() {
 
 void ThreadPool::worker_loop() {
   std::uint32_t job = 0;  // Jobs are numbered from 1; after 2^16 of them one may be missed.
-  Clock::duration spin = spins_ ? kLongestSpin : Clock::duration::zero();
+  const Clock::duration longest = spins_ ? kLongestSpin : Clock::duration::zero();
+  Clock::duration spin = longest;
   for (;;) {
     const Clock::time_point idle_since = Clock::now();
-    std::uint32_t state = wait_for(state_, spin, [&](std::uint32_t seen) {
+    std::uint32_t state = wait_for(state_, spin, longest, [&](std::uint32_t seen) {
       return stop_.load(std::memory_order_relaxed) || ((seen & kOpen) != 0 && job_of(seen) != job);
     });
     if (stop_.load(std::memory_order_relaxed)) return;
@@ -120,8 +168,9 @@ void ThreadPool::worker_loop() {
     job = job_of(state);
     if (spins_) {
       // Where runs come further apart than it looks, looking is in vain: it does so ever shorter.
-      const bool in_vain = Clock::now() - idle_since > kLongestSpin;
-      spin = in_vain ? spin / 2 : Clock::duration{kLongestSpin};
+      // How long it took to wake does not count: runs in a row find it awake again.
+      const bool in_vain = published_ - idle_since > kLongestSpin;
+      spin = in_vain ? spin / 2 : longest;
     }
     work();
     const std::uint32_t left = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;

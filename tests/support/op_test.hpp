@@ -53,7 +53,8 @@ std::vector<Tensor> run_reference(const OpCase& test);
 inline Tensor run_one(const OpCase& test) { return run_reference(test).at(0); }
 
 /// Plans and runs the CPU kernel of the named level ("portable", "avx2", ...). Output buffers
-/// and scratch are filled with NaN patterns first; runs twice and demands equal bytes.
+/// and scratch are filled with NaN patterns first; runs twice, once shared by threads, and demands
+/// equal bytes.
 std::vector<Tensor> run_cpu(const OpCase& test, std::string_view isa);
 
 /// Compares the CPU kernels of all levels with the reference, as a GoogleTest expectation: reports

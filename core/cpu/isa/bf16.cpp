@@ -28,6 +28,11 @@ PRS_INLINE std::uint32_t round_bits(std::uint8_t x) {
   return __builtin_bit_cast(std::uint32_t, static_cast<float>(x)) >> 16;
 }
 
+#if defined(__AVX512BF16__)
+PRS_INLINE Vec load_values(const float* from) { return load(from); }
+PRS_INLINE Vec load_values(const std::uint8_t* from) { return load_bytes(from); }
+#endif
+
 using HalfVec = std::uint16_t __attribute__((vector_size(kLanes * 2)));
 
 /// to[i] = the words of from[2 i] and from[2 i + 1], i in [0, (count + 1) / 2).
@@ -35,12 +40,11 @@ template <typename T>
 void pair_row(const T* from, std::int64_t count, std::uint32_t* to) {
   std::int64_t i = 0;
 #if defined(__AVX512BF16__)
-  if constexpr (sizeof(T) == sizeof(float)) {
-    for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-      const __m512bh pairs =
-          _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + i + kLanes), _mm512_loadu_ps(from + i));
-      store(reinterpret_cast<float*>(to + i / 2), reinterpret_cast<Vec>(pairs));
-    }
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    const auto low = reinterpret_cast<__m512>(load_values(from + i));
+    const auto high = reinterpret_cast<__m512>(load_values(from + i + kLanes));
+    store(reinterpret_cast<float*>(to + i / 2),
+          reinterpret_cast<Vec>(_mm512_cvtne2ps_pbh(high, low)));
   }
 #endif
   // Little-endian: the first of a pair is the low half of its word.
@@ -77,18 +81,15 @@ template <typename T>
 void gemm_of(const GemmTask& task, const Bf16GemmOperands& operands) {
   const std::int64_t words = word_count(task);
   const T* a = static_cast<const T*>(operands.a);
-  const auto stage = [&](std::int64_t row, std::int64_t rows, std::uint32_t* to) {
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const T* from = a + (row + i) * task.a_row_stride;
-      std::uint32_t* line = to + i * words;
-      if (task.a_column_stride == 1) {
-        pair_row(from, task.k, line);
-        continue;
-      }
-      const std::int64_t step = task.a_column_stride;
-      pair_rows(from, from + step, 2 * step, task.k / 2, line);
-      if (task.k % 2 != 0) line[words - 1] = round_bits(from[(task.k - 1) * step]);
+  const auto stage = [&](std::int64_t row, std::uint32_t* to) {
+    const T* from = a + row * task.a_row_stride;
+    const std::int64_t step = task.a_column_stride;
+    if (step == 1) {
+      pair_row(from, task.k, to);
+      return;
     }
+    pair_rows(from, from + step, 2 * step, task.k / 2, to);
+    if (task.k % 2 != 0) to[words - 1] = round_bits(from[(task.k - 1) * step]);
   };
   const auto ends = [&](std::int64_t row, std::int64_t column, bool first, bool last) {
     return TileEnds{.bias = operands.bias == nullptr ? nullptr
@@ -101,8 +102,10 @@ void gemm_of(const GemmTask& task, const Bf16GemmOperands& operands) {
                     .first = first,
                     .last = last};
   };
+  const std::uint8_t* bytes = nullptr;
+  if constexpr (sizeof(T) == 1) bytes = a;
   gemm_words<Bf16>(
-      task, words, kBlockWords, operands.b, operands.scratch, stage, ends,
+      task, words, kBlockWords, bytes, operands.b, operands.scratch, operands.part, stage, ends,
       [&](std::int64_t row, std::int64_t column) { return operands.y + row * task.n + column; });
 }
 
@@ -115,7 +118,7 @@ void gemm(const GemmTask& task, const Bf16GemmOperands& operands) {
 }
 
 std::int64_t gemm_scratch(const GemmTask& task) {
-  return staged_rows(task.m, word_count(task)) * word_count(task);
+  return gemm_words_scratch(task, word_count(task));
 }
 
 template <typename T>
@@ -140,7 +143,7 @@ void conv_of(const ConvTask& task, const Bf16ConvOperands& operands) {
   };
   const std::int64_t group_outputs = task.filters * outputs(task);
   conv_words<Bf16>(task, operands.weights, operands.shifts, kBlockWords, 0, operands.scratch,
-                   stage_group, ends, [&](std::int64_t i, std::int64_t filter) {
+                   operands.part, stage_group, ends, [&](std::int64_t i, std::int64_t filter) {
                      return operands.y + i * group_outputs + filter * outputs(task);
                    });
 }

@@ -21,6 +21,7 @@ struct Bf16GemmOperands {
   const float* bias;       ///< [m, n] as strided; may be null
   float* y;                ///< [m, n]
   std::uint32_t* scratch;  ///< gemm_scratch() words; 64-byte aligned
+  Part part = {};          ///< As GemmOperands::part.
 };
 
 struct Bf16ConvOperands {
@@ -30,6 +31,7 @@ struct Bf16ConvOperands {
   const std::int32_t* shifts;    ///< [k]
   float* y;                      ///< [images, groups * filters, out...]
   std::uint32_t* scratch;        ///< conv_scratch() words; 64-byte aligned
+  Part part = {};                ///< As ConvOperands::part.
 };
 
 struct Bf16Kernels {

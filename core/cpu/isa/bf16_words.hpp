@@ -55,11 +55,7 @@ PRS_INLINE UintVec round_lanes(const float* from) {
   return (bits & 0x7FFFFFFFU) > 0x7F800000U ? nan : rounded;
 }
 PRS_INLINE UintVec round_lanes(const std::uint8_t* from) {
-  ByteVec bytes;
-  __builtin_memcpy(&bytes, from, sizeof(bytes));
-  // By way of int: from bytes to floats directly is a conversion one by one.
-  const Vec values = __builtin_convertvector(__builtin_convertvector(bytes, IntVec), Vec);
-  return reinterpret_cast<UintVec>(values) >> 16;
+  return reinterpret_cast<UintVec>(load_bytes(from)) >> 16;
 }
 
 }  // namespace prs::cpu::PRS_ISA

@@ -263,18 +263,22 @@ void conv(const ByteConvTask& task, const ByteConvOperands& operands) {
                 .y = nullptr,
                 .filters = 0};
   const std::int64_t y_plane = out.rows * out.pitch * kLanes;
-  for (std::int64_t row = 0; row < out.height; ++row) {
+  // A part is some of the rows, or where there is one, some of the filters.
+  const bool by_rows = out.height > 1;
+  const PartRange rows = share_of(out.height, by_rows ? operands.part : Part{});
+  const PartRange filters = tile_rows_of(out.channels, by_rows ? Part{} : operands.part);
+  for (std::int64_t row = rows.first; row < rows.end; ++row) {
     const std::uint32_t* x = operands.x + row * task.pool * task.stride[0] * in.pitch * kLanes;
     const std::int64_t to = (out.pad[0] + row) * out.pitch + out.pad[1];
     for (std::int64_t column = 0; column < out.width; column += length) {
       const std::int64_t positions = smaller(out.width - column, length);
       tile.x = x + column * step;
-      for (std::int64_t f = 0; f < out.channels; f += kTileRows) {
+      for (std::int64_t f = filters.first; f < filters.end; f += kTileRows) {
         tile.weights = operands.weights + f * word_groups(in) * task.taps;
         tile.start = operands.start + f;
         tile.multiplier = operands.multiplier + f;
         tile.offset = operands.offset + f;
-        tile.filters = smaller(out.channels - f, kTileRows);
+        tile.filters = smaller(filters.end - f, kTileRows);
         const std::int64_t planes = task.to_bytes ? f / 4 : f;
         tile.y =
             static_cast<std::byte*>(operands.y) + (planes * y_plane + (to + column) * kLanes) * 4;

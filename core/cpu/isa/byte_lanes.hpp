@@ -16,6 +16,8 @@
 
 #include <cstdint>
 
+#include "cpu/isa/part.hpp"
+
 namespace prs::cpu {
 
 /// One block's tensor. Plain numbers: sources of several levels include this.
@@ -65,7 +67,8 @@ struct ByteConvOperands {
   const std::int32_t* start;
   const float* multiplier;  ///< Not negative when there is a pool: it takes the largest sums.
   const float* offset;
-  void* y;  ///< Padding is left as it is.
+  void* y;         ///< Padding is left as it is.
+  Part part = {};  ///< Of the outputs, to be computed.
 };
 
 struct BytePoolTask {

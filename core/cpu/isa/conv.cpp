@@ -45,6 +45,7 @@ struct Group {
   const float* weights;
   const float* bias;
   float* y;
+  PartRange filters;
 };
 
 template <typename Rows>
@@ -57,12 +58,12 @@ void run_filters(const ConvTask& task, const Group& group, const Rows& rows, std
                 .activation = task.activation,
                 .first = k == 0,
                 .last = k + depth == task.k};
-  for (std::int64_t m = 0; m < task.filters; m += kTileRows) {
-    const std::int64_t count = smaller(task.filters - m, kTileRows);
-    target.y = group.y + m * target.row_stride;
+  for (std::int64_t m = group.filters.first; m < group.filters.end; m += kTileRows) {
+    const std::int64_t count = smaller(group.filters.end - m, kTileRows);
+    target.y = group.y + m * outputs(task);
     if (group.bias != nullptr) ends.bias = group.bias + m;
-    tile_function<F32, Rows>(count, vectors)(group.weights + m * task.k + k, task.k, rows, depth,
-                                             ends, target);
+    tile_function<F32, Rows>(count, vectors)(group.weights + m * task.k + k, task.k, rows, EveryK{},
+                                             depth, ends, target);
   }
 }
 
@@ -71,7 +72,8 @@ void run_direct(const ConvTask& task, const Group& group, const std::int32_t* sh
   const std::int64_t rows = task.out[0] * task.out[1];
   const std::int64_t wanted = task.filters == 1 ? kRowVectors : kTileVectors;
   ShiftedRows b{.base = {}, .shifts = shifts};
-  TileTarget target{.y = nullptr, .row_stride = outputs(task), .at = {}, .lanes = {}};
+  TileTarget target{};
+  set_rows(target, outputs(task));
   RowCursor cursor(task);
   std::int64_t column = 0;
   while (cursor.row() < rows) {
@@ -95,7 +97,8 @@ void run_direct(const ConvTask& task, const Group& group, const std::int32_t* sh
 void run_im2col(const ConvTask& task, const Group& group, const std::int32_t* shifts,
                 float* gathered) {
   const std::int64_t total = outputs(task);
-  TileTarget target{.y = nullptr, .row_stride = total, .at = {}, .lanes = {}};
+  TileTarget target{};
+  set_rows(target, total);
   RowCursor cursor(task);
   std::int64_t column = 0;
   Panel panel;
@@ -126,6 +129,8 @@ std::int64_t conv_scratch(const ConvTask& task) {
 void conv(const ConvTask& task, const ConvOperands& operands) {
   const std::int64_t group_inputs = task.channels * task.in[0] * task.in[1] * task.in[2];
   const std::int64_t group_outputs = task.filters * outputs(task);
+  const PartRange filters = tile_rows_of(task.filters, operands.part);
+  if (filters.first >= filters.end) return;
   float* staged = operands.scratch;
   if (task.staged && is_padded(task)) {
     __builtin_memset(staged, 0, static_cast<std::size_t>(staged_size(task)) * sizeof(float));
@@ -135,7 +140,8 @@ void conv(const ConvTask& task, const ConvOperands& operands) {
     Group group{.x = staged,
                 .weights = operands.weights + g * task.filters * task.k,
                 .bias = operands.bias == nullptr ? nullptr : operands.bias + g * task.filters,
-                .y = operands.y + i * group_outputs};
+                .y = operands.y + i * group_outputs,
+                .filters = filters};
     const std::int64_t offset = i * group_inputs;
     if (task.x_is_u8) {
       stage_f32(task, static_cast<const std::uint8_t*>(operands.x) + offset, staged);

@@ -1,9 +1,9 @@
 // GEMM for f32, and the table of this directory's linear kernels.
 //
 //   for blocks of rows of A:                  staged as f32 rows when A is u8 or transposed
-//     for panels of kTileColumns columns of B:
-//       for blocks of kBlockDepth rows of B:  packed, unless they are already
-//         for groups of kTileRows rows of A:  one register tile
+//     for strips of up to kTileColumns columns of B:
+//       for blocks of rows of B:              packed, unless they are already
+//         for groups of kTileRows rows of A:  one register tile, of all k or of those in its list
 //
 // A is read where it lies: each row of a tile is one stream. B's panels are packed so that a tile
 // reads one stream there, too.
@@ -11,7 +11,9 @@
 
 #include "cpu/isa/gemm.hpp"
 #include "cpu/isa/linear.hpp"
+#include "cpu/isa/strips.hpp"
 #include "cpu/isa/tile.hpp"
+#include "cpu/isa/zeros.hpp"
 
 namespace prs::cpu::PRS_ISA {
 
@@ -19,14 +21,20 @@ extern const GemmKernels kGemm;
 
 namespace {
 
-/// Rows of A that are staged at once.
-constexpr std::int64_t kStagedRows = 64;
+/// Rows of a packed B in a block: a panel of them, at most 192 KiB, stays in the second-level cache
+/// while the rows of A pass by, which leave it time to come from there.
+constexpr std::int64_t kPackedDepth = 1024;
 /// Rows of A between two passes over B: few enough that they stay in the second-level cache.
 constexpr std::int64_t kPassRows = 512;
 
 constexpr std::int64_t round_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
 
 bool needs_staging(const GemmTask& task) { return task.a_is_u8 || task.a_column_stride != 1; }
+
+/// Floats of A that are staged at once.
+std::int64_t staged_size(const GemmTask& task) {
+  return needs_staging(task) ? smaller(task.m, kStagedRows) * task.k : 0;
+}
 
 /// A single group of rows would not pay for packing: B's rows are read where they lie.
 bool reads_b_in_place(const GemmTask& task) {
@@ -57,11 +65,13 @@ void pack_panel(const float* b, const GemmTask& task, std::int64_t depth, std::i
   }
 }
 
+/// Row order(i) of A -> row i of staged.
 template <typename T>
-void stage_rows(const T* a, const GemmTask& task, std::int64_t rows, float* staged) {
+void stage_rows(const T* a, const GemmTask& task, const RowTiles& tiles, std::int64_t rows,
+                float* staged) {
   if (task.a_column_stride == 1) {
     for (std::int64_t i = 0; i < rows; ++i) {
-      const T* from = a + i * task.a_row_stride;
+      const T* from = a + tiles.order(i) * task.a_row_stride;
       float* to = staged + i * task.k;
       std::int64_t k = 0;
       if constexpr (sizeof(T) == 1) {
@@ -74,59 +84,79 @@ void stage_rows(const T* a, const GemmTask& task, std::int64_t rows, float* stag
   for (std::int64_t k = 0; k < task.k; ++k) {
     for (std::int64_t i = 0; i < rows; ++i) {
       staged[i * task.k + k] =
-          static_cast<float>(a[i * task.a_row_stride + k * task.a_column_stride]);
+          static_cast<float>(a[tiles.order(i) * task.a_row_stride + k * task.a_column_stride]);
     }
   }
 }
 
-/// A panel of B's columns, and the rows of A and y that it meets.
-struct Strip {
+/// Rows of A and y that pass B together.
+struct Block {
   const float* a;
   std::int64_t a_stride;
   std::int64_t row;  ///< Of y, of the first row.
   std::int64_t rows;
+  const RowTiles* tiles;  ///< Null: rows as they come, without lists.
+};
+
+/// A panel of B's columns.
+struct Strip {
   std::int64_t column;
   std::int64_t columns;
 };
 
-void run_block(const GemmTask& task, const GemmOperands& operands, const Strip& strip,
-               std::int64_t k, std::int64_t depth, const DenseRows& b) {
+TileEnds make_ends(const GemmTask& task, const GemmOperands& operands, std::int64_t row,
+                   std::int64_t column) {
+  const float* bias = operands.bias;
+  if (bias != nullptr) bias += row * task.bias_row_stride + column * task.bias_column_stride;
+  return {.bias = bias,
+          .bias_row_stride = task.bias_row_stride,
+          .bias_column_stride = task.bias_column_stride,
+          .beta = task.beta,
+          .activation = task.activation,
+          .first = true,
+          .last = true};
+}
+
+void run_block(const GemmTask& task, const GemmOperands& operands, const Block& block,
+               const Strip& strip, std::int64_t k, std::int64_t depth, const DenseRows& b) {
   const std::int64_t vectors = (strip.columns + kLanes - 1) / kLanes;
-  TileEnds ends{.bias = nullptr,
-                .bias_row_stride = task.bias_row_stride,
-                .bias_column_stride = task.bias_column_stride,
-                .beta = task.beta,
-                .activation = task.activation,
-                .first = k == 0,
-                .last = k + depth == task.k};
-  TileTarget target{.y = nullptr, .row_stride = task.n, .at = {}, .lanes = {}};
+  TileTarget target{};
+  set_rows(target, task.n);
   for (std::int64_t v = 0; v < vectors; ++v) {
     target.at[v] = v * kLanes;
     target.lanes[v] = smaller(strip.columns - v * kLanes, kLanes);
   }
-  for (std::int64_t i = 0; i < strip.rows; i += kTileRows) {
-    const std::int64_t rows = smaller(strip.rows - i, kTileRows);
-    const std::int64_t row = strip.row + i;
-    target.y = operands.y + row * task.n + strip.column;
-    if (operands.bias != nullptr) {
-      ends.bias =
-          operands.bias + row * task.bias_row_stride + strip.column * task.bias_column_stride;
+  float* y = operands.y + block.row * task.n + strip.column;
+  for (std::int64_t i = 0; i < block.rows; i += kTileRows) {
+    const std::int64_t rows = smaller(block.rows - i, kTileRows);
+    const float* a = block.a + i * block.a_stride + k;
+    TileEnds ends = make_ends(task, operands, block.row + i, strip.column);
+    if (block.tiles != nullptr) {
+      target.y = y;
+      for (std::int64_t r = 0; r < rows; ++r) target.row_at[r] = block.tiles->order(i + r) * task.n;
+      tile_function<F32, DenseRows, ListedK>(rows, vectors)(
+          a, block.a_stride, b, block.tiles->ks(i), block.tiles->count(i), ends, target);
+      continue;
     }
-    tile_function<F32, DenseRows>(rows, vectors)(strip.a + i * strip.a_stride + k, strip.a_stride,
-                                                 b, depth, ends, target);
+    ends.first = k == 0;
+    ends.last = k + depth == task.k;
+    target.y = y + i * task.n;
+    tile_function<F32, DenseRows>(rows, vectors)(a, block.a_stride, b, EveryK{}, depth, ends,
+                                                 target);
   }
 }
 
-void run_strip(const GemmTask& task, const GemmOperands& operands, const Strip& strip,
-               float* panel) {
+void run_strip(const GemmTask& task, const GemmOperands& operands, const Block& block,
+               const Strip& strip, float* panel) {
   const std::int64_t width = round_up(strip.columns, kLanes);
+  const std::int64_t most = task.b_is_packed ? kPackedDepth : kBlockDepth;
   std::int64_t k = 0;
   do {  // Once even for k = 0: y is the bias then.
-    const std::int64_t depth = smaller(task.k - k, kBlockDepth);
+    const std::int64_t depth = smaller(task.k - k, most);
     DenseRows rows{};
     const std::int64_t b = k * task.b_row_stride + strip.column * task.b_column_stride;
     if (task.b_is_packed) {
-      // The panels before this one are all full.
+      // The panels before this one are made of whole vectors.
       rows = {operands.b + strip.column * task.k + k * width, width};
     } else if (reads_b_in_place(task) && width == strip.columns) {
       rows = {operands.b + b, task.b_row_stride};
@@ -134,9 +164,38 @@ void run_strip(const GemmTask& task, const GemmOperands& operands, const Strip& 
       pack_panel(operands.b + b, task, depth, strip.columns, width, panel);
       rows = {panel, width};
     }
-    run_block(task, operands, strip, k, depth, rows);
+    run_block(task, operands, block, strip, k, depth, rows);
     k += depth;
   } while (k < task.k);
+}
+
+/// body(strip) for each strip of a part of B's columns.
+template <typename Body>
+PRS_INLINE void for_strips(std::int64_t n, const Part& part, const Body& body) {
+  const std::int64_t vectors = (n + kLanes - 1) / kLanes;
+  std::int64_t width = 0;
+  for (std::int64_t first = 0; first < vectors; first += width) {
+    width = strip_vectors(vectors - first, kTileVectors);
+    if (!is_strip_of(part, vectors, first, width)) continue;
+    body(Strip{first * kLanes, smaller(n - first * kLanes, width * kLanes)});
+  }
+}
+
+/// Whether rows of `task` may have lists. Several rows: where no block of rows of B ends before all
+/// of them.
+bool may_list(const GemmTask& task) {
+  return task.skips_zeros && (task.m == 1 || (may_arrange(task) && task.k <= kPackedDepth));
+}
+
+/// The order and the lists of a block's rows, which are staged in between.
+bool arrange_rows(const GemmTask& task, const GemmOperands& operands, std::int64_t first,
+                  std::int64_t rows, RowTiles& tiles) {
+  if (rows == 1) {
+    tiles.keep(rows);
+    return true;
+  }
+  const auto* a = static_cast<const std::uint8_t*>(operands.a) + first * task.a_row_stride;
+  return tiles.arrange(a, task.a_row_stride, rows, task.k);
 }
 
 void gemm(const GemmTask& task, const GemmOperands& operands) {
@@ -144,41 +203,51 @@ void gemm(const GemmTask& task, const GemmOperands& operands) {
   const std::int64_t pass_rows = staging ? kStagedRows : kPassRows;
   float* panel = operands.scratch;
   float* staged = panel + (task.b_is_packed ? 0 : kBlockDepth * kTileColumns);
+  RowTiles tiles;
   for (std::int64_t i = 0; i < task.m; i += pass_rows) {
     const std::int64_t rows = smaller(task.m - i, pass_rows);
     const std::int64_t offset = i * task.a_row_stride;
-    const float* a = staged;
+    Block block{.a = staged,
+                .a_stride = staging ? task.k : task.a_row_stride,
+                .row = i,
+                .rows = rows,
+                .tiles = nullptr};
+    const bool listing = may_list(task) && arrange_rows(task, operands, i, rows, tiles);
+    if (staging && !listing) tiles.keep(rows);
     if (task.a_is_u8) {
-      stage_rows(static_cast<const std::uint8_t*>(operands.a) + offset, task, rows, staged);
+      stage_rows(static_cast<const std::uint8_t*>(operands.a) + offset, task, tiles, rows, staged);
     } else if (staging) {
-      stage_rows(static_cast<const float*>(operands.a) + offset, task, rows, staged);
+      stage_rows(static_cast<const float*>(operands.a) + offset, task, tiles, rows, staged);
     } else {
-      a = static_cast<const float*>(operands.a) + offset;
+      block.a = static_cast<const float*>(operands.a) + offset;
     }
-    for (std::int64_t j = 0; j < task.n; j += kTileColumns) {
-      run_strip(task, operands,
-                {.a = a,
-                 .a_stride = staging ? task.k : task.a_row_stride,
-                 .row = i,
-                 .rows = rows,
-                 .column = j,
-                 .columns = smaller(task.n - j, kTileColumns)},
-                panel);
+    if (listing) {
+      auto* lists = reinterpret_cast<std::int32_t*>(staged + staged_size(task));
+      tiles.list(block.a, block.a_stride, rows, task.k, lists);
+      block.tiles = &tiles;
     }
+    if (listing && rows == 1) {
+      run_row<F32>(
+          block.a, operands.b, task.k, task.n, operands.part, tiles.ks(0), tiles.count(0),
+          [&](std::int64_t column) { return make_ends(task, operands, i, column); },
+          [&](std::int64_t column) { return operands.y + i * task.n + column; });
+      continue;
+    }
+    for_strips(task.n, operands.part,
+               [&](const Strip& strip) { run_strip(task, operands, block, strip, panel); });
   }
 }
 
 std::int64_t gemm_scratch(const GemmTask& task) {
   const std::int64_t panel = task.b_is_packed ? 0 : kBlockDepth * kTileColumns;
-  return panel + (needs_staging(task) ? smaller(task.m, kStagedRows) * task.k : 0);
+  return panel + staged_size(task) + (may_list(task) ? lists_size(task.m, task.k) : 0);
 }
 
 void pack(const GemmTask& task, const float* b, float* packed) {
-  for (std::int64_t j = 0; j < task.n; j += kTileColumns) {
-    const std::int64_t columns = smaller(task.n - j, kTileColumns);
-    pack_panel(b + j * task.b_column_stride, task, task.k, columns, round_up(columns, kLanes),
-               packed + j * task.k);
-  }
+  for_strips(task.n, Part{}, [&](const Strip& strip) {
+    pack_panel(b + strip.column * task.b_column_stride, task, task.k, strip.columns,
+               round_up(strip.columns, kLanes), packed + strip.column * task.k);
+  });
 }
 
 std::int64_t packed_size(std::int64_t n, std::int64_t k) { return round_up(n, kLanes) * k; }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "cpu/isa/part.hpp"
 #include "ops/params.hpp"
 
 namespace prs::cpu {
@@ -27,6 +28,9 @@ struct GemmTask {
   float beta = 1.0F;
   bool a_is_u8 = false;
   bool b_is_packed = false;  ///< By pack(), which has applied alpha already.
+  /// Rows of B that meet only zeros may be left out: B is packed and finite, sums begin with +0 or
+  /// with normal numbers, the same in each row.
+  bool skips_zeros = false;
   Activation activation;
 };
 
@@ -36,6 +40,7 @@ struct GemmOperands {
   const float* bias;  ///< [m, n] as strided; may be null
   float* y;           ///< [m, n]
   float* scratch;     ///< gemm_scratch() floats; 64-byte aligned
+  Part part = {};     ///< Of the columns, to be computed; each takes scratch of its own.
 };
 
 /// A convolution of `groups` independent groups. Axes: depth, height, width.
@@ -74,6 +79,7 @@ struct ConvOperands {
   const std::int32_t* shifts;  ///< [k]
   float* y;                    ///< [images, groups * filters, out...]
   float* scratch;              ///< conv_scratch() floats; 64-byte aligned
+  Part part = {};              ///< Of the filters, to be computed; each takes scratch of its own.
 };
 
 /// Pooling of `planes` planes. Axes: depth, height, width.

@@ -22,9 +22,9 @@ struct TileInt8Ends {
 
 struct ByteTarget {
   std::byte* y;
-  std::int64_t row_stride;  ///< In elements, as `at`.
-  std::int64_t at[kTileVectors];
-  std::int64_t lanes[kTileVectors];
+  std::int64_t row_at[kTileRows];  ///< In elements, as `at`.
+  std::int64_t at[kMaxVectors];
+  std::int64_t lanes[kMaxVectors];
 };
 
 /// kChannelsAreRows: the rows of A are filters, whose weights are spread, and vectors hold
@@ -79,7 +79,7 @@ struct Int8 {
         }
         const Vec product = __builtin_convertvector(sums[r][v], Vec) * multiplier;
         const Vec value = clamp(product + offset, all.low, all.high);
-        const std::int64_t to = r * target.row_stride + target.at[v];
+        const std::int64_t to = target.row_at[r] + target.at[v];
         if (all.to_bytes) {
           store_bytes(reinterpret_cast<std::uint8_t*>(target.y) + to,
                       round_to_int(value) + all.zero_point, target.lanes[v]);
@@ -111,15 +111,13 @@ void copy_flipped(const std::uint8_t* from, std::int64_t count, std::uint8_t fli
 
 void gemm(const GemmTask& task, const Int8Ends& ends, const Int8GemmOperands& operands) {
   const std::int64_t words = word_count(task);
-  const auto stage = [&](std::int64_t row, std::int64_t rows, std::uint32_t* to) {
-    for (std::int64_t i = 0; i < rows; ++i) {
-      // Bytes past k meet weights of 0.
-      if (words > 0) to[(i + 1) * words - 1] = 0;
-      copy_flipped(operands.x + (row + i) * task.k, task.k, ends.x_flip, to + i * words);
-    }
+  const auto stage = [&](std::int64_t row, std::uint32_t* to) {
+    // Bytes past k meet weights of 0.
+    if (words > 0) to[words - 1] = 0;
+    copy_flipped(operands.x + row * task.k, task.k, ends.x_flip, to);
   };
   gemm_words<Int8<false>>(
-      task, words, kAllWords, operands.b, operands.scratch, stage,
+      task, words, kAllWords, nullptr, operands.b, operands.scratch, operands.part, stage,
       [&](std::int64_t, std::int64_t column, bool, bool) {
         return TileInt8Ends{&ends, column};
       },
@@ -129,7 +127,7 @@ void gemm(const GemmTask& task, const Int8Ends& ends, const Int8GemmOperands& op
 }
 
 std::int64_t gemm_scratch(const GemmTask& task) {
-  return staged_rows(task.m, word_count(task)) * word_count(task);
+  return gemm_words_scratch(task, word_count(task));
 }
 
 /// to[i] = the word of rows[j][i * stride], j = 0 .. 3, each byte flipped.
@@ -171,7 +169,7 @@ void conv(const ConvTask& task, const Int8Ends& ends, const Int8ConvOperands& op
   const std::int64_t group_outputs = task.filters * outputs(task);
   conv_words<Int8<true>>(
       task, operands.weights, operands.shifts, kAllWords, ends.x_padding, operands.scratch,
-      stage_group,
+      operands.part, stage_group,
       [&](std::int64_t filter, bool, bool) {
         return TileInt8Ends{&ends, filter};
       },

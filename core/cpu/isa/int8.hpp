@@ -33,6 +33,7 @@ struct Int8GemmOperands {
   const std::uint32_t* b;  ///< Words, by pack_gemm_words().
   void* y;                 ///< [m, n] f32 or bytes
   std::uint32_t* scratch;  ///< gemm_scratch() words; 64-byte aligned
+  Part part = {};          ///< As GemmOperands::part.
 };
 
 struct Int8ConvOperands {
@@ -41,6 +42,7 @@ struct Int8ConvOperands {
   const std::int32_t* shifts;    ///< [k]
   void* y;                       ///< [images, groups * filters, out...] f32 or bytes
   std::uint32_t* scratch;        ///< conv_scratch() words; 64-byte aligned
+  Part part = {};                ///< As ConvOperands::part.
 };
 
 /// QuantizeLinear of a run of numbers with one scale.
@@ -56,7 +58,7 @@ struct Int8Kernels {
   std::int64_t tile_rows;
   std::int64_t tile_vectors;
 
-  /// Of the task, m, n and k count.
+  /// Of the task, m, n, k and skips_zeros count, the last for one row.
   void (*gemm)(const GemmTask& task, const Int8Ends& ends, const Int8GemmOperands& operands);
   std::int64_t (*gemm_scratch)(const GemmTask& task);
   /// The task counts in words: channels and k are those of words, and it is staged, not direct.

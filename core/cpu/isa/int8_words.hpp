@@ -25,9 +25,17 @@ PRS_INLINE Vec clamp(Vec x, float low, float high) {
   return raised < broadcast(high) ? raised : broadcast(high);
 }
 
-/// The lowest byte of each lane.
+/// The lowest byte of each lane. (Compilers convert to and from vectors of bytes by detours.)
+PRS_INLINE ByteVec lowest_bytes(IntVec values) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<ByteVec>(_mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(values)));
+#else
+  return __builtin_convertvector(reinterpret_cast<UintVec>(values), ByteVec);
+#endif
+}
+
 PRS_INLINE void store_bytes(std::uint8_t* to, IntVec values, std::int64_t lanes) {
-  const ByteVec bytes = __builtin_convertvector(reinterpret_cast<UintVec>(values), ByteVec);
+  const ByteVec bytes = lowest_bytes(values);
   if (lanes == kLanes) {
     __builtin_memcpy(to, &bytes, sizeof(bytes));
     return;
@@ -74,9 +82,17 @@ PRS_INLINE void add_products(IntVec& sum, Vec u, Vec s) {
 
 /// kLanes bytes as words.
 PRS_INLINE UintVec load_byte_words(const std::uint8_t* from) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<UintVec>(
+      _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+#elif defined(__AVX2__)
+  return reinterpret_cast<UintVec>(
+      _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+#else
   ByteVec bytes;
   __builtin_memcpy(&bytes, from, sizeof(bytes));
   return __builtin_convertvector(bytes, UintVec);
+#endif
 }
 
 }  // namespace prs::cpu::PRS_ISA

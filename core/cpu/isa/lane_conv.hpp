@@ -96,8 +96,10 @@ struct LaneRun {
   std::int64_t positions;
 };
 
+/// `filters`: the first is a multiple of kTileRows.
 template <typename A>
-void lane_conv_run(const LaneConvTask& task, const LaneConvOperands& operands, const LaneRun& run) {
+void lane_conv_run(const LaneConvTask& task, const LaneConvOperands& operands, const LaneRun& run,
+                   const PartRange& filters) {
   const LaneTensor& in = task.in;
   const LaneTensor& out = task.out;
   const std::int64_t above = run.row * task.stride[0] - task.pad[0];
@@ -112,8 +114,8 @@ void lane_conv_run(const LaneConvTask& task, const LaneConvOperands& operands, c
                 .end_tap = rows.end * task.taps[1],
                 .taps = task.taps[0] * task.taps[1],
                 .shifts = operands.shifts,
-                .weights = operands.weights,
-                .bias = operands.bias,
+                .weights = nullptr,
+                .bias = nullptr,
                 .y = nullptr,
                 .y_plane = out.height * out.pitch * kLanes,
                 .positions = run.positions,
@@ -125,12 +127,12 @@ void lane_conv_run(const LaneConvTask& task, const LaneConvOperands& operands, c
   }
   const std::int64_t column = out.pad + run.column / task.pool;
   float* y = operands.y + (run.row / task.pool * out.pitch + column) * kLanes;
-  for (std::int64_t f = 0; f < out.channels; f += kTileRows) {
-    tile.filters = smaller(out.channels - f, kTileRows);
+  for (std::int64_t f = filters.first; f < filters.end; f += kTileRows) {
+    tile.filters = smaller(filters.end - f, kTileRows);
+    tile.weights = operands.weights + f * in.channels * tile.taps;
+    tile.bias = operands.bias + f;
     tile.y = y + f * tile.y_plane;
     run_lane_tile_of<A>(tile);
-    tile.weights += in.channels * tile.taps * kTileRows;
-    tile.bias += kTileRows;
   }
 }
 
@@ -138,9 +140,13 @@ template <typename A>
 void lane_conv(const LaneConvTask& task, const LaneConvOperands& operands) {
   const std::int64_t columns = task.out.width * task.pool;
   const std::int64_t length = task.pool > 1 ? task.pool : kTileVectors;
-  for (std::int64_t row = 0; row < task.out.height * task.pool; ++row) {
+  // A part is some of the rows, or where there is one, some of the filters.
+  const bool by_rows = task.out.height > 1;
+  const PartRange rows = share_of(task.out.height, by_rows ? operands.part : Part{});
+  const PartRange filters = tile_rows_of(task.out.channels, by_rows ? Part{} : operands.part);
+  for (std::int64_t row = rows.first * task.pool; row < rows.end * task.pool; ++row) {
     for (std::int64_t column = 0; column < columns; column += length) {
-      lane_conv_run<A>(task, operands, {row, column, smaller(columns - column, length)});
+      lane_conv_run<A>(task, operands, {row, column, smaller(columns - column, length)}, filters);
     }
   }
 }

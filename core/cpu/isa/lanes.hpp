@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "cpu/isa/part.hpp"
 #include "ops/params.hpp"
 
 namespace prs::cpu {
@@ -45,6 +46,7 @@ struct LaneConvOperands {
   const std::int32_t* shifts;  ///< [taps]; winograd: [channels]
   float* y;                    ///< Zero columns are left as they are.
   float* scratch;              ///< winograd only: winograd_scratch() floats
+  Part part = {};              ///< Of the outputs, to be computed.
 };
 
 /// Convolution of single images with 3 x 3 taps, stride and dilation 1. Axes: height, width.
@@ -66,6 +68,7 @@ struct WinogradOperands {
   const std::int32_t* rows;  ///< [channels], c -> c * tile_positions * lanes
   float* y;                  ///< [images, filters, out...]
   float* scratch;            ///< tile_winograd_scratch() floats; 64-byte aligned
+  Part part = {};            ///< Of the filters, to be computed; each takes scratch of its own.
 };
 
 struct LanePoolTask {

@@ -85,7 +85,9 @@ void winograd(const LaneConvTask& task, const LaneConvOperands& operands) {
   const std::int64_t m_stride = matrix_stride(filters);
   float* v = operands.scratch;
   float* m = v + kProducts * v_stride;
-  for (std::int64_t first = 0; first < grid.tiles; first += kTileVectors) {
+  const PartRange groups = share_of((grid.tiles + kTileVectors - 1) / kTileVectors, operands.part);
+  for (std::int64_t group = groups.first; group < groups.end; ++group) {
+    const std::int64_t first = group * kTileVectors;
     const std::int64_t tiles = smaller(grid.tiles - first, kTileVectors);
     for (std::int64_t c = 0; c < channels; ++c) {
       const float* plane = operands.x + c * task.in.height * task.in.pitch * kLanes;
@@ -95,7 +97,8 @@ void winograd(const LaneConvTask& task, const LaneConvOperands& operands) {
                        v + (c * kTileVectors + p) * kLanes);
       }
     }
-    multiply_transformed(operands.weights, operands.shifts, channels, filters, tiles, v, m);
+    multiply_transformed(operands.weights, operands.shifts, channels, filters, {0, filters}, tiles,
+                         v, m);
     for (std::int64_t f = 0; f < filters; ++f) {
       float* plane = operands.y + f * task.out.height * task.out.pitch * kLanes;
       for (std::int64_t p = 0; p < tiles; ++p) {

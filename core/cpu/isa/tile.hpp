@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "cpu/isa/part.hpp"
 #include "cpu/isa/vec.hpp"
 #include "ops/params.hpp"
 
@@ -32,6 +33,16 @@ inline constexpr int kTileVectors = 2;
 inline constexpr int kTileColumns = kTileVectors * kLanes;
 /// Vectors of a tile of one row: enough sums to hide the latency of their additions.
 inline constexpr int kRowVectors = 8;
+/// Panels of B that a single row passes at once, for the same reason; a register each of AVX2's 16.
+inline constexpr int kRowPanels = 4;
+inline constexpr int kMaxVectors =
+    kRowVectors > kRowPanels* kTileVectors ? kRowVectors : kRowPanels* kTileVectors;
+
+/// Of so many rows (or filters) those of a part, in whole tiles: none of it where first >= end.
+inline PartRange tile_rows_of(std::int64_t rows, const Part& part) {
+  const PartRange tiles = share_of((rows + kTileRows - 1) / kTileRows, part);
+  return {tiles.first * kTileRows, smaller(tiles.end * kTileRows, rows)};
+}
 
 /// Where a tile's sums begin and what becomes of them.
 struct TileEnds {
@@ -60,13 +71,39 @@ struct ShiftedRows {
   PRS_INLINE Vec operator()(std::int64_t k, int v) const { return load(base[v] + shifts[k]); }
 };
 
-/// Where the vectors of y lie: vector v of row r at y + r * row_stride + at[v], `lanes[v]` of it.
+/// B in panels of kWidth vectors: vector v of row k is vector v % kWidth of that row in panel
+/// v / kWidth, and `panel` floats lie between two panels.
+template <int kWidth>
+struct PanelRows {
+  const float* base;
+  std::int64_t panel;
+  PRS_INLINE Vec operator()(std::int64_t k, int v) const {
+    return load(base + v / kWidth * panel + (k * kWidth + v % kWidth) * kLanes);
+  }
+};
+
+/// The rows of B, and columns of A, that a tile meets: all of them, or those in a list.
+struct EveryK {
+  PRS_INLINE std::int64_t operator()(std::int64_t i) const { return i; }
+};
+struct ListedK {
+  const std::int32_t* list;
+  PRS_INLINE std::int64_t operator()(std::int64_t i) const { return list[i]; }
+};
+
+/// Where the vectors of y lie: vector v of row r at y + row_at[r] + at[v], `lanes[v]` of it.
 struct TileTarget {
   float* y;
-  std::int64_t row_stride;
-  std::int64_t at[kRowVectors];
-  std::int64_t lanes[kRowVectors];
+  std::int64_t row_at[kTileRows];
+  std::int64_t at[kMaxVectors];
+  std::int64_t lanes[kMaxVectors];
 };
+
+/// Rows `stride` elements apart.
+template <typename Target>
+void set_rows(Target& target, std::int64_t stride) {
+  for (std::int64_t r = 0; r < kTileRows; ++r) target.row_at[r] = r * stride;
+}
 
 PRS_INLINE Vec load_part(const float* p, std::int64_t lanes) {
   return lanes == kLanes ? load(p) : load_lanes(p, lanes);
@@ -85,7 +122,7 @@ PRS_INLINE void begin_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTa
   if (!ends.first) {
     PRS_UNROLL for (int r = 0; r < R; ++r) {
       PRS_UNROLL for (int v = 0; v < V; ++v) {
-        sums[r][v] = load_part(target.y + r * target.row_stride + target.at[v], target.lanes[v]);
+        sums[r][v] = load_part(target.y + target.row_at[r] + target.at[v], target.lanes[v]);
       }
     }
   } else if (ends.bias == nullptr) {
@@ -107,10 +144,12 @@ PRS_INLINE void begin_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTa
   }
 }
 
-template <typename A, int R, int V, typename Rows>
+template <typename A, int R, int V, typename Rows, typename Ks>
 PRS_INLINE void accumulate(typename A::Sum (&sums)[R][V], const typename A::Element* a,
-                           std::int64_t a_stride, const Rows& rows, std::int64_t depth) {
-  for (std::int64_t k = 0; k < depth; ++k) {
+                           std::int64_t a_stride, const Rows& rows, const Ks& ks,
+                           std::int64_t depth) {
+  for (std::int64_t i = 0; i < depth; ++i) {
+    const std::int64_t k = ks(i);
     Vec b[V];
     PRS_UNROLL for (int v = 0; v < V; ++v) b[v] = rows(k, v);
     PRS_UNROLL for (int r = 0; r < R; ++r) {
@@ -171,7 +210,7 @@ PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarg
   const bool transcendental = kind == Activation::Kind::kSigmoid || kind == Activation::Kind::kTanh;
   PRS_UNROLL for (int r = 0; r < R; ++r) {
     PRS_UNROLL for (int v = 0; v < V; ++v) {
-      float* y = target.y + r * target.row_stride + target.at[v];
+      float* y = target.y + target.row_at[r] + target.at[v];
       if (transcendental) {
         store_activated(y, sums[r][v], target.lanes[v], kind);
       } else {
@@ -201,27 +240,28 @@ struct F32 {
   }
 };
 
-template <typename A, int R, int V, typename Rows>
-void run_tile(const typename A::Element* a, std::int64_t a_stride, const Rows& rows,
+/// `depth`: how many of ks.
+template <typename A, int R, int V, typename Rows, typename Ks>
+void run_tile(const typename A::Element* a, std::int64_t a_stride, const Rows& rows, const Ks& ks,
               std::int64_t depth, const typename A::Ends& ends, const typename A::Target& target) {
   typename A::Sum sums[R][V];
   A::begin(sums, ends, target);
-  accumulate<A>(sums, a, a_stride, rows, depth);
+  accumulate<A>(sums, a, a_stride, rows, ks, depth);
   A::end(sums, ends, target);
 }
 
-template <typename A, typename Rows>
+template <typename A, typename Rows, typename Ks>
 using TileFunction = void (*)(const typename A::Element* a, std::int64_t a_stride, const Rows& rows,
-                              std::int64_t depth, const typename A::Ends& ends,
+                              const Ks& ks, std::int64_t depth, const typename A::Ends& ends,
                               const typename A::Target& target);
 
 /// The tile of `rows` rows (1..kTileRows) and `vectors` vectors (1..kTileVectors; of one row
 /// 1..kRowVectors where the arithmetic has wide rows).
-template <typename A, typename Rows>
-PRS_INLINE TileFunction<A, Rows> tile_function(std::int64_t rows, std::int64_t vectors) {
-#define PRS_TILE(r, v) &run_tile<A, r, v, Rows>
+template <typename A, typename Rows, typename Ks = EveryK>
+PRS_INLINE TileFunction<A, Rows, Ks> tile_function(std::int64_t rows, std::int64_t vectors) {
+#define PRS_TILE(r, v) &run_tile<A, r, v, Rows, Ks>
   if constexpr (A::kHasWideRow) {
-    static constexpr TileFunction<A, Rows> kSingle[kRowVectors] = {
+    static constexpr TileFunction<A, Rows, Ks> kSingle[kRowVectors] = {
         PRS_TILE(1, 1), PRS_TILE(1, 2), PRS_TILE(1, 3), PRS_TILE(1, 4),
         PRS_TILE(1, 5), PRS_TILE(1, 6), PRS_TILE(1, 7), PRS_TILE(1, 8)};
     if (rows == 1) return kSingle[vectors - 1];
@@ -232,9 +272,9 @@ PRS_INLINE TileFunction<A, Rows> tile_function(std::int64_t rows, std::int64_t v
     PRS_TILE((r < kTileRows ? r : kTileRows), 1), PRS_TILE((r < kTileRows ? r : kTileRows), 2), \
         PRS_TILE((r < kTileRows ? r : kTileRows), kTileVectors)                                 \
   }
-  static constexpr TileFunction<A, Rows> kTiles[8][3] = {PRS_TILES(1), PRS_TILES(2), PRS_TILES(3),
-                                                         PRS_TILES(4), PRS_TILES(5), PRS_TILES(6),
-                                                         PRS_TILES(7), PRS_TILES(8)};
+  static constexpr TileFunction<A, Rows, Ks> kTiles[8][3] = {
+      PRS_TILES(1), PRS_TILES(2), PRS_TILES(3), PRS_TILES(4),
+      PRS_TILES(5), PRS_TILES(6), PRS_TILES(7), PRS_TILES(8)};
 #undef PRS_TILES
 #undef PRS_TILE
   return kTiles[rows - 1][vectors - 1];

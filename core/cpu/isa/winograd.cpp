@@ -142,6 +142,7 @@ struct Scratch {
 template <typename T>
 void convolve_band(const WinogradTask& task, const WinogradOperands& operands, const Bands& bands,
                    const T* x, std::int64_t first, float* y, const Scratch& scratch) {
+  const PartRange filters = tile_rows_of(task.filters, operands.part);
   const std::int64_t rows = smaller(ceil_div(task.out[0], kOutputs) - first, bands.rows);
   const std::int64_t tiles = rows * bands.row_tiles;
   const std::int64_t v_stride = matrix_stride(task.channels);
@@ -155,10 +156,10 @@ void convolve_band(const WinogradTask& task, const WinogradOperands& operands, c
   }
   for (std::int64_t tile = 0; tile < tiles; tile += kGroupTiles) {
     const std::int64_t end = smaller(tiles, tile + kGroupTiles);
-    multiply_transformed(operands.weights, operands.rows, task.channels, task.filters,
+    multiply_transformed(operands.weights, operands.rows, task.channels, task.filters, filters,
                          ceil_div(end - tile, kLanes),
                          scratch.v + tile / kGroupTiles * kProducts * v_stride, scratch.m);
-    for (std::int64_t f = 0; f < task.filters; ++f) {
+    for (std::int64_t f = filters.first; f < filters.end; ++f) {
       finish_group(task, bands, scratch.m + f * kGroupTiles, operands.bias[f], first * kOutputs,
                    tile, end, scratch.lines, y + f * task.out[0] * task.out[1]);
     }
@@ -186,7 +187,9 @@ void convolve(const WinogradTask& task, const WinogradOperands& operands) {
 }  // namespace
 
 void multiply_transformed(const float* weights, const std::int32_t* rows, std::int64_t channels,
-                          std::int64_t filters, std::int64_t vectors, const float* v, float* m) {
+                          std::int64_t filters, const PartRange& wanted, std::int64_t vectors,
+                          const float* v, float* m) {
+  const std::int64_t rounded = ceil_div(filters, kTileRows) * kTileRows;
   LaneTile tile{.x = nullptr,
                 .at = 0,
                 .step = kLanes,
@@ -196,7 +199,7 @@ void multiply_transformed(const float* weights, const std::int32_t* rows, std::i
                 .end_tap = channels,
                 .taps = channels,
                 .shifts = rows,
-                .weights = weights,
+                .weights = nullptr,
                 .bias = nullptr,
                 .y = nullptr,
                 .y_plane = kGroupTiles,
@@ -206,11 +209,11 @@ void multiply_transformed(const float* weights, const std::int32_t* rows, std::i
                 .activation = {}};
   for (std::int64_t i = 0; i < kProducts; ++i) {
     tile.x = v + i * matrix_stride(channels);
-    for (std::int64_t f = 0; f < filters; f += kTileRows) {
-      tile.filters = smaller(filters - f, kTileRows);
+    for (std::int64_t f = wanted.first; f < wanted.end; f += kTileRows) {
+      tile.filters = smaller(wanted.end - f, kTileRows);
+      tile.weights = weights + (i * rounded + f) * channels;
       tile.y = m + i * matrix_stride(filters) + f * tile.y_plane;
       run_lane_tile(tile);
-      tile.weights += channels * kTileRows;
     }
   }
 }

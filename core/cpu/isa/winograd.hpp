@@ -81,9 +81,11 @@ PRS_INLINE void transform_products(const float* m, std::int64_t stride, float bi
   activate_tile(outputs, activation.kind, activation);
 }
 
-/// M from V for 1 to kTileVectors vectors. weights: U, [36, filters / kTileRows, channels,
-/// kTileRows]; rows: c -> c * kTileVectors * kLanes.
+/// M from V for 1 to kTileVectors vectors and the filters of `wanted`, whose first is a multiple of
+/// kTileRows. weights: U, [36, filters / kTileRows, channels, kTileRows]; rows: c -> c *
+/// kTileVectors * kLanes.
 void multiply_transformed(const float* weights, const std::int32_t* rows, std::int64_t channels,
-                          std::int64_t filters, std::int64_t vectors, const float* v, float* m);
+                          std::int64_t filters, const PartRange& wanted, std::int64_t vectors,
+                          const float* v, float* m);
 
 }  // namespace prs::cpu::PRS_ISA

@@ -14,6 +14,7 @@
 #include "backend.hpp"
 #include "cpu/isa/byte_lanes.hpp"
 #include "cpu/isa/isa.hpp"
+#include "engine/thread_pool.hpp"
 #include "graph/infer.hpp"
 #include "ops/quantize.hpp"
 #include "support/interpret.hpp"
@@ -91,7 +92,8 @@ class ByteModel {
       const auto backend = cpu::make_backend(*isa);
       for (const std::int64_t batch : {1, 2, 7, 8, 16, 17, 33}) {
         SCOPED_TRACE(std::string(isa->name) + ", batch " + std::to_string(batch));
-        const auto executable = backend->compile(bound(batch), {});
+        const auto executable = backend->compile(
+            bound(batch), {.limits = {}, .sharing = {.threads = 3, .least_products = 0}});
         EXPECT_EQ(executable->block_images(),
                   2 * batch < isa->byte_lanes.lanes ? 1 : isa->byte_lanes.lanes);
         const auto context = executable->new_context();
@@ -104,7 +106,13 @@ class ByteModel {
         // First on other images, so that what a run leaves behind shows.
         executable->run(*context, std::span(&from, 1), std::span(&to, 1));
         std::copy_n(images.as<std::byte>(), x.size() - 4, x.begin() + 4);
+        static ThreadPool crew(3, std::numeric_limits<int>::max());  // However late they come.
+        context->crew = &crew;
         executable->run(*context, std::span(&from, 1), std::span(&to, 1));
+        const std::vector<std::byte> shared = y;
+        context->crew = nullptr;
+        executable->run(*context, std::span(&from, 1), std::span(&to, 1));
+        EXPECT_EQ(shared, y);
         const auto* wanted = want.as<std::byte>();
         const auto differs = std::mismatch(y.begin() + 4, y.end(), wanted).first;
         EXPECT_EQ(differs - y.begin() - 4, static_cast<std::ptrdiff_t>(y.size() - 4))

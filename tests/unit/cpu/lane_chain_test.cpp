@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,6 +17,7 @@
 #include "cpu/isa/bf16.hpp"
 #include "cpu/isa/isa.hpp"
 #include "cpu/isa/lanes.hpp"
+#include "engine/thread_pool.hpp"
 #include "graph/infer.hpp"
 #include "graph/passes.hpp"
 #include "onnx/importer.hpp"
@@ -150,25 +152,33 @@ class ChainModel {
 class Program {
  public:
   Program(const Graph& graph, const cpu::Isa& isa, Precision precision = Precision::kFp32)
-      : executable_(cpu::make_backend(isa)->compile(graph, {.limits = {}, .precision = precision})),
+      : executable_(cpu::make_backend(isa)->compile(
+            graph, {.limits = {},
+                    .precision = precision,
+                    .sharing = {.threads = 3, .least_products = 0}})),
         context_(executable_->new_context()),
         scores_(graph.value(graph.outputs[0].value).shape->elements()) {}
 
-  /// Runs twice, first on other images, so that what a run leaves behind shows.
+  /// Runs first on other images, so that what a run leaves behind shows; then shared by threads,
+  /// and not: the bits are the same.
   std::vector<float> run(const std::byte* images, std::int64_t bytes) {
     // Neither the images nor the scores are aligned, and nothing lies behind them.
     std::vector<std::byte> input(static_cast<std::size_t>(bytes) + 4);
     std::vector<float> output(static_cast<std::size_t>(scores_) + 1);
     const void* from = input.data() + 4;
     void* to = output.data() + 1;
-    for (const bool others : {true, false}) {
-      if (others) {
-        std::fill(input.begin(), input.end(), std::byte{0xff});  // NaN as f32.
-      } else {
-        std::memcpy(input.data() + 4, images, static_cast<std::size_t>(bytes));
-      }
+    const auto run_once = [&](ThreadPool* crew) {
+      context_->crew = crew;
       executable_->run(*context_, std::span(&from, 1), std::span(&to, 1));
-    }
+    };
+    static ThreadPool crew(3, std::numeric_limits<int>::max());  // However late they come.
+    std::fill(input.begin(), input.end(), std::byte{0xff});      // NaN as f32.
+    run_once(nullptr);
+    std::memcpy(input.data() + 4, images, static_cast<std::size_t>(bytes));
+    run_once(&crew);
+    const std::vector<float> shared = output;
+    run_once(nullptr);
+    EXPECT_EQ(0, std::memcmp(shared.data(), output.data(), output.size() * sizeof(float)));
     output.erase(output.begin());
     return output;
   }

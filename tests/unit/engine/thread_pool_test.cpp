@@ -58,6 +58,40 @@ TEST(ThreadPool, WakesThreadsThatWentToSleep) {
   }
 }
 
+TEST(ThreadPool, DoesPartsAloneAfterTheOthersCameLateTooOften) {
+  constexpr int kMostLate = 5;
+  ThreadPool pool(2, kMostLate);
+  const std::thread::id caller = std::this_thread::get_id();
+  const auto run = [&](auto last) {
+    std::latch both(2);  // Passed only when two threads are inside.
+    std::atomic<bool> done{false};
+    const auto start = std::chrono::steady_clock::now();
+    std::int64_t calls = 0;
+    pool.run_parts(2, [&](std::int64_t, std::int64_t parts) {
+      if (parts == 1) {
+        ++calls;
+        return;
+      }
+      both.arrive_and_wait();
+      if (std::this_thread::get_id() == caller) {
+        done = true;
+      } else {
+        last(start, done);
+      }
+    });
+    return calls == 1;
+  };
+  // As long again as the caller took, and as long once more: late whatever the machine does.
+  const auto late = [](auto start, const std::atomic<bool>& done) {
+    while (!done) std::this_thread::yield();
+    const auto now = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() < now + 2 * (now - start)) std::this_thread::yield();
+  };
+  for (int i = 0; i < kMostLate; ++i) EXPECT_FALSE(run(late)) << i;
+  for (int i = 0; i < 4096; ++i) ASSERT_TRUE(run(late)) << i;
+  EXPECT_FALSE(run(late));
+}
+
 TEST(ThreadPool, ServesMoreThreadsThanProcessors) {
   ThreadPool pool(2 * available_processors() + 1);
   std::atomic<std::int64_t> total{0};
