@@ -32,7 +32,8 @@ namespace prs::dataset {
 struct MiniBatch {
   std::int64_t id = 0;     ///< 0, 1, 2, ... within the job.
   std::int64_t input = 0;  ///< Index of the input it comes from; a mini-batch never mixes them.
-  std::vector<std::filesystem::path> files;
+  /// Texts: std::filesystem::path takes its parts apart, of millions of files for nothing.
+  std::vector<std::string> files;
   std::filesystem::path record_file;  ///< Set for records; `files` is empty then.
   std::int64_t first_record = 0;
   std::int64_t record_count = 0;

@@ -26,7 +26,7 @@ namespace prs::entry {
 
 /// Images that are decoded together. Stays where it is between begin() and wait() or cancel().
 struct ImageBatch {
-  std::vector<const std::filesystem::path*> files;
+  std::vector<const std::string*> files;
   std::vector<std::uint8_t> pixels;  // [files, image_bytes]
   std::vector<std::string> errors;   ///< [files]; "": decoded; else why not, the path first.
   std::vector<float> seconds;        ///< [files]; what reading and decoding took.
