@@ -16,6 +16,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -135,8 +136,10 @@ class ListingWriter {
   ListingWriter(const ListingWriter&) = delete;
   ListingWriter& operator=(const ListingWriter&) = delete;
 
-  /// `mini_batch.id` is size(). After an error the listing is as before.
-  void append(const MiniBatch& mini_batch);
+  /// Their ids follow one another from size() on. One write; after an error the listing is as
+  /// before.
+  void append(std::span<const MiniBatch> mini_batches);
+  void append(const MiniBatch& mini_batch) { append({&mini_batch, 1}); }
   /// Marks the listing as complete.
   void finish();
   bool finished() const;

@@ -7,8 +7,10 @@
 #include <array>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "logs/csv.hpp"
 #include "logs/log_files.hpp"
@@ -75,6 +77,8 @@ std::string error_block(std::string_view stamp, std::string_view stage, std::str
 
 }  // namespace
 
+constexpr std::size_t kMostPaths = 256;
+
 struct LogTree::State {
   State(const Paths& the_paths, int the_restart, Clock the_clock)
       : paths(the_paths),
@@ -95,6 +99,16 @@ struct LogTree::State {
     last_summaries = time;
   }
 
+  /// Every try asks for it, and putting a path together takes longer than the line itself.
+  const fs::path& worker_path(int node, const std::string& process) {
+    const auto found = worker_paths.find({node, process});
+    if (found != worker_paths.end()) return found->second;
+    // A job may replace workers for ever.
+    if (worker_paths.size() == kMostPaths) worker_paths.clear();
+    return worker_paths.emplace(std::pair(node, process), paths.worker(node, process))
+        .first->second;
+  }
+
   Paths paths;
   int restart;
   Clock clock;
@@ -102,6 +116,7 @@ struct LogTree::State {
   Summaries summaries;
   fs::path master_path;
   fs::path processed_path;
+  std::map<std::pair<int, std::string>, fs::path> worker_paths;  ///< Of those seen last.
   std::string overview_hour;
   std::string host = host_name();
   Level level = Level::kInfo;
@@ -236,7 +251,7 @@ void LogTree::try_ended(const TryReport& report) {
   }
   line = log_line(s.now(), line);
 
-  const fs::path worker = s.paths.worker(report.node, report.process);
+  const fs::path& worker = s.worker_path(report.node, report.process);
   if (failed) {
     s.files.append_now(s.processed_path, row);
     s.files.append_now(worker, line);

@@ -146,7 +146,7 @@ class Orchestrator {
   const config::Step& step_;
   const Clock::time_point start_ = Clock::now();
   /// Ends last, and before anything is open that its process would hold.
-  const Guard guard_;
+  Guard guard_;
   NodeGpus gpus_;
   /// Until the listing starts. Before the folder: it looks at the inputs.
   std::unique_ptr<dataset::Partitioner> partitioner_;

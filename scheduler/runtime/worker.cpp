@@ -437,13 +437,13 @@ class Worker {
   void post_results(const Group& group, const std::vector<entry::SharedResult>& results,
                     Stopwatch& time) {
     std::optional<profile::Scope> append(std::in_place, recorder_.get(), Stage::kAppend);
-    std::vector<output::Range> ranges;
+    std::vector<std::string_view> texts;
     double work_s = 0;
     for (const entry::SharedResult& result : results) {
       work_s += result.work_s;
-      ranges.push_back(result.rows.text.empty() ? output::Range()
-                                                : segment_->append(result.rows.text));
+      texts.push_back(result.rows.text);
     }
+    const std::vector<output::Range> ranges = segment_->append(texts);
     append.reset();
     const profile::Scope scope(recorder_.get(), Stage::kMessages);
     for (std::size_t i = 0; i < results.size(); ++i) {
