@@ -25,7 +25,7 @@ test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck 
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
 bench=(libtorch-dev libopencv-dnn-dev libopenblas0-openmp libspng-dev gnuplot-nox python3-numpy python3-pil
-  python3-torch python3-onnx time)
+  python3-torch python3-onnx)
 
 # Debian has no library for Parquet; npm's package holds DuckDB's own build.
 duckdb=@duckdb/node-bindings-linux-x64@1.4.4-r.1

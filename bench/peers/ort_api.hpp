@@ -38,10 +38,10 @@ enum Entry : std::size_t {
 };
 
 constexpr std::uint32_t kFirstVersion = 1;
-constexpr int kWarnings = 2;       // OrtLoggingLevel
-constexpr int kFloat = 1;          // ONNXTensorElementDataType
-constexpr int kArenaAllocator = 1; // OrtAllocatorType
-constexpr int kDefaultMemory = 0;  // OrtMemType
+constexpr int kWarnings = 2;        // OrtLoggingLevel
+constexpr int kFloat = 1;           // ONNXTensorElementDataType
+constexpr int kArenaAllocator = 1;  // OrtAllocatorType
+constexpr int kDefaultMemory = 0;   // OrtMemType
 
 inline std::string version() { return OrtGetApiBase()->get_version(); }
 

@@ -1,5 +1,5 @@
-// ONNX Runtime through its C interface: one session, and for each thread an input and an output that
-// every batch uses again.
+// ONNX Runtime through its C interface: one session, and for each thread an input and an output
+// that every batch uses again.
 #include <array>
 #include <vector>
 
@@ -63,8 +63,7 @@ class OrtModel : public ScoringModel {
     ort::call(ort::kCreateSessionOptions, options.out());
     ort::call(ort::kSetIntraOpNumThreads, options.get(), 1);
     ort::call(ort::kSetInterOpNumThreads, options.get(), 1);
-    ort::call(ort::kCreateSession, environment_.get(), path.c_str(), options.get(),
-              session_.out());
+    ort::call(ort::kCreateSession, environment_.get(), path.c_str(), options.get(), session_.out());
   }
   std::unique_ptr<Scorer> scorer() const override {
     return std::make_unique<OrtScorer>(session_.get());

@@ -15,8 +15,7 @@ namespace prs::image {
 namespace {
 
 [[noreturn]] void fail_errno(const std::string& path, const char* action) {
-  fail(ErrorCode::kIo, "{}: cannot {} ({})", path, action,
-       std::generic_category().message(errno));
+  fail(ErrorCode::kIo, "{}: cannot {} ({})", path, action, std::generic_category().message(errno));
 }
 
 /// A file opened for reading.
@@ -74,8 +73,7 @@ class InputFile {
 };
 
 /// The size of a file of which no more than `max_bytes` are wanted.
-std::size_t checked_size(const InputFile& file, const std::string& path,
-                         std::int64_t max_bytes) {
+std::size_t checked_size(const InputFile& file, const std::string& path, std::int64_t max_bytes) {
   const std::int64_t size = file.size();
   if (size > max_bytes) {
     fail_argument("{}: {} bytes exceed the limit of {}", path, size, max_bytes);

@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void hash_file(const std::string& path, bool by_content, const std::stop_token& stop, Sha256& hash) {
+void hash_file(const std::string& path, bool by_content, const std::stop_token& stop,
+               Sha256& hash) {
   struct stat status {};
   std::string state = "missing";
   if (::stat(path.c_str(), &status) == 0) {

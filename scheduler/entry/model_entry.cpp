@@ -130,7 +130,8 @@ class ModelRunner {
 
  private:
   static RowItem item(const dataset::MiniBatch& mini_batch, std::int64_t i) {
-    if (mini_batch.is_records()) return {mini_batch.record_file.native(), mini_batch.first_record + i};
+    if (mini_batch.is_records())
+      return {mini_batch.record_file.native(), mini_batch.first_record + i};
     return {mini_batch.files[static_cast<std::size_t>(i)], -1};
   }
 

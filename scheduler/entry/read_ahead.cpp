@@ -114,8 +114,7 @@ void ReadAhead::work(int number) {
 bool ReadAhead::decode_some(ImageBatch& batch, ImageLoader& loader,
                             std::unique_lock<std::mutex>& lock) {
   const std::size_t first = batch.next_;
-  const std::size_t last =
-      std::min(first + (files_wait() ? kTakeSlow : kTake), batch.files.size());
+  const std::size_t last = std::min(first + (files_wait() ? kTakeSlow : kTake), batch.files.size());
   if (first == last) return false;
   batch.next_ = last;
   lock.unlock();

@@ -57,8 +57,9 @@ void check(const Range& range, const fs::path& folder) {
   std::int64_t end = 0;
   if (!plain_name || range.offset < 0 || range.size_bytes < 0 ||
       __builtin_add_overflow(range.offset, range.size_bytes, &end)) {
-    throw Error(ErrorCode::kIo, fmt::format("{}: bytes {} + {} are no range of a segment",
-                                            (folder / range.segment).string(), range.offset, range.size_bytes));
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: bytes {} + {} are no range of a segment",
+                            (folder / range.segment).string(), range.offset, range.size_bytes));
   }
 }
 
@@ -162,10 +163,11 @@ void Assembly::State::copy_in(const Range& range) {
         segment.window.read(segment.file, segment.path, range.offset + done, count);
     crc = crc32c(bytes, crc);
     if (done + count == range.size_bytes && crc != range.crc32c) {
-      throw Error(ErrorCode::kIo,
-                  fmt::format("{}: bytes {} + {} are damaged: their checksum is {:08x}, the worker "
-                              "wrote {:08x}",
-                              segment.path.string(), range.offset, range.size_bytes, crc, range.crc32c));
+      throw Error(
+          ErrorCode::kIo,
+          fmt::format("{}: bytes {} + {} are damaged: their checksum is {:08x}, the worker "
+                      "wrote {:08x}",
+                      segment.path.string(), range.offset, range.size_bytes, crc, range.crc32c));
     }
     write_at(file, partial, length + done, bytes);
     done += count;

@@ -10,7 +10,8 @@
 
 namespace prs::output {
 
-/// For a file whose bytes stay as they are once they are written; it may grow. One thread at a time.
+/// For a file whose bytes stay as they are once they are written; it may grow. One thread at a
+/// time.
 class ReadWindow {
  public:
   /// The bytes [offset, offset + size_bytes), valid until the next call. Throws as read_at().

@@ -20,7 +20,9 @@ struct SegmentWriter::State {
 
 SegmentWriter::SegmentWriter(const std::filesystem::path& path)
     : state_(std::make_unique<State>(
-          State{.path = path, .file = open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL), .joined = {}})) {}
+          State{.path = path,
+                .file = open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL),
+                .joined = {}})) {}
 
 SegmentWriter::~SegmentWriter() = default;
 
@@ -30,9 +32,7 @@ std::vector<Range> SegmentWriter::append(std::span<const std::string_view> rows)
   state_->joined.clear();
   for (const std::string_view one : rows) {
     const std::int64_t offset = state_->length + static_cast<std::int64_t>(state_->joined.size());
-    ranges.push_back(one.empty() ? Range()
-                                 : Range{state_->name, offset,
-                                         static_cast<std::int64_t>(one.size()), crc32c(one)});
+    ranges.push_back({state_->name, offset, static_cast<std::int64_t>(one.size()), crc32c(one)});
     if (rows.size() > 1) state_->joined += one;
   }
   std::string_view rest = rows.size() == 1 ? rows[0] : std::string_view(state_->joined);

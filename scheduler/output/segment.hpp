@@ -29,9 +29,9 @@ class SegmentWriter {
   /// Throws io naming the path. The folder must exist.
   explicit SegmentWriter(const std::filesystem::path& path);
   ~SegmentWriter();
-  /// Appends the rows of mini-batches with one write (more only where the kernel writes less). Of a
-  /// mini-batch without rows the range is empty and names no segment. Throws io (a full disk, say);
-  /// what was appended before stays valid, and the next append may succeed.
+  /// Appends the rows of mini-batches with one write (more only where the kernel writes less).
+  /// Throws io (a full disk, say); what was appended before stays valid, and the next append may
+  /// succeed.
   std::vector<Range> append(std::span<const std::string_view> rows);
   /// The same of a single one.
   Range append(std::string_view rows) { return append({&rows, 1})[0]; }

@@ -453,10 +453,12 @@ class Worker {
       returned.set_mini_batch(group.members[i].mini_batch);
       returned.set_attempt(group.members[i].attempt);
       returned.set_rows(rows.count);
-      returned.set_segment(ranges[i].segment);
-      returned.set_offset(ranges[i].offset);
-      returned.set_size_bytes(ranges[i].size_bytes);
-      returned.set_crc32c(ranges[i].crc32c);
+      if (!rows.text.empty()) {
+        returned.set_segment(ranges[i].segment);
+        returned.set_offset(ranges[i].offset);
+        returned.set_size_bytes(ranges[i].size_bytes);
+        returned.set_crc32c(ranges[i].crc32c);
+      }
       returned.set_header(rows.header);
       returned.set_has_metrics(rows.has_metrics);
       for (const std::string& error : rows.item_errors) returned.add_item_errors(error);
