@@ -14,6 +14,7 @@ const MODELS = ['mlp', 'lenet', 'cnn'];
 const WORKERS = [1, 2];
 const SIZES = [1, 10, 100];
 const TIMES_REPEATED = 10; // The training images, for a long IDX file.
+const FEW = 3; // Repeats of what takes long.
 const DATA = process.env.PRS_FASHION_MNIST || '/usr/share/datasets/fashion-mnist';
 const ROOT = path.resolve(__dirname, '..');
 const PYTHON = '/usr/bin/python3';
@@ -71,12 +72,14 @@ const pipeline = (kind, model, folder, threads) => () =>
 const sample = (model, folder, processes) => () =>
   timed(PYTHON, SAMPLE, 'run', `${model}.pt`, LABELS, folder, 'rows.pil', processes);
 
-/// Runs all in turn, `repeats` times. By name: rates, and the ratio of each to the others' time in
-/// the same turn. `check` is called after each run of the first turn.
-function interleaved(images, repeats, contenders, check = () => {}) {
+/// Runs all in turn, `repeats` times, those named in `few` at most FEW times. By name: rates, and
+/// the ratio of each to the others' time in the same turn. `check` is called after each run of the
+/// first turn.
+function interleaved(images, repeats, contenders, few = [], check = () => {}) {
   const all = Object.fromEntries(Object.keys(contenders).map((name) => [name, []]));
   for (let repeat = 0; repeat < repeats; ++repeat) {
     for (const [name, run] of Object.entries(contenders)) {
+      if (repeat >= FEW && few.includes(name)) continue;
       all[name].push(run());
       if (repeat === 0) check(name);
     }
@@ -91,7 +94,7 @@ function interleaved(images, repeats, contenders, check = () => {}) {
       },
     ]),
   );
-  const ratio = (name, other, key) => median(all[name].map((run, i) => all[other][i][key] / run[key]));
+  const ratio = (name, other, key) => median(all[other].map((run, i) => run[key] / all[name][i][key]));
   return { rates, ratio };
 }
 
@@ -104,7 +107,7 @@ function measureFolder(program, folder, images, repeats, model, workers, sizes, 
   if (withSample) contenders.sample = sample(model, folder, workers);
   const rows = {};
   const files = { ort: 'rows.ort', prs: 'rows.prs', sample: 'rows.pil' };
-  const { rates, ratio } = interleaved(images, repeats, contenders, (name) => {
+  const { rates, ratio } = interleaved(images, repeats, contenders, ['sample'], (name) => {
     rows[name] = sortedRows(files[name] ?? `${OUTPUT()}/parallel_run_step.txt`);
   });
   const peers = Object.keys(files).filter((name) => contenders[name]);
@@ -128,19 +131,22 @@ function engineRate(program, model) {
   return Math.max(...[...text.matchAll(/"images_per_s":\s*([\d.e+]+)/g)].map((match) => Number(match[1])));
 }
 
-function measureRecords(program, input, images, repeats, model, workers) {
+/// Record files, each with its number of images, beside the engine.
+function measureRecords(program, files, repeats, model) {
   const engine = [];
-  const list = [];
+  const cells = Object.entries(files).flatMap(([input, images]) =>
+    WORKERS.map((workers) => ({ model, input, images, workers, mini_batch_size: 100, rates: [] })));
   for (let repeat = 0; repeat < repeats; ++repeat) {
     engine.push(engineRate(program, model));
-    list.push(images / ours(program, model, input, workers, 100)().wall);
+    for (const { input, images, workers, rates } of cells) {
+      rates.push(images / ours(program, model, input, workers, 100)().wall);
+    }
   }
-  return {
-    model, input, images, workers, mini_batch_size: 100,
-    images_per_s: median(list), spread: spread(list),
+  return cells.map(({ rates, ...cell }) => ({
+    ...cell, images_per_s: median(rates), spread: spread(rates),
     engine_images_per_s: median(engine),
-    of_engine: median(list.map((rate, i) => rate / engine[i])),
-  };
+    of_engine: median(rates.map((rate, i) => rate / engine[i])),
+  }));
 }
 
 /// Has the kernel forget the contents of a folder's files.
@@ -175,21 +181,26 @@ function main([program, work, target, repeatsText]) {
   const loadBefore = load();
   const counts = makeInputs(program);
   for (const model of MODELS) output(PYTHON, [SAMPLE, 'convert', modelFile(model), `${model}.pt`]);
-  const all = (measure) => MODELS.flatMap((model) => WORKERS.flatMap((workers) => {
+  const few = Math.min(repeats, FEW);
+  // Of the slowest model the fewer images take long enough.
+  const fast = MODELS.slice(0, 2);
+  const each = (models, measure) => models.flatMap((model) => WORKERS.flatMap((workers) => {
     console.error(`${model}, ${workers} workers`);
     return measure(model, workers);
   }));
   ours(program, 'mlp', 'png', 2, 10)(); // Warm: files and programs are in the page cache.
   ours(program, 'mlp', 'png60', 2, 10)();
   const folders = [
-    ...all((model, workers) => measureFolder(program, 'png', counts.png, repeats, model, workers, SIZES, true)),
-    ...all((model, workers) => measureFolder(program, 'png60', counts.png60, Math.min(repeats, 3), model, workers, [10], false)),
+    ...each(MODELS, (model, workers) =>
+      measureFolder(program, 'png', counts.png, repeats, model, workers, SIZES, true)),
+    ...each(fast, (model, workers) =>
+      measureFolder(program, 'png60', counts.png60, few, model, workers, [10], false)),
   ];
-  const records = Object.entries(counts).slice(2).flatMap(([input, images]) => all((model, workers) => {
-    // Of the slowest model 60,000 images take seconds.
-    if (model === 'cnn' && input !== 'train.idx') return [];
-    return measureRecords(program, input, images, Math.min(repeats, 3), model, workers);
-  }));
+  const { png, png60, ...recordFiles } = counts;
+  const records = MODELS.flatMap((model) => {
+    const files = fast.includes(model) ? recordFiles : { 'train.idx': counts['train.idx'] };
+    return measureRecords(program, files, few, model);
+  });
   const floors = Object.fromEntries(WORKERS.map((workers) => [
     workers,
     interleaved(counts.png, repeats, { none: pipeline('prs', 'none', 'png', workers) }).rates.none,

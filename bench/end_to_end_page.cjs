@@ -24,7 +24,7 @@ function page(result) {
     `# End to end, CPU: ${result.date}`,
     '',
     `Thousand images per second of whole runs, process start and end included: the median of ` +
-      `${result.repeats} runs in turn (60,000 images and records: at most 3); in brackets by processor ` +
+      `${result.repeats} runs in turn (of 60,000 images, records and the sample at most 3); in brackets by processor ` +
       `time. Ratios are medians of the ratios within a turn. Load of the machine before and after: ` +
       `${result.load_before}, ${result.load_after}.`,
     '',
