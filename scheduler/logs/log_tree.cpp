@@ -227,10 +227,14 @@ void LogTree::try_ended(const TryReport& report) {
   const bool failed = report.status != "RUN_DONE";
   const std::string start = timestamp_us(report.start_us);
 
-  std::string row = fmt::format("{},{},{}/{},{},{},{},{},{:.6f},{:.6f},{:.6f},", report.mini_batch,
-                                report.picked_count, report.node, report.process, start,
-                                report.total, report.succeeded, report.failed, report.elapsed_s,
-                                report.process_s, report.run_method_s);
+  const std::string elapsed = fmt::format("{:.6f}", report.elapsed_s);
+  const std::string process_time = fmt::format("{:.6f}", report.process_s);
+  const std::string run_method = fmt::format("{:.6f}", report.run_method_s);
+
+  std::string row =
+      fmt::format("{},{},{}/{},{},{},{},{},{},{},{},", report.mini_batch, report.picked_count,
+                  report.node, report.process, start, report.total, report.succeeded, report.failed,
+                  elapsed, process_time, run_method);
   append_csv_field(row, report.status);
   for (const std::string* field :
        {&report.error_category, &report.error_message, &report.detail_json}) {
@@ -240,10 +244,10 @@ void LogTree::try_ended(const TryReport& report) {
   row += '\n';
 
   std::string line = fmt::format(
-      "mini-batch {} (try {}) {}: total {}, succeeded {}, failed {}; start {}, duration {:.6f} s, "
-      "process time {:.6f} s, run method {:.6f} s; address {}, pid {}",
+      "mini-batch {} (try {}) {}: total {}, succeeded {}, failed {}; start {}, duration {} s, "
+      "process time {} s, run method {} s; address {}, pid {}",
       report.mini_batch, report.picked_count, report.status, report.total, report.succeeded,
-      report.failed, start, report.elapsed_s, report.process_s, report.run_method_s,
+      report.failed, start, elapsed, process_time, run_method,
       report.address.empty() ? s.host : report.address, report.pid);
   if (failed) {
     line += fmt::format("; {}: {}", report.error_category.empty() ? "error" : report.error_category,
