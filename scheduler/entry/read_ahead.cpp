@@ -47,6 +47,7 @@ ReadAhead::~ReadAhead() {
     stop_ = true;
   }
   begun_.notify_all();
+  begun_slow_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
@@ -62,6 +63,7 @@ void ReadAhead::begin(ImageBatch& batch) {
   const std::lock_guard lock(mutex_);
   queue_.push_back(&batch);
   begun_.notify_all();
+  if (files_wait()) begun_slow_.notify_all();
 }
 
 void ReadAhead::start_threads(int wanted) {
@@ -100,11 +102,11 @@ void ReadAhead::cancel(ImageBatch& batch) {
 void ReadAhead::work(int number) {
   ImageLoader loader = reader_.loader();
   if (profile_ != nullptr) profile_->name_thread("reader");
+  const bool always = number < threads_wanted_;
+  std::condition_variable& begun = always ? begun_ : begun_slow_;
   std::unique_lock lock(mutex_);
   while (true) {
-    begun_.wait(lock, [&] {
-      return stop_ || (!queue_.empty() && (number < threads_wanted_ || files_wait()));
-    });
+    begun.wait(lock, [&] { return stop_ || (!queue_.empty() && (always || files_wait())); });
     if (stop_) return;
     ImageBatch* const batch = queue_.front();
     if (!decode_some(*batch, loader, lock)) std::erase(queue_, batch);
@@ -145,7 +147,7 @@ bool ReadAhead::decode_some(ImageBatch& batch, ImageLoader& loader,
   lock.lock();
   // Files in memory are waited for now and then, too: for a lock of the kernel, say.
   if (2 * waits >= (files_wait() ? kTakeSlow : kTake)) {
-    if (!files_wait()) begun_.notify_all();
+    if (!files_wait()) begun_slow_.notify_all();
     slow_chunks_ = kSlowChunks;
   } else if (files_wait()) {
     --slow_chunks_;

@@ -73,7 +73,8 @@ class ReadAhead {
   profile::Recorder* const profile_;
   ImageLoader loader_;  ///< Of the owner's thread.
   std::mutex mutex_;
-  std::condition_variable begun_;
+  std::condition_variable begun_;       ///< For the first threads_wanted_ threads,
+  std::condition_variable begun_slow_;  ///< and for the others, where files are waited for.
   std::condition_variable done_;
   std::deque<ImageBatch*> queue_;  ///< Batches with files that nobody has taken.
   bool stop_ = false;

@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -130,6 +132,20 @@ TEST_F(Model, RowsOfATableAreScoredByTheirColumns) {
   expect_failed("a,c", "there is no column 'c'; the columns are name (string), a (float64), b");
   expect_failed("a,name", "column 'name' holds no numbers");
   expect_failed("a", "the model takes 2 values a row, 1 columns are chosen");
+}
+
+TEST_F(Model, FilesThatHaveToBeWaitedForGiveTheSameRows) {
+  const auto paths = photos(200);
+  const std::string expected = started()->run(test::files(paths)).text;
+  for (const std::string& path : paths) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    ASSERT_GE(file, 0) << path;
+    EXPECT_EQ(::fsync(file), 0);
+    EXPECT_EQ(::posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
+    ::close(file);
+  }
+  // Where the folder lies on a disk, more threads read now than before.
+  EXPECT_EQ(started()->run(test::files(paths)).text, expected);
 }
 
 TEST_F(Model, BatchesChangeNothing) {
