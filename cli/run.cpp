@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "choice.hpp"
 #include "commands.hpp"
@@ -112,6 +113,7 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
   display.limits(config::limits_table(step));
   for (const std::string& note : step.notes) display.note("note: " + note);
   store::RunRecord record = history_record(step, run_id);
+  bool in_history = false;
   runtime::RunOptions options;
   options.step = step;
   options.resume = resume;
@@ -126,9 +128,10 @@ int run_to_the_end(const config::Step& step, const std::string& run_id, bool res
     record.failed_items = status.items_failed;
     record.status = status.status;
     record.reason = status.reason;
+    // Not before: the history waits for the disk, and the workers are starting now.
+    if (!std::exchange(in_history, true)) put_history(record, display);
   };
   options.on_note = [&](const std::string& text) { display.note(text); };
-  put_history(record, display);
   const runtime::RunOutcome outcome = runtime::run_job(options);
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   record.finished_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();

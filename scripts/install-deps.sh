@@ -27,7 +27,7 @@ test=(ccache libgtest-dev clang libclang-rt-14-dev llvm clang-format shellcheck 
 train=(python3-torch python3-onnx python3-numpy libopenblas0-openmp)
 data=(dataset-fashion-mnist)
 bench=(libtorch-dev libopencv-dnn-dev libopenblas0-openmp libspng-dev gnuplot-nox python3-numpy python3-pil
-  time)
+  python3-torch python3-onnx time)
 cuda=(nvidia-cuda-toolkit g++-11)
 
 # Debian has no library for Parquet; npm's package holds DuckDB's own build.

@@ -1,37 +1,36 @@
-// A hand-written pipeline over a folder of 28 x 28 gray PNG files, the peer of `prs-gpu run`: read,
-// decode with libspng or libpng, score in batches of 64, write "name: class" rows. No scheduler, no
+// A hand-written pipeline over a folder of 28 x 28 gray PNG files, the peer of `prs-gpu run`: list,
+// read, decode with libspng, score in batches of 64, write "name: class" rows. No scheduler, no
 // retries, no logs.
 //
-//   png_pipeline FOLDER OUTPUT PROCESSES spng|libpng MODEL|none
+//   png_pipeline FOLDER OUTPUT THREADS LABELS MODEL|none
+//   png_pipeline --version
 //
-// Each process takes its part of the sorted names. The scores come from our own engine, since
-// no registry brings ONNX Runtime's C header: the peer is as fast in computing as we are. "none"
-// scores nothing and is the floor of reading and decoding. Prints the seconds that all took.
+// Each thread takes its part of the sorted names and has buffers of its own; the model is shared.
+// "none" scores nothing and is the floor of reading and decoding.
 #include <dirent.h>
 #include <fcntl.h>
-#include <png.h>
 #include <spng.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <exception>
+#include <fstream>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
+#include <thread>
 #include <vector>
 
-#include <prs/engine.hpp>
+#include "png_scorer.hpp"
 
 namespace {
 
-constexpr std::size_t kSide = 28;
-constexpr std::size_t kPixels = kSide * kSide;
-constexpr std::size_t kBatch = 64;
+using prs::bench::kBatch;
+using prs::bench::kClasses;
+using prs::bench::kImageBytes;
 
 [[noreturn]] void fail(const std::string& what) {
   std::fprintf(stderr, "png_pipeline: %s\n", what.c_str());
@@ -50,77 +49,83 @@ std::vector<std::string> names_in(const char* folder) {
   return names;
 }
 
-void decode_spng(const std::vector<std::uint8_t>& file, std::size_t size, std::uint8_t* pixels) {
+std::vector<std::string> lines_of(const char* path) {
+  std::ifstream file(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  if (lines.size() != kClasses) fail(path);
+  return lines;
+}
+
+void decode(const std::vector<std::uint8_t>& file, std::size_t size, std::uint8_t* pixels) {
   const std::unique_ptr<spng_ctx, void (*)(spng_ctx*)> context(spng_ctx_new(0), spng_ctx_free);
   spng_set_png_buffer(context.get(), file.data(), size);
-  if (spng_decode_image(context.get(), pixels, kPixels, SPNG_FMT_G8, 0) != 0) fail("spng");
+  if (spng_decode_image(context.get(), pixels, kImageBytes, SPNG_FMT_G8, 0) != 0) fail("spng");
 }
 
-void decode_libpng(const std::vector<std::uint8_t>& file, std::size_t size, std::uint8_t* pixels) {
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  if (png_image_begin_read_from_memory(&image, file.data(), size) == 0) fail("libpng");
-  image.format = PNG_FORMAT_GRAY;
-  if (png_image_finish_read(&image, nullptr, pixels, 0, nullptr) == 0) fail("libpng");
-}
+struct Job {
+  std::string folder;
+  std::vector<std::string> names;
+  std::vector<std::string> labels;
+  std::unique_ptr<prs::bench::ScoringModel> model;  ///< Null: nothing is scored.
+  std::FILE* rows = nullptr;
+};
 
-void work(const std::string& folder, const std::vector<std::string>& names, std::size_t first,
-          std::size_t last, bool spng, const std::string& model, const std::string& output) {
-  std::optional<prs::Engine> engine;
-  if (model != "none") {
-    prs::EngineOptions options;
-    options.threads = 1;
-    options.device = "cpu";
-    engine = prs::Engine::load(model, options);
-  }
-  std::FILE* const rows = std::fopen(output.c_str(), "w");
-  if (rows == nullptr) fail(output);
+/// The names [first, last).
+void work(const Job& job, std::size_t first, std::size_t last) try {
+  const std::unique_ptr<prs::bench::Scorer> scorer = job.model ? job.model->scorer() : nullptr;
+  const int folder = ::open(job.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) fail(job.folder);
   std::vector<std::uint8_t> file(std::size_t{1} << 16);
-  std::vector<std::uint8_t> pixels(kBatch * kPixels);
+  std::vector<std::uint8_t> pixels(kBatch * kImageBytes);
+  std::string rows;
   for (std::size_t begin = first; begin < last; begin += kBatch) {
     const std::size_t count = std::min(kBatch, last - begin);
     for (std::size_t i = 0; i < count; ++i) {
-      const int fd = ::open((folder + "/" + names[begin + i]).c_str(), O_RDONLY | O_CLOEXEC);
+      const int fd = ::openat(folder, job.names[begin + i].c_str(), O_RDONLY | O_CLOEXEC);
       const ssize_t size = ::read(fd, file.data(), file.size());
       ::close(fd);
-      if (size <= 0) fail(names[begin + i]);
-      (spng ? decode_spng : decode_libpng)(file, static_cast<std::size_t>(size),
-                                           pixels.data() + i * kPixels);
+      if (size <= 0) fail(job.names[begin + i]);
+      decode(file, static_cast<std::size_t>(size), pixels.data() + i * kImageBytes);
     }
-    if (!engine) continue;
-    const auto images = static_cast<std::int64_t>(count);
-    const auto best =
-        engine->classify({prs::DType::kUint8, {images, 1, kSide, kSide}, pixels.data()});
-    for (std::size_t i = 0; i < count; ++i) {
-      std::fprintf(rows, "%s: %s\n", names[begin + i].c_str(), best[i].top[0].label.c_str());
+    if (!scorer) continue;
+    const float* scores = scorer->score(pixels.data(), count);
+    rows.clear();
+    for (std::size_t i = 0; i < count; ++i, scores += kClasses) {
+      rows += job.names[begin + i];
+      rows += ": ";
+      rows += job.labels[static_cast<std::size_t>(std::max_element(scores, scores + kClasses) -
+                                                  scores)];
+      rows += '\n';
     }
+    // One call a batch: stdio keeps the calls of several threads apart.
+    std::fwrite(rows.data(), 1, rows.size(), job.rows);
   }
-  std::fclose(rows);
+  ::close(folder);
+} catch (const std::exception& error) {
+  fail(error.what());
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc != 6) fail("FOLDER OUTPUT PROCESSES spng|libpng MODEL|none");
-  const auto start = std::chrono::steady_clock::now();
-  const std::vector<std::string> names = names_in(argv[1]);
-  const std::size_t processes = std::strtoul(argv[3], nullptr, 10);
-  std::vector<pid_t> children;
-  for (std::size_t p = 0; p < processes; ++p) {
-    const pid_t child = ::fork();
-    if (child < 0) fail("fork");
-    if (child == 0) {
-      work(argv[1], names, names.size() * p / processes, names.size() * (p + 1) / processes,
-           std::strcmp(argv[4], "spng") == 0, argv[5], argv[2] + std::to_string(p));
-      return 0;
-    }
-    children.push_back(child);
+int main(int argc, char** argv) try {
+  if (argc == 2 && std::string_view(argv[1]) == "--version") {
+    std::printf("%s, libspng %s\n", prs::bench::runtime_version().c_str(), spng_version_string());
+    return 0;
   }
-  for (const pid_t child : children) {
-    int status = 0;
-    if (::waitpid(child, &status, 0) != child || status != 0) fail("a process failed");
+  if (argc != 6) fail("FOLDER OUTPUT THREADS LABELS MODEL|none");
+  Job job{argv[1], names_in(argv[1]), lines_of(argv[4]), nullptr, std::fopen(argv[2], "w")};
+  if (job.rows == nullptr) fail(argv[2]);
+  if (std::string_view(argv[5]) != "none") job.model = prs::bench::load_model(argv[5]);
+  const std::size_t count = std::strtoul(argv[3], nullptr, 10);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < count; ++t) {
+    threads.emplace_back(work, std::cref(job), job.names.size() * t / count,
+                         job.names.size() * (t + 1) / count);
   }
-  std::printf("%.6f\n",
-              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  for (std::thread& thread : threads) thread.join();
+  if (std::fclose(job.rows) != 0) fail(argv[2]);
   return 0;
+} catch (const std::exception& error) {
+  fail(error.what());
 }

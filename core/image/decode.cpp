@@ -147,11 +147,11 @@ ImageLoader::~ImageLoader() = default;
 ImageLoader::ImageLoader(ImageLoader&&) noexcept = default;
 ImageLoader& ImageLoader::operator=(ImageLoader&&) noexcept = default;
 
-void ImageLoader::read(const std::filesystem::path& path, std::uint8_t* destination) {
-  decode(image::read_file(path, image::kMostFileBytes, state_->file), path.native(), destination);
+void ImageLoader::read(const std::string& path, std::uint8_t* destination) {
+  decode(image::read_file(path, image::kMostFileBytes, state_->file), path, destination);
 }
 
-void ImageLoader::read(const std::filesystem::path& path, std::uint8_t* destination, Times& times) {
+void ImageLoader::read(const std::string& path, std::uint8_t* destination, Times& times) {
   using Clock = std::chrono::steady_clock;
   const auto seconds = [](Clock::duration duration) {
     return std::chrono::duration<double>(duration).count();
@@ -160,7 +160,7 @@ void ImageLoader::read(const std::filesystem::path& path, std::uint8_t* destinat
   const auto bytes = image::read_file(path, image::kMostFileBytes, state_->file);
   const Clock::time_point middle = Clock::now();
   times.read_s += seconds(middle - start);
-  decode(bytes, path.native(), destination);
+  decode(bytes, path, destination);
   times.decode_s += seconds(Clock::now() - middle);
 }
 

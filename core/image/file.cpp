@@ -14,15 +14,14 @@
 namespace prs::image {
 namespace {
 
-[[noreturn]] void fail_errno(const std::filesystem::path& path, const char* action) {
-  fail(ErrorCode::kIo, "{}: cannot {} ({})", path.native(), action,
-       std::generic_category().message(errno));
+[[noreturn]] void fail_errno(const std::string& path, const char* action) {
+  fail(ErrorCode::kIo, "{}: cannot {} ({})", path, action, std::generic_category().message(errno));
 }
 
 /// A file opened for reading.
 class InputFile {
  public:
-  explicit InputFile(const std::filesystem::path& path) : path_(path) {
+  explicit InputFile(const std::string& path) : path_(path) {
     // O_NONBLOCK: opening a FIFO without a writer would wait for one.
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd_ < 0) fail_errno(path, "open");
@@ -38,7 +37,7 @@ class InputFile {
     struct stat status {};
     if (::fstat(fd_, &status) != 0) fail_errno(path_, "inspect");
     if (S_ISREG(status.st_mode)) return status.st_size;
-    fail(ErrorCode::kIo, "{}: {}, not a regular file", path_.native(),
+    fail(ErrorCode::kIo, "{}: {}, not a regular file", path_,
          S_ISDIR(status.st_mode)    ? "a folder"
          : S_ISFIFO(status.st_mode) ? "a FIFO"
                                     : "a device or socket");
@@ -69,16 +68,15 @@ class InputFile {
   }
 
  private:
-  const std::filesystem::path& path_;
+  const std::string& path_;
   int fd_ = -1;
 };
 
 /// The size of a file of which no more than `max_bytes` are wanted.
-std::size_t checked_size(const InputFile& file, const std::filesystem::path& path,
-                         std::int64_t max_bytes) {
+std::size_t checked_size(const InputFile& file, const std::string& path, std::int64_t max_bytes) {
   const std::int64_t size = file.size();
   if (size > max_bytes) {
-    fail_argument("{}: {} bytes exceed the limit of {}", path.native(), size, max_bytes);
+    fail_argument("{}: {} bytes exceed the limit of {}", path, size, max_bytes);
   }
   return static_cast<std::size_t>(size);
 }
@@ -89,13 +87,13 @@ constexpr std::size_t kSmallFileBytes = std::size_t{1} << 16;
 }  // namespace
 
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::int64_t max_bytes) {
-  const InputFile file(path);
-  std::vector<std::byte> bytes(checked_size(file, path, max_bytes));
+  const InputFile file(path.native());
+  std::vector<std::byte> bytes(checked_size(file, path.native(), max_bytes));
   bytes.resize(file.read(bytes));
   return bytes;
 }
 
-std::span<const std::byte> read_file(const std::filesystem::path& path, std::int64_t max_bytes,
+std::span<const std::byte> read_file(const std::string& path, std::int64_t max_bytes,
                                      std::vector<std::byte>& buffer) {
   const InputFile file(path);
   if (buffer.size() < kSmallFileBytes) buffer.resize(kSmallFileBytes);
@@ -107,11 +105,11 @@ std::span<const std::byte> read_file(const std::filesystem::path& path, std::int
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const InputFile file(path);
+  const InputFile file(path.native());
   size_ = static_cast<std::size_t>(file.size());
   if (size_ == 0) return;
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd(), 0);
-  if (data == MAP_FAILED) fail_errno(path, "map");
+  if (data == MAP_FAILED) fail_errno(path.native(), "map");
   const auto unmap = [size = size_](const std::byte* mapped) {
     ::munmap(const_cast<std::byte*>(mapped), size);
   };

@@ -16,7 +16,7 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::int64_t
 
 /// The same into a buffer that is kept: `buffer` grows as needed and never shrinks. The bytes that
 /// were read, valid until it changes.
-std::span<const std::byte> read_file(const std::filesystem::path& path, std::int64_t max_bytes,
+std::span<const std::byte> read_file(const std::string& path, std::int64_t max_bytes,
                                      std::vector<std::byte>& buffer);
 
 /// A file mapped read-only; copies share the mapping. Empty for an empty file.

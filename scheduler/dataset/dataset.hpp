@@ -16,6 +16,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -32,7 +33,8 @@ namespace prs::dataset {
 struct MiniBatch {
   std::int64_t id = 0;     ///< 0, 1, 2, ... within the job.
   std::int64_t input = 0;  ///< Index of the input it comes from; a mini-batch never mixes them.
-  std::vector<std::filesystem::path> files;
+  /// Texts: std::filesystem::path takes its parts apart, of millions of files for nothing.
+  std::vector<std::string> files;
   std::filesystem::path record_file;  ///< Set for records; `files` is empty then.
   std::int64_t first_record = 0;
   std::int64_t record_count = 0;
@@ -134,8 +136,10 @@ class ListingWriter {
   ListingWriter(const ListingWriter&) = delete;
   ListingWriter& operator=(const ListingWriter&) = delete;
 
-  /// `mini_batch.id` is size(). After an error the listing is as before.
-  void append(const MiniBatch& mini_batch);
+  /// Their ids follow one another from size() on. One write; after an error the listing is as
+  /// before.
+  void append(std::span<const MiniBatch> mini_batches);
+  void append(const MiniBatch& mini_batch) { append({&mini_batch, 1}); }
   /// Marks the listing as complete.
   void finish();
   bool finished() const;

@@ -128,7 +128,7 @@ void FolderListing::enter(const std::string& folder) {
   if (!in_it) open_.push_back(std::move(entered));
 }
 
-std::optional<fs::path> FolderListing::next() {
+std::optional<std::string> FolderListing::next() {
   while (!open_.empty()) {
     const std::optional<OpenFolder::Entry> entry = open_.back()->next();
     if (!entry) {

@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void hash_file(const fs::path& path, bool by_content, const std::stop_token& stop, Sha256& hash) {
+void hash_file(const std::string& path, bool by_content, const std::stop_token& stop,
+               Sha256& hash) {
   struct stat status {};
   std::string state = "missing";
   if (::stat(path.c_str(), &status) == 0) {
@@ -26,7 +27,7 @@ void hash_file(const fs::path& path, bool by_content, const std::stop_token& sto
   } else if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
     output::fail_io(path, "inspect the file", errno);
   }
-  hash.update(fmt::format("file {} {} {}\n", path.native().size(), path.native(), state));
+  hash.update(fmt::format("file {} {} {}\n", path.size(), path, state));
 }
 
 /// How the tables of an input are read; of texts also the size, so that none runs into the next.
@@ -40,7 +41,7 @@ std::string description(const TableFormat& format, bool given) {
 
 }  // namespace
 
-void InputIdentity::add_file(std::int64_t input, const fs::path& path) {
+void InputIdentity::add_file(std::int64_t input, const std::string& path) {
   if (input != input_) hash_.update(fmt::format("input {}\n", input));
   input_ = input;
   check_not_stopped(stop_);
@@ -53,7 +54,7 @@ void InputIdentity::add(const MiniBatch& mini_batch) {
     add_file(mini_batch.input, mini_batch.record_file);
     record_file_ = mini_batch.record_file;
   }
-  for (const fs::path& file : mini_batch.files) add_file(mini_batch.input, file);
+  for (const std::string& file : mini_batch.files) add_file(mini_batch.input, file);
 }
 
 void InputIdentity::add_format(const TableFormat& format, bool given) {
@@ -72,7 +73,7 @@ std::string input_identity(const InputSpec& inputs, bool by_content, const std::
       if (source.count > 0) identity.add_file(index, source.path);
     }
     FileStream files(input, inputs.sorted_entries);
-    while (const std::optional<fs::path> file = files.next()) identity.add_file(index, *file);
+    while (const std::optional<std::string> file = files.next()) identity.add_file(index, *file);
     ++index;
   }
   return identity.finish();

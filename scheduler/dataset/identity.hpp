@@ -28,7 +28,7 @@ class InputIdentity {
   /// once: input_identity() does these.
   void add(const MiniBatch& mini_batch);
   /// One file more of the input with that index.
-  void add_file(std::int64_t input, const std::filesystem::path& path);
+  void add_file(std::int64_t input, const std::string& path);
   /// How the tables of the next input are read; `given`: whatever their names are.
   void add_format(const TableFormat& format, bool given);
   /// Hexadecimal digits. The object is used up by it.

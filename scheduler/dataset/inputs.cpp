@@ -255,14 +255,14 @@ std::optional<TableFormat> table_format_of(const fs::path& path) {
 FileStream::FileStream(const Input& input, std::size_t sorted_entries)
     : input_(&input), sorted_entries_(sorted_entries) {}
 
-std::optional<fs::path> FileStream::next() {
+std::optional<std::string> FileStream::next() {
   const std::size_t files = input_->files.size();
-  if (next_ < files) return input_->files[next_++];
+  if (next_ < files) return input_->files[next_++].native();
   for (;;) {
     if (folder_) {
-      std::optional<fs::path> file = folder_->next();
+      std::optional<std::string> file = folder_->next();
       // A table does not describe itself.
-      if (file && input_->is_table && file->filename() == "MLTable") continue;
+      if (file && input_->is_table && fs::path(*file).filename() == "MLTable") continue;
       if (file) return file;
       folder_.reset();
     }

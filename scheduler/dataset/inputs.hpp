@@ -57,7 +57,7 @@ class FolderListing {
   FolderListing& operator=(FolderListing&&) noexcept;
 
   /// The next file, or nothing at the end. Throws io when a folder cannot be listed.
-  std::optional<std::filesystem::path> next();
+  std::optional<std::string> next();
 
  private:
   class OpenFolder;
@@ -73,7 +73,7 @@ class FileStream {
  public:
   /// `sorted_entries`: as FolderListing.
   FileStream(const Input& input, std::size_t sorted_entries);
-  std::optional<std::filesystem::path> next();
+  std::optional<std::string> next();
 
  private:
   const Input* input_;

@@ -14,6 +14,7 @@
 #include "dataset/dataset.hpp"
 #include "output/crc32c.hpp"
 #include "output/file_io.hpp"
+#include "output/read_window.hpp"
 
 namespace prs::dataset {
 namespace {
@@ -59,6 +60,7 @@ struct ListingWriter::State {
   std::vector<std::int64_t> offsets;  ///< Of each record.
   std::int64_t end = 0;               ///< Where the next record goes.
   bool finished = false;
+  mutable output::ReadWindow window;  ///< Mini-batches are read in their order, mostly.
 
   [[noreturn]] void fail(ErrorCode code, std::string_view what) const {
     throw Error(code, fmt::format("{}: {}", path.string(), what));
@@ -121,14 +123,12 @@ struct ListingWriter::State {
   std::string read(std::int64_t id) const {
     const std::int64_t begin = offsets[static_cast<std::size_t>(id)];
     const std::int64_t next = id + 1 < size() ? offsets[static_cast<std::size_t>(id + 1)] : end;
-    std::string record(static_cast<std::size_t>(next - begin), '\0');
-    output::read_at(file, path, begin, record.data(), next - begin);
-    const std::uint32_t crc = load_u32(record.data() + 4);
-    record.erase(0, kHeaderBytes);
-    if (output::crc32c(record) != crc) {
+    const std::string_view record = window.read(file, path, begin, next - begin);
+    const std::string_view bytes = record.substr(kHeaderBytes);
+    if (output::crc32c(bytes) != load_u32(record.data() + 4)) {
       fail(ErrorCode::kIo, fmt::format("mini-batch {} is damaged on the disk", id));
     }
-    return record;
+    return std::string(bytes);
   }
 
   MiniBatch check(std::string_view bytes, std::int64_t id) const {
@@ -156,24 +156,30 @@ ListingWriter::ListingWriter(const fs::path& path, bool resume)
 
 ListingWriter::~ListingWriter() = default;
 
-void ListingWriter::append(const MiniBatch& mini_batch) {
+void ListingWriter::append(std::span<const MiniBatch> mini_batches) {
   State& state = *state_;
   if (state.finished) state.fail(ErrorCode::kInternal, "appended to after its end");
-  if (mini_batch.id != size()) {
-    state.fail(ErrorCode::kInternal,
-               fmt::format("mini-batch {} appended after {}", mini_batch.id, size()));
+  std::string records;
+  std::vector<std::int64_t> offsets;
+  for (const MiniBatch& mini_batch : mini_batches) {
+    const std::int64_t id = size() + static_cast<std::int64_t>(offsets.size());
+    if (mini_batch.id != id) {
+      state.fail(ErrorCode::kInternal,
+                 fmt::format("mini-batch {} appended after {}", mini_batch.id, id));
+    }
+    const std::string bytes = serialize(mini_batch);
+    if (bytes.size() >= kEndMark) {
+      state.fail(ErrorCode::kInvalidArgument,
+                 fmt::format("the paths of mini-batch {} take {} bytes, at most 4 GiB fit; choose "
+                             "a smaller mini_batch_size",
+                             mini_batch.id, bytes.size()));
+    }
+    offsets.push_back(state.end + static_cast<std::int64_t>(records.size()));
+    records += framed(bytes, static_cast<std::uint32_t>(bytes.size()));
   }
-  const std::string bytes = serialize(mini_batch);
-  if (bytes.size() >= kEndMark) {
-    state.fail(ErrorCode::kInvalidArgument,
-               fmt::format("the paths of mini-batch {} take {} bytes, at most 4 GiB fit; choose a "
-                           "smaller mini_batch_size",
-                           mini_batch.id, bytes.size()));
-  }
-  const std::string record = framed(bytes, static_cast<std::uint32_t>(bytes.size()));
-  output::write_at(state.file, state.path, state.end, record);
-  state.offsets.push_back(state.end);
-  state.end += static_cast<std::int64_t>(record.size());
+  output::write_at(state.file, state.path, state.end, records);
+  state.offsets.insert(state.offsets.end(), offsets.begin(), offsets.end());
+  state.end += static_cast<std::int64_t>(records.size());
 }
 
 void ListingWriter::finish() {

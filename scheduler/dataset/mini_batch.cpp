@@ -67,8 +67,8 @@ const char* problem_of(const MiniBatch& batch) {
     return "records without a file";
   }
   if (batch.is_records() && !is_path(batch.record_file.native())) return "a NUL in a path";
-  for (const std::filesystem::path& file : batch.files) {
-    if (!is_path(file.native())) return "an empty path or a NUL in a path";
+  for (const std::string& file : batch.files) {
+    if (!is_path(file)) return "an empty path or a NUL in a path";
   }
   return "";
 }
@@ -215,7 +215,7 @@ std::string MiniBatch::item_name(std::int64_t i) const {
     i -= piece.record_count;
   }
   return is_records() ? fmt::format("{}#{}", record_file.native(), first_record + i)
-                      : files[static_cast<std::size_t>(i)].native();
+                      : files[static_cast<std::size_t>(i)];
 }
 
 std::string serialize(const MiniBatch& mini_batch) {
@@ -241,7 +241,7 @@ std::string serialize(const MiniBatch& mini_batch) {
   } else {
     append_number(kFiles, out);
     append_number(std::uint64_t{mini_batch.files.size()}, out);
-    for (const std::filesystem::path& file : mini_batch.files) append_text(file.native(), out);
+    for (const std::string& file : mini_batch.files) append_text(file, out);
   }
   return out;
 }

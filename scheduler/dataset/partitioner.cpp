@@ -82,10 +82,10 @@ void check_keys(const InputSpec& spec, const std::vector<Input>& inputs) {
 struct ItemKey {
   std::uint64_t halves[2];
 
-  ItemKey(std::int64_t input, const std::filesystem::path& path, std::int64_t first_record) {
+  ItemKey(std::int64_t input, const std::string& path, std::int64_t first_record) {
     Sha256 hash;
     hash.update(fmt::format("{} {} ", input, first_record));
-    hash.update(path.native());
+    hash.update(path);
     std::memcpy(halves, hash.finish().data(), sizeof halves);
   }
   bool operator==(const ItemKey&) const = default;
@@ -125,7 +125,7 @@ struct Partitioner::State {
   std::unordered_map<ItemKey, std::int64_t, ItemKeyHash> skipped;
 
   /// Whether this was skipped; once for each time it was.
-  bool take_skipped(const std::filesystem::path& path, std::int64_t first_record) {
+  bool take_skipped(const std::string& path, std::int64_t first_record) {
     if (skipped.empty()) return false;
     const auto found = skipped.find({static_cast<std::int64_t>(input), path, first_record});
     if (found == skipped.end()) return false;
@@ -143,7 +143,7 @@ struct Partitioner::State {
 
   bool take_files(MiniBatch& batch) {
     while (static_cast<std::int64_t>(batch.files.size()) < size.value) {
-      std::optional<std::filesystem::path> file = stream->next();
+      std::optional<std::string> file = stream->next();
       if (!file) break;
       if (take_skipped(*file, kFileKey)) continue;
       batch.files.push_back(std::move(*file));
@@ -154,7 +154,7 @@ struct Partitioner::State {
   bool take_rows(MiniBatch& batch) {
     for (;;) {
       if (!table) {
-        const std::optional<std::filesystem::path> file = stream->next();
+        const std::optional<std::string> file = stream->next();
         if (!file) return false;
         table.emplace(*file, format_of(*file), size);
       }
@@ -188,7 +188,7 @@ struct Partitioner::State {
   bool take_group(MiniBatch& batch, const std::stop_token& stop) {
     if (!groups) {
       groups = std::make_unique<Grouping>();
-      while (const std::optional<std::filesystem::path> file = stream->next()) {
+      while (const std::optional<std::string> file = stream->next()) {
         check_not_stopped(stop);
         inputs[input].is_table ? group_rows(*file, stop) : group_file(*file);
       }
@@ -205,7 +205,7 @@ struct Partitioner::State {
       batch.table = *format;
       batch.pieces = std::move(group->items);
     } else {
-      for (TablePiece& item : group->items) batch.files.push_back(std::move(item.file));
+      for (TablePiece& item : group->items) batch.files.push_back(item.file.string());
     }
     return true;
   }
@@ -347,7 +347,7 @@ void Partitioner::skip(const MiniBatch& listed) {
     ++state.skipped[{listed.input, piece.file, piece.first_record}];
   }
   if (listed.is_records()) ++state.skipped[{listed.input, listed.record_file, listed.first_record}];
-  for (const std::filesystem::path& file : listed.files) {
+  for (const std::string& file : listed.files) {
     ++state.skipped[{listed.input, file, kFileKey}];
   }
 }

@@ -131,7 +131,8 @@ class ModelRunner {
 
  private:
   static RowItem item(const dataset::MiniBatch& mini_batch, std::int64_t i) {
-    if (mini_batch.is_records()) return {mini_batch.record_file, mini_batch.first_record + i};
+    if (mini_batch.is_records())
+      return {mini_batch.record_file.native(), mini_batch.first_record + i};
     return {mini_batch.files[static_cast<std::size_t>(i)], -1};
   }
 
@@ -157,7 +158,7 @@ class ModelRunner {
           in_piece = 0;
         }
         const dataset::TablePiece& of = mini_batch.pieces[piece];
-        add_row(0, {of.file, of.first_record + in_piece++}, i);
+        add_row(0, {of.file.native(), of.first_record + in_piece++}, i);
       }
     }
   }

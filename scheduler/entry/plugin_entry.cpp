@@ -86,7 +86,7 @@ class PluginEntry : public Entry {
   Rows run(const dataset::MiniBatch& mini_batch) override {
     rows_.take();  // Of a mini-batch that failed.
     files_.clear();
-    for (const std::filesystem::path& file : mini_batch.files) files_.push_back(file.c_str());
+    for (const std::string& file : mini_batch.files) files_.push_back(file.c_str());
     prs_mini_batch batch{};
     batch.index = mini_batch.id;
     batch.file_count = static_cast<std::int64_t>(files_.size());

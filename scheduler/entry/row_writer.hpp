@@ -21,14 +21,13 @@
 
 namespace prs::entry {
 
-/// Whose row it is. Refers to the path: std::filesystem::path is dear to copy.
+/// Whose row it is. Refers to the path.
 struct RowItem {
   std::string_view path;
   std::int64_t record;  ///< -1: the file is the image.
 
-  RowItem(const std::filesystem::path& of, std::int64_t number)
-      : path(of.native()), record(number) {}
-  RowItem(const ImageItem& item) : RowItem(item.path, item.record) {}
+  RowItem(const std::string& of, std::int64_t number) : path(of), record(number) {}
+  RowItem(const ImageItem& item) : RowItem(item.path.native(), item.record) {}
 };
 
 /// Immutable; safe to use from several threads. `scorer` must outlive it.

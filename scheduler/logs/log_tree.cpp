@@ -7,8 +7,10 @@
 #include <array>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "logs/csv.hpp"
 #include "logs/log_files.hpp"
@@ -75,6 +77,8 @@ std::string error_block(std::string_view stamp, std::string_view stage, std::str
 
 }  // namespace
 
+constexpr std::size_t kMostPaths = 256;
+
 struct LogTree::State {
   State(const Paths& the_paths, int the_restart, Clock the_clock)
       : paths(the_paths),
@@ -95,6 +99,16 @@ struct LogTree::State {
     last_summaries = time;
   }
 
+  /// Every try asks for it, and putting a path together takes longer than the line itself.
+  const fs::path& worker_path(int node, const std::string& process) {
+    const auto found = worker_paths.find({node, process});
+    if (found != worker_paths.end()) return found->second;
+    // A job may replace workers for ever.
+    if (worker_paths.size() == kMostPaths) worker_paths.clear();
+    return worker_paths.emplace(std::pair(node, process), paths.worker(node, process))
+        .first->second;
+  }
+
   Paths paths;
   int restart;
   Clock clock;
@@ -102,6 +116,7 @@ struct LogTree::State {
   Summaries summaries;
   fs::path master_path;
   fs::path processed_path;
+  std::map<std::pair<int, std::string>, fs::path> worker_paths;  ///< Of those seen last.
   std::string overview_hour;
   std::string host = host_name();
   Level level = Level::kInfo;
@@ -212,10 +227,14 @@ void LogTree::try_ended(const TryReport& report) {
   const bool failed = report.status != "RUN_DONE";
   const std::string start = timestamp_us(report.start_us);
 
-  std::string row = fmt::format("{},{},{}/{},{},{},{},{},{:.6f},{:.6f},{:.6f},", report.mini_batch,
-                                report.picked_count, report.node, report.process, start,
-                                report.total, report.succeeded, report.failed, report.elapsed_s,
-                                report.process_s, report.run_method_s);
+  const std::string elapsed = fmt::format("{:.6f}", report.elapsed_s);
+  const std::string process_time = fmt::format("{:.6f}", report.process_s);
+  const std::string run_method = fmt::format("{:.6f}", report.run_method_s);
+
+  std::string row =
+      fmt::format("{},{},{}/{},{},{},{},{},{},{},{},", report.mini_batch, report.picked_count,
+                  report.node, report.process, start, report.total, report.succeeded, report.failed,
+                  elapsed, process_time, run_method);
   append_csv_field(row, report.status);
   for (const std::string* field :
        {&report.error_category, &report.error_message, &report.detail_json}) {
@@ -225,10 +244,10 @@ void LogTree::try_ended(const TryReport& report) {
   row += '\n';
 
   std::string line = fmt::format(
-      "mini-batch {} (try {}) {}: total {}, succeeded {}, failed {}; start {}, duration {:.6f} s, "
-      "process time {:.6f} s, run method {:.6f} s; address {}, pid {}",
+      "mini-batch {} (try {}) {}: total {}, succeeded {}, failed {}; start {}, duration {} s, "
+      "process time {} s, run method {} s; address {}, pid {}",
       report.mini_batch, report.picked_count, report.status, report.total, report.succeeded,
-      report.failed, start, report.elapsed_s, report.process_s, report.run_method_s,
+      report.failed, start, elapsed, process_time, run_method,
       report.address.empty() ? s.host : report.address, report.pid);
   if (failed) {
     line += fmt::format("; {}: {}", report.error_category.empty() ? "error" : report.error_category,
@@ -236,7 +255,7 @@ void LogTree::try_ended(const TryReport& report) {
   }
   line = log_line(s.now(), line);
 
-  const fs::path worker = s.paths.worker(report.node, report.process);
+  const fs::path& worker = s.worker_path(report.node, report.process);
   if (failed) {
     s.files.append_now(s.processed_path, row);
     s.files.append_now(worker, line);

@@ -22,12 +22,19 @@ struct tm utc(std::chrono::system_clock::time_point time) {
 }  // namespace
 
 std::string timestamp(std::chrono::system_clock::time_point time) {
-  const struct tm parts = utc(time);
-  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time) -
-                            std::chrono::floor<std::chrono::seconds>(time);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03} UTC", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     milliseconds.count());
+  // Of thousands of lines in a second, only the milliseconds differ.
+  thread_local std::chrono::sys_seconds known = std::chrono::sys_seconds::min();
+  thread_local std::string seconds;
+  const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+  if (whole != known) {
+    const struct tm parts = utc(time);
+    seconds =
+        fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", parts.tm_year + 1900, parts.tm_mon + 1,
+                    parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    known = whole;
+  }
+  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time) - whole;
+  return fmt::format("{}.{:03} UTC", seconds, milliseconds.count());
 }
 
 std::string timestamp_us(std::int64_t unix_us) {

@@ -17,6 +17,7 @@
 #include <prs/error.hpp>
 
 #include "output/file_io.hpp"
+#include "output/read_window.hpp"
 
 namespace prs::output {
 namespace {
@@ -49,17 +50,25 @@ std::int64_t length_of(const fs::path& path) {
   fail_io(path, "find the file's size", error.value());
 }
 
-void check(const Range& range, const fs::path& segment) {
+void check(const Range& range, const fs::path& folder) {
   // The range comes from another process, which may have been hit by anything.
-  const bool plain_name = fs::path(range.segment).filename() == range.segment &&
-                          !range.segment.empty() && range.segment != "." && range.segment != "..";
+  const bool plain_name = range.segment.find('/') == std::string::npos && !range.segment.empty() &&
+                          range.segment != "." && range.segment != "..";
   std::int64_t end = 0;
   if (!plain_name || range.offset < 0 || range.size_bytes < 0 ||
       __builtin_add_overflow(range.offset, range.size_bytes, &end)) {
-    throw Error(ErrorCode::kIo, fmt::format("{}: bytes {} + {} are no range of a segment",
-                                            segment.string(), range.offset, range.size_bytes));
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: bytes {} + {} are no range of a segment",
+                            (folder / range.segment).string(), range.offset, range.size_bytes));
   }
 }
+
+/// A segment file that is open.
+struct Segment {
+  fs::path path;
+  Descriptor file;
+  ReadWindow window;
+};
 
 /// Renames without replacing a file of the new name.
 void rename_new(const fs::path& from, const fs::path& to) {
@@ -86,11 +95,11 @@ struct Assembly::State {
   bool published = false;
   std::vector<Piece> pieces;  ///< Filled when ordered.
   std::vector<char> buffer;
-  std::map<std::string, Descriptor> segments;  ///< Open ones, by name.
+  std::map<std::string, Segment> segments;  ///< Open ones, by name.
 
   void create();
   void reopen(std::int64_t resume_length);
-  const Descriptor& segment_file(const std::string& name, const fs::path& path);
+  Segment& segment_of(const std::string& name);
   void copy_in(const Range& range);
   bool sort_pieces();
   void write_sorted();
@@ -134,30 +143,31 @@ void Assembly::State::reopen(std::int64_t resume_length) {
   length = resume_length;
 }
 
-const Descriptor& Assembly::State::segment_file(const std::string& name, const fs::path& path) {
+Segment& Assembly::State::segment_of(const std::string& name) {
   const auto found = segments.find(name);
   if (found != segments.end()) return found->second;
-  return segments.emplace(name, open_file(path, O_RDONLY)).first->second;
+  const fs::path path = options.segment_folder / name;
+  return segments.emplace(name, Segment{path, open_file(path, O_RDONLY), {}}).first->second;
 }
 
 /// Copies the range's bytes behind `length`, checked: nothing of a range of one buffer is written
 /// before its checksum is known to be right.
 void Assembly::State::copy_in(const Range& range) {
-  const fs::path path = options.segment_folder / range.segment;
-  check(range, path);
-  const Descriptor& segment = segment_file(range.segment, path);
+  check(range, options.segment_folder);
+  Segment& segment = segment_of(range.segment);
   std::uint32_t crc = 0;
   std::int64_t done = 0;
   do {
     const std::int64_t count = std::min(kBufferBytes, range.size_bytes - done);
-    read_at(segment, path, range.offset + done, buffer.data(), count);
-    const std::string_view bytes(buffer.data(), static_cast<std::size_t>(count));
+    const std::string_view bytes =
+        segment.window.read(segment.file, segment.path, range.offset + done, count);
     crc = crc32c(bytes, crc);
     if (done + count == range.size_bytes && crc != range.crc32c) {
-      throw Error(ErrorCode::kIo,
-                  fmt::format("{}: bytes {} + {} are damaged: their checksum is {:08x}, the worker "
-                              "wrote {:08x}",
-                              path.string(), range.offset, range.size_bytes, crc, range.crc32c));
+      throw Error(
+          ErrorCode::kIo,
+          fmt::format("{}: bytes {} + {} are damaged: their checksum is {:08x}, the worker "
+                      "wrote {:08x}",
+                      segment.path.string(), range.offset, range.size_bytes, crc, range.crc32c));
     }
     write_at(file, partial, length + done, bytes);
     done += count;

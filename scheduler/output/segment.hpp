@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "output/crc32c.hpp"
 
@@ -27,9 +29,12 @@ class SegmentWriter {
   /// Throws io naming the path. The folder must exist.
   explicit SegmentWriter(const std::filesystem::path& path);
   ~SegmentWriter();
-  /// Appends a mini-batch's rows with one write (more only where the kernel writes less). Throws io
-  /// (a full disk, say); what was appended before stays valid, and the next append may succeed.
-  Range append(std::string_view rows);
+  /// Appends the rows of mini-batches with one write (more only where the kernel writes less).
+  /// Throws io (a full disk, say); what was appended before stays valid, and the next append may
+  /// succeed.
+  std::vector<Range> append(std::span<const std::string_view> rows);
+  /// The same of a single one.
+  Range append(std::string_view rows) { return append({&rows, 1})[0]; }
 
  private:
   struct State;

@@ -109,7 +109,7 @@ Guard::Guard() : variable_(random_token()) {
 }
 
 Guard::~Guard() {
-  alive_.reset();
+  begin_end();
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }

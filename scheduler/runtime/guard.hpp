@@ -22,7 +22,9 @@ class Guard {
  public:
   /// Starts the guard. Throws io when that fails.
   Guard();
-  /// Has it kill what is left of the job, and waits for its end.
+  /// Has it kill what is left of the job, and returns at once. For when no worker is left.
+  void begin_end() { alive_.reset(); }
+  /// The same where that was not called, and waits for the guard's end.
   ~Guard();
   Guard(const Guard&) = delete;
   Guard& operator=(const Guard&) = delete;

@@ -235,8 +235,8 @@ void Orchestrator::take_listed() {
   Lister::Listed listed;
   try {
     listed = lister_->take();
+    listing_.append(listed.mini_batches);
     for (const dataset::MiniBatch& mini_batch : listed.mini_batches) {
-      listing_.append(mini_batch);
       feed(job::MiniBatchCreated{mini_batch.items()});
     }
     if (!listed.complete) return;
@@ -323,6 +323,8 @@ void Orchestrator::publish() {
 
 RunOutcome Orchestrator::finish() {
   finish_start_ = Clock::now();
+  // Beside what follows: it looks at every process of the machine.
+  guard_.begin_end();
   if (monitor_) monitor_->stop();
   bool has_all_metrics = false;
   try {

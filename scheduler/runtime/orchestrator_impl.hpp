@@ -146,7 +146,7 @@ class Orchestrator {
   const config::Step& step_;
   const Clock::time_point start_ = Clock::now();
   /// Ends last, and before anything is open that its process would hold.
-  const Guard guard_;
+  Guard guard_;
   NodeGpus gpus_;
   /// What workers have in common of their model; none when there is only one.
   const Fd weights_ = workers_wanted() > 1 ? shared_weights_file() : Fd();

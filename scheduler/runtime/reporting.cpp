@@ -210,8 +210,8 @@ std::string describe_json(const dataset::MiniBatch& mini_batch) {
   // The usual case comes with every small mini-batch: without a tree of values.
   if (!mini_batch.is_table() && !mini_batch.is_records() && mini_batch.partition.empty()) {
     std::string text = R"({"files":[)";
-    for (const std::filesystem::path& file : mini_batch.files) {
-      text += entry::json_string(file.native());
+    for (const std::string& file : mini_batch.files) {
+      text += entry::json_string(file);
       text += ',';
     }
     if (text.back() == ',') text.pop_back();
@@ -230,9 +230,7 @@ std::string describe_json(const dataset::MiniBatch& mini_batch) {
     json["first"] = mini_batch.first_record;
     json["count"] = mini_batch.record_count;
   } else {
-    nlohmann::ordered_json files = nlohmann::ordered_json::array();
-    for (const std::filesystem::path& file : mini_batch.files) files.push_back(file.string());
-    json["files"] = std::move(files);
+    json["files"] = mini_batch.files;
   }
   // File names need not be UTF-8.
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

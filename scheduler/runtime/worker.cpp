@@ -438,13 +438,13 @@ class Worker {
   void post_results(const Group& group, const std::vector<entry::SharedResult>& results,
                     Stopwatch& time) {
     std::optional<profile::Scope> append(std::in_place, recorder_.get(), Stage::kAppend);
-    std::vector<output::Range> ranges;
+    std::vector<std::string_view> texts;
     double work_s = 0;
     for (const entry::SharedResult& result : results) {
       work_s += result.work_s;
-      ranges.push_back(result.rows.text.empty() ? output::Range()
-                                                : segment_->append(result.rows.text));
+      texts.push_back(result.rows.text);
     }
+    const std::vector<output::Range> ranges = segment_->append(texts);
     append.reset();
     const profile::Scope scope(recorder_.get(), Stage::kMessages);
     for (std::size_t i = 0; i < results.size(); ++i) {
@@ -454,10 +454,12 @@ class Worker {
       returned.set_mini_batch(group.members[i].mini_batch);
       returned.set_attempt(group.members[i].attempt);
       returned.set_rows(rows.count);
-      returned.set_segment(ranges[i].segment);
-      returned.set_offset(ranges[i].offset);
-      returned.set_size_bytes(ranges[i].size_bytes);
-      returned.set_crc32c(ranges[i].crc32c);
+      if (!rows.text.empty()) {
+        returned.set_segment(ranges[i].segment);
+        returned.set_offset(ranges[i].offset);
+        returned.set_size_bytes(ranges[i].size_bytes);
+        returned.set_crc32c(ranges[i].crc32c);
+      }
       returned.set_header(rows.header);
       returned.set_has_metrics(rows.has_metrics);
       for (const std::string& error : rows.item_errors) returned.add_item_errors(error);

@@ -79,8 +79,8 @@ class PRS_API ImageLoader {
 
   /// Writes the height x width x channels pixels of a file to `destination`, and adds to `times`.
   /// Throws as read_image(), and `destination` holds anything then.
-  void read(const std::filesystem::path& path, std::uint8_t* destination, Times& times);
-  void read(const std::filesystem::path& path, std::uint8_t* destination);
+  void read(const std::string& path, std::uint8_t* destination, Times& times);
+  void read(const std::string& path, std::uint8_t* destination);
   /// The same for a file in memory; `name` begins every message.
   void decode(std::span<const std::byte> bytes, std::string_view name, std::uint8_t* destination);
 

@@ -183,7 +183,7 @@ class ScriptEntry : public Entry {
     if (mini_batch.is_table()) return to_data_frame(std::exchange(table_, {}));
     py::list paths(mini_batch.files.size());
     for (std::size_t i = 0; i < mini_batch.files.size(); ++i) {
-      paths[i] = text(mini_batch.files[i].native());
+      paths[i] = text(mini_batch.files[i]);
     }
     return paths;
   }

@@ -163,6 +163,19 @@ TEST_F(Listing, RecordsInAFalseOrderAreAnError) {
                [&] { ListingWriter(path_, true); });
 }
 
+TEST_F(Listing, SeveralMiniBatchesAreAppendedOrNone) {
+  ListingWriter listing(path_, false);
+  const std::vector<MiniBatch> first = {batch(0), batch(1)};
+  listing.append(first);
+  EXPECT_EQ(listing.read(1).files, batch(1).files);
+  const std::vector<MiniBatch> gap = {batch(2), batch(4)};
+  expect_error(ErrorCode::kInternal, "mini-batch 4 appended after 3", [&] { listing.append(gap); });
+  expect_holds(listing, 2);
+  listing.append(batch(2));
+  expect_holds(listing, 3);
+  expect_holds(ListingWriter(path_, true), 3);
+}
+
 TEST_F(Listing, CallsThatBreakTheOrderAreRefused) {
   ListingWriter listing(path_, false);
   expect_error(ErrorCode::kInternal, "mini-batch 1 appended after 0",

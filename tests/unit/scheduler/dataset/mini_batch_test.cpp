@@ -10,7 +10,7 @@ namespace {
 
 using test::expect_error;
 
-MiniBatch files(std::vector<std::filesystem::path> paths, std::int64_t id = 0) {
+MiniBatch files(std::vector<std::string> paths, std::int64_t id = 0) {
   MiniBatch batch;
   batch.id = id;
   batch.files = std::move(paths);

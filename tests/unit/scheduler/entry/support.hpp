@@ -41,7 +41,7 @@ inline Image gray_image(int variant, std::int64_t size = 28) {
   return image;
 }
 
-inline dataset::MiniBatch files(std::vector<std::filesystem::path> paths, std::int64_t id = 0) {
+inline dataset::MiniBatch files(std::vector<std::string> paths, std::int64_t id = 0) {
   dataset::MiniBatch batch;
   batch.id = id;
   batch.files = std::move(paths);

@@ -3,9 +3,13 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "files.hpp"
+#include "output/read_window.hpp"
 #include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
 
@@ -39,6 +43,41 @@ TEST(Segment, RangesSayWhereTheRowsLie) {
   EXPECT_EQ(second.offset, 12);
   EXPECT_EQ(second.size_bytes, 4);
   EXPECT_EQ(read_file(path), "cat 1\ncat 2\ndog\n");
+}
+
+TEST(Segment, RowsOfSeveralMiniBatchesHaveRangesOfTheirOwn) {
+  const TempDir dir;
+  const auto path = dir.path() / "process000.rows";
+  SegmentWriter writer(path);
+  writer.append("before\n");
+  const std::array<std::string_view, 3> rows = {"cat\n", "", "dog 1\ndog 2\n"};
+  const std::vector<Range> ranges = writer.append(rows);
+  ASSERT_EQ(ranges.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(ranges[i].segment, "process000.rows");
+    EXPECT_EQ(bytes_of(path, ranges[i]), rows[i]);
+    EXPECT_EQ(ranges[i].crc32c, crc32c(rows[i]));
+  }
+  EXPECT_EQ(bytes_of(path, writer.append("after\n")), "after\n");
+}
+
+TEST(ReadWindow, SeesWhatWasAppendedBehindWhatItHolds) {
+  const TempDir dir;
+  const auto path = dir.path() / "rows";
+  const std::string large(200'000, 'x');
+  SegmentWriter writer(path);
+  writer.append("one\n");
+  const Descriptor file = open_file(path, O_RDONLY);
+  ReadWindow window;
+  EXPECT_EQ(window.read(file, path, 0, 4), "one\n");
+  EXPECT_EQ(window.read(file, path, 4, 0), "");
+  expect_error(ErrorCode::kIo, "ends at byte 4, 1 bytes before",
+               [&] { window.read(file, path, 0, 5); });
+  writer.append("two\n");
+  EXPECT_EQ(window.read(file, path, 2, 6), "e\ntwo\n");
+  writer.append(large);
+  EXPECT_EQ(window.read(file, path, 8, 200'000), large);
+  EXPECT_EQ(window.read(file, path, 0, 3), "one");
 }
 
 TEST(Segment, O4_TwoWritersNeverShareAFile) {
