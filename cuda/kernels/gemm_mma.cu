@@ -5,15 +5,20 @@
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
 
+template <typename T>
 struct MatrixRows {
   static constexpr bool kAlongK = true;
   const GemmArgs& args;
   std::int64_t m0;
   bool pixels;
+  bool rounded;
 
   PRS_DEVICE float at(int row, std::int64_t k) const {
     if (m0 + row >= args.m || k >= args.k) return 0.0F;
     const std::int64_t at = (m0 + row) * args.a_row + k * args.a_column;
+    if constexpr (sizeof(T) == 2) {
+      if (rounded) return to_float(static_cast<const T*>(args.a)[at]);
+    }
     return pixels ? static_cast<float>(static_cast<const std::uint8_t*>(args.a)[at])
                   : static_cast<const float*>(args.a)[at];
   }
@@ -28,7 +33,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma(GemmMmaArgs args) {
   float sums[Tile::kPairs * 2][4] = {};
   const auto* packed = static_cast<const typename Tile::T*>(args.packed);
   mma_stages<Tile>(packed + block_y() * args.stages * kColumns * Tile::kDepth, args.stages,
-                   MatrixRows{gemm, m0, args.pixels}, sums);
+                   MatrixRows<typename Tile::T>{gemm, m0, args.pixels, args.rounded}, sums);
   PRS_UNROLL
   for (int n = 0; n < Tile::kPairs * 2; ++n) {
     for (int i = 0; i < 4; ++i) {

@@ -1,0 +1,287 @@
+// The fused convolutional network on tensor cores, emulated. Against a twin of the graph that
+// rounds where the kernel does, with numbers whose sums are exact: what differs then is wrong.
+#include <cmath>
+#include <functional>
+
+#include "support/interpret.hpp"
+#include "unit/cuda/network_builder.hpp"
+#include "unit/ops/linear_test.hpp"
+
+namespace prs::test {
+namespace {
+
+constexpr Precision kPrecisions[] = {Precision::kBf16, Precision::kFp16};
+/// Of the classes behind exact scores, and of the scores but for what double and f32 differ in.
+constexpr Tolerance kExact{.rtol = 1e-6, .atol = 1e-6};
+
+std::string kernel_name(Precision precision) {
+  return precision == Precision::kBf16 ? "fused_cnn_bf16_mma_64x32x16"
+                                       : "fused_cnn_f16_mma_64x32x16";
+}
+
+/// The layers behind the input of a network.
+using Layers = std::function<void(NetworkBuilder&)>;
+
+struct Compiled {
+  Graph graph;
+  std::vector<std::string> kernels;
+  std::vector<std::string> shapes;  ///< "bf16[1,2]", of each step's output.
+  std::string note;
+};
+
+Graph graph_of(DType dtype, const Shape& shape, const Layers& layers, Precision precision,
+               bool rounds) {
+  NetworkBuilder network(dtype, shape, precision, rounds);
+  layers(network);
+  return network.graph();
+}
+
+Tensor input_of(DType dtype, const Shape& shape) {
+  std::mt19937_64 random(5);
+  Tensor input = random_tensor(dtype, shape, random, dtype == DType::kUint8 ? 0 : -2,
+                               dtype == DType::kUint8 ? 256 : 2);
+  if (dtype == DType::kUint8) return input;
+  for (std::int64_t i = 0; i < input.elements(); ++i) {
+    input.as<float>()[i] = std::floor(input.as<float>()[i] * 8) / 8;
+  }
+  return input;
+}
+
+/// In both precisions and under every schedule, with equal bits; returns what was compiled last.
+Compiled expect_parity_of(const Tensor& input, const Layers& layers, Tolerance tolerance = kExact,
+                          const cuda::DeviceLimits& limits = kLarge) {
+  Compiled compiled;
+  for (const Precision precision : kPrecisions) {
+    compiled.graph = graph_of(input.dtype(), input.shape(), layers, precision, false);
+    const Graph twin = graph_of(input.dtype(), input.shape(), layers, precision, true);
+    const std::vector<Tensor> want = interpret(twin, std::vector<Tensor>{input});
+    const std::string label =
+        std::string(precision_name(precision)) + " " + input.shape().to_string();
+    std::vector<Tensor> first;
+    for (const auto& schedule : kSchedules) {
+      const auto backend = cuda::make_backend(make_test_runtime(schedule, launchable(limits)));
+      const auto executable =
+          backend->compile(compiled.graph, {.limits = {}, .precision = precision});
+      compiled.note = executable->notes()[0];
+      compiled.kernels.clear();
+      compiled.shapes.clear();
+      for (const StepInfo& step : executable->steps()) {
+        compiled.kernels.push_back(step.kernel);
+        compiled.shapes.push_back(step.output);
+      }
+      EXPECT_EQ(compiled.kernels[0], kernel_name(precision)) << compiled.note;
+      const auto context = executable->new_context();
+      const auto got = run_executable(*executable, *context, compiled.graph, {input});
+      if (first.empty()) {
+        first = got;
+        expect_close(got[0], want[0], tolerance, label);
+      }
+      expect_equal_bits(got, first, label + " under another schedule");
+    }
+  }
+  return compiled;
+}
+
+Compiled expect_parity_of(DType dtype, const Shape& shape, const Layers& layers,
+                          Tolerance tolerance = kExact, const cuda::DeviceLimits& limits = kLarge) {
+  return expect_parity_of(input_of(dtype, shape), layers, tolerance, limits);
+}
+
+TEST(FusedCnnMma, PoolsOfEverySizeAndOddExtents) {
+  for (const std::int64_t pool : {1, 2, 3}) {
+    const Compiled compiled = expect_parity_of(DType::kFloat32, {3, 2, 11, 9}, [&](auto& network) {
+      network.conv({5, 2, 3, 2}, padded(1));
+      if (pool > 1) network.max_pool(pool, 2);
+      network.conv({3, 5, 2, 2}, padded(0, Activation::Kind::kNone), false).flatten().gemm(7);
+    });
+    EXPECT_EQ(compiled.kernels.size(), 1U);
+  }
+}
+
+TEST(FusedCnnMma, UnitsOfEveryShape) {
+  struct Case {
+    std::int64_t channels, filters, pool;
+  };
+  // 16 and more channels under a pool of 2 lie swizzled; 40 filters leave a unit of 32 half empty.
+  for (const auto& [channels, filters, pool] :
+       std::vector<Case>{{16, 40, 2}, {24, 12, 2}, {32, 33, 1}, {8, 20, 3}, {9, 3, 2}}) {
+    expect_parity_of(DType::kFloat32, {2, 1, 10, 13}, [&](auto& network) {
+      network.conv({channels, 1, 3, 3}, padded(1))
+          .conv({filters, channels, 3, 3}, padded(1))
+          .max_pool(pool, pool)
+          .flatten()
+          .gemm(5);
+    });
+  }
+}
+
+TEST(FusedCnnMma, StridesDilationsAndUnevenPadding) {
+  ConvParams first;
+  first.strides = {2, 1};
+  first.dilations = {1, 2};
+  first.pads = {0, 2, 1, 1};
+  first.activation.kind = Activation::Kind::kRelu;
+  ConvParams second;
+  second.strides = {1, 2};
+  second.dilations = {2, 3};
+  second.pads = {3, 1, 0, 4};
+  expect_parity_of(DType::kFloat32, {5, 3, 15, 11}, [&](auto& network) {
+    network.conv({17, 3, 3, 3}, first)
+        .conv({9, 17, 2, 3}, second)
+        .max_pool(2, 1)
+        .flatten()
+        .gemm(33, relu())
+        .gemm(2);
+  });
+}
+
+TEST(FusedCnnMma, ActivationsOfEveryKind) {
+  for (const Activation& activation : activations()) {
+    ConvParams conv = padded(1);
+    conv.activation = activation;
+    GemmParams gemm{.alpha = -0.5F, .beta = 2.0F, .trans_b = true};
+    gemm.activation = activation;
+    // A result that lies between two numbers of the precision may be rounded to the other one.
+    const bool exact = activation.kind != Activation::Kind::kSigmoid &&
+                       activation.kind != Activation::Kind::kTanh &&
+                       activation.kind != Activation::Kind::kLeakyRelu;
+    for (const std::int64_t pool : {1, 2}) {
+      expect_parity_of(
+          DType::kFloat32, {2, 1, 6, 6},
+          [&](auto& network) {
+            network.conv({4, 1, 3, 3}, conv)
+                .max_pool(pool, pool)
+                .flatten()
+                .gemm(9, gemm)
+                .gemm(4, gemm);
+          },
+          exact ? kExact : Tolerance{.rtol = 0x1p-8, .atol = 0x1p-6});
+    }
+  }
+}
+
+TEST(FusedCnnMma, GroupsThatTheBatchDoesNotFill) {
+  for (const std::int64_t images : {1, 17, 35}) {
+    for (const bool last : {false, true}) {
+      const Compiled compiled =
+          expect_parity_of(DType::kUint8, {images, 1, 8, 6}, [&](auto& network) {
+            network.conv({4, 1, 3, 3}, padded(1))
+                .max_pool(2, 2)
+                .flatten()
+                .gemm(12, relu())
+                .gemm(5)
+                .node(OpKind::kArgMax, ArgMaxParams{.axis = 1, .select_last_index = last});
+          });
+      EXPECT_EQ(compiled.kernels.size(), 1U);
+    }
+  }
+}
+
+/// Pixels that no 16-byte copy brings, of several channels, are read one by one.
+TEST(FusedCnnMma, NormalizesPixelsThatAConvolutionPads) {
+  for (const std::int64_t channels : {3, 12}) {
+    expect_parity_of(DType::kUint8, {3, channels, 5, 7}, [&](auto& network) {
+      NormalizeParams normalize{{}, {}, 1};
+      for (std::int64_t c = 0; c < channels; ++c) {
+        normalize.scale.push_back(c % 2 == 0 ? 0.5F : 0.25F);
+        normalize.bias.push_back(static_cast<float>(c - 2));
+      }
+      network.node(OpKind::kNormalize, normalize)
+          .conv({2, channels, 3, 3}, padded(1))
+          .flatten()
+          .gemm(4);
+    });
+  }
+}
+
+/// Zero weights stand beside real ones where k is filled up: they must not meet what is not theirs.
+TEST(FusedCnnMma, AnInfinityStaysWithTheWindowsThatReadIt) {
+  Tensor input = input_of(DType::kFloat32, {3, 1, 9, 9});
+  input.as<float>()[81 + 40] = kInf;
+  ConvParams plain;
+  for (const std::int64_t channels : {1, 8}) {
+    expect_parity_of(input, [&](auto& network) {
+      network.conv({channels, 1, 3, 3}, plain, false)
+          .conv({2, channels, 3, 3}, plain, false)
+          .flatten()
+          .gemm(3);
+    });
+  }
+}
+
+/// Dense layers of 375 KiB even with 16 bits.
+void heavy(NetworkBuilder& network) {
+  network.conv({4, 1, 3, 3}, padded(1)).conv({12, 4, 3, 3}, padded(1)).max_pool(2, 2);
+}
+
+TEST(FusedCnnMma, ConvolutionsAloneHandRoundedPlanesToTheDenseLayers) {
+  const Compiled compiled = expect_parity_of(DType::kUint8, {5, 1, 20, 20}, [](auto& network) {
+    heavy(network);
+    network.flatten().gemm(160, relu()).gemm(3);
+  });
+  EXPECT_EQ(compiled.kernels,
+            (std::vector<std::string>{"fused_cnn_f16_mma_64x32x16", "gemm_f16_mma_64x64x32",
+                                      "gemm_f16_mma_128x16x32"}));
+  EXPECT_EQ(compiled.shapes[0], "f16[5,12,10,10]");
+  EXPECT_EQ(compiled.note,
+            "fused: 2 convolution(s) in fp16, 3 image(s) at once, 18 KiB of shared memory; no "
+            "further: the dense layers have 375 KiB of weights, which every block would read; at "
+            "most 256 KiB");
+}
+
+TEST(FusedCnnMma, ConvolutionsAloneHandFloatsToWhatIsNoProduct) {
+  const Compiled compiled =
+      expect_parity_of(DType::kUint8, {2, 1, 12, 9},
+                       [](auto& network) {
+                         heavy(network);
+                         network.node(OpKind::kGlobalAveragePool, {}).flatten().gemm(3);
+                       },
+                       {.rtol = 1e-4, .atol = 1e-3});
+  EXPECT_EQ(compiled.shapes[0], "f32[2,12,6,4]");
+  EXPECT_GT(compiled.kernels.size(), 2U);
+}
+
+TEST(FusedCnnMma, TheFirstConvolutionsWhereNotAllFit) {
+  const Compiled compiled = expect_parity_of(
+      DType::kUint8, {2, 1, 24, 24},
+      [](auto& network) {
+        network.conv({8, 1, 3, 3}, padded(1))
+            .max_pool(2, 2)
+            .conv({64, 8, 3, 3}, padded(1))
+            .conv({96, 64, 3, 3}, padded(1))
+            .max_pool(2, 2)
+            .flatten()
+            .gemm(3);
+      },
+      {.rtol = 1e-4, .atol = 1e-2}, limits_of(40 << 10, 1));
+  EXPECT_EQ(compiled.shapes[0], "f32[2,64,12,12]");
+  EXPECT_EQ(compiled.kernels.size(), 4U);
+}
+
+TEST(FusedCnnMma, TellsWhyNot) {
+  const auto note = [](const Layers& layers, const cuda::DeviceLimits& limits,
+                       Precision precision) {
+    return note_of(graph_of(DType::kUint8, {1, 1, 20, 20}, layers, precision, false), limits,
+                   precision);
+  };
+  EXPECT_EQ(note(heavy, kLarge, Precision::kTf32),
+            "not fused: fused kernels compute in fp32, bf16 and fp16, not tf32");
+  EXPECT_EQ(
+      note([](auto& network) { network.flatten().gemm(4).gemm(2); }, kLarge, Precision::kBf16),
+      "not fused: fused dense layers compute in fp32, not bf16");
+  ConvParams falling = padded(1, Activation::Kind::kLeakyRelu);
+  falling.activation.alpha = -0.5F;
+  EXPECT_EQ(note(
+                [&](auto& network) {
+                  network.conv({4, 1, 3, 3}, falling).max_pool(2, 2);
+                },
+                kLarge, Precision::kBf16),
+            "not fused: no dense layer follows the convolutions; a LeakyRelu with a negative slope "
+            "stands in front of a MaxPool");
+  EXPECT_EQ(note(heavy, limits_of(4 << 10, 1), Precision::kBf16),
+            "not fused: no dense layer follows the convolutions; the planes of an image or the "
+            "filters take more than 4 KiB");
+}
+
+}  // namespace
+}  // namespace prs::test
