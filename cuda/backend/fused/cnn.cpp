@@ -183,8 +183,8 @@ FusedChoice plan_cnn(const Fusion& fusion) {
   if (fusion.chain.dense.empty() &&
       !two_blocks_fit(floats.shared(1) * kFloatBytes, fusion.limits)) {
     return {{},
-            fmt::format("an image of the convolutions alone needs {} of shared memory, and in fp32 "
-                        "they pay with two blocks on a multiprocessor, of {}",
+            fmt::format("an image needs {} of shared memory, and fp32 pays from two blocks a "
+                        "multiprocessor; the device has {}",
                         kib(floats.shared(1) * kFloatBytes), kib(fusion.limits.shared_bytes))};
   }
   // More images a block copy the weights less often, as long as two blocks share a multiprocessor

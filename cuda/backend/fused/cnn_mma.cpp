@@ -93,11 +93,15 @@ class CnnMmaPlan {
     if (fusion_.images() > std::numeric_limits<std::int32_t>::max()) {
       return "too many images at once";
     }
-    std::int64_t dense_words = 0;
+    std::int64_t dense_bytes = 0;
+    // The first layer reads the channels of each place filled up to 8.
+    const std::int64_t last_filters = filters(stages_.size() - 1);
     for (const DenseStage& stage : dense_) {
-      dense_words += parts(stage.inputs, 16) * up(stage.outputs, 16) * 8;
+      const std::int64_t inputs =
+          dense_bytes == 0 ? stage.inputs / last_filters * up(last_filters, 8) : stage.inputs;
+      dense_bytes += up(inputs, 16) * up(stage.outputs, 16) * 2;
     }
-    if (dense_words * 4 > kMostDenseBytes) return too_many_dense_weights(dense_words * 4);
+    if (dense_bytes > kMostDenseBytes) return too_many_dense_weights(dense_bytes);
     for (const ConvStage& stage : stages_) {
       const Activation& activation = std::get<ConvParams>(stage.node->params).activation;
       if (stage.pool != nullptr && activation.kind == Activation::Kind::kLeakyRelu &&

@@ -85,8 +85,8 @@ FusedChoice plan_fused(const Fusion& fusion) {
   FusedChoice front = plan_front(fusion);
   if (front.plan) {
     front.plan->detail += "; no further: " + whole.reason;
-  } else if (!front.reason.empty()) {
-    front.reason = whole.reason + "; " + front.reason;
+  } else if (!front.reason.empty() && front.reason != whole.reason) {
+    front.reason = whole.reason + "; the convolutions alone: " + front.reason;
   } else {
     front.reason = whole.reason;
   }

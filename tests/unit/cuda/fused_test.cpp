@@ -170,6 +170,21 @@ TEST(FusedCnn, NormalizesPixelsThatAConvolutionPads) {
   expect_fused_parity(graph, kPixels);
 }
 
+/// Without the dense layers' weights, which are too many, and where no dense layer follows.
+TEST(FusedCnn, ConvolutionsAlone) {
+  NetworkBuilder network(DType::kUint8, {5, 1, 14, 14});
+  network.conv({4, 1, 3, 3}, padded(1)).conv({6, 4, 3, 3}, padded(0)).max_pool(2, 2);
+  const Graph planes = network.graph();
+  EXPECT_EQ(expect_fused_parity(planes, kPixels), "fused_cnn_f32_block_per_images");
+  const Graph heavy = network.flatten().gemm(320, relu()).gemm(2).graph();
+  expect_fused_parity(heavy, {.rtol = 1e-4, .atol = 1e-1});
+  EXPECT_EQ(note_of(heavy, kLarge).find("fused: 2 convolutions and 0 dense layers"), 0U);
+  EXPECT_EQ(note_of(heavy, limits_of(7 << 10, 1)),
+            "not fused: the dense layers have 273 KiB of weights, which every block would read; at "
+            "most 256 KiB; the convolutions alone: an image needs 6 KiB of shared memory, and fp32 "
+            "pays from two blocks a multiprocessor; the device has 7 KiB");
+}
+
 TEST(FusedCnn, TellsWhyNot) {
   const Graph wide = NetworkBuilder(DType::kFloat32, {1, 1, 64, 64})
                          .conv({16, 1, 3, 3}, padded(1))
