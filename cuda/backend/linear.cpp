@@ -75,7 +75,11 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
   mma.pixels = is_u8(call);
   mma.rounded = is_rounded(call);
   const MmaTileExtents tile = mma_tile(args.n);
-  const KernelId kernel = mma_kernel(KernelId::kGemmBf16Narrow, call.precision, tile.columns == 64);
+  KernelId kernel = mma_kernel(KernelId::kGemmBf16Narrow, call.precision, tile.columns == 64);
+  if (mma.rounded && tile.columns == 64 && args.k % 8 == 0) {
+    const bool bf16 = call.precision == Precision::kBf16;
+    kernel = bf16 ? KernelId::kGemmBf16Ring : KernelId::kGemmF16Ring;
+  }
   const PackedMatrix packed = pack_matrix(call.constants, *call.inputs[1].constant,
                                           {1, args.n, args.k, 0, args.b_column, args.b_row},
                                           PackedFormat(call.precision), tile.columns);

@@ -219,13 +219,22 @@ TEST(FusedCnnMma, ConvolutionsAloneHandRoundedPlanesToTheDenseLayers) {
     network.flatten().gemm(240, relu()).gemm(3);
   });
   EXPECT_EQ(compiled.kernels,
-            (std::vector<std::string>{"fused_cnn_f16_mma_64x32x16", "gemm_f16_mma_64x64x32",
+            (std::vector<std::string>{"fused_cnn_f16_mma_64x32x16", "gemm_f16_mma_ring_64x64x32",
                                       "gemm_f16_mma_128x16x32"}));
   EXPECT_EQ(compiled.shapes[0], "f16[5,12,6,6]");
   EXPECT_EQ(compiled.note,
             "fused: 2 convolution(s) in fp16, 3 image(s) at once, 16 KiB of shared memory; no "
             "further: the dense layers have 278 KiB of weights, which every block would read; at "
             "most 256 KiB");
+}
+
+/// Rows of 650 bytes, which no 16-byte copies bring.
+TEST(FusedCnnMma, RoundedPlanesOfAnOddCount) {
+  const Compiled compiled = expect_parity_of(DType::kUint8, {2, 1, 10, 10}, [](auto& network) {
+    network.conv({13, 1, 3, 3}, padded(1)).max_pool(2, 2).flatten().gemm(340, relu()).gemm(3);
+  });
+  EXPECT_EQ(compiled.shapes[0], "f16[2,13,5,5]");
+  EXPECT_EQ(compiled.kernels[1], "gemm_f16_mma_64x64x32");
 }
 
 TEST(FusedCnnMma, ConvolutionsAloneHandFloatsToWhatIsNoProduct) {
