@@ -290,9 +290,12 @@ struct Convolution {
           const float low = results[q * kColumns + n][half * 2];
           const float high = results[q * kColumns + n][half * 2 + 1];
           if (!stage.leaves) {
+            // Behind the last filter come zeros: an infinity times its weights of zero is NaN.
+            const int left = layer.filters - run * 8 - t * 2;
             const int at = run ^ (position >> 3 & stage.to.swizzle);
             if (run * 8 < stage.to.channels) {
-              s.words.store((base + at * 8) / 2 + t, Element::pair_of(low, high));
+              s.words.store((base + at * 8) / 2 + t,
+                            Element::pair_of(left > 0 ? low : 0.0F, left > 1 ? high : 0.0F));
             }
             continue;
           }
@@ -456,7 +459,9 @@ PRS_DEVICE void finish_dense(const CnnMmaArgs& args, const MmaDenseLayer& layer,
     }
     const float value = apply(layer.epilogue, sum + bits_float(args.constants[layer.biases + n]));
     if (!last) {
-      s.elements.store(to + image * args.hidden_pitch + n, Element::of(value));
+      // Behind the last output as behind the last filter.
+      s.elements.store(to + image * args.hidden_pitch + n,
+                       Element::of(n < layer.outputs ? value : 0.0F));
     } else if (args.result == MmaResult::kLargest) {
       s.floats.store(args.sums + i, value);
     } else if (n < layer.outputs) {

@@ -194,19 +194,39 @@ TEST(FusedCnnMma, NormalizesPixelsThatAConvolutionPads) {
   }
 }
 
-/// Zero weights stand beside real ones where k is filled up: they must not meet what is not theirs.
-TEST(FusedCnnMma, AnInfinityStaysWithTheWindowsThatReadIt) {
-  Tensor input = input_of(DType::kFloat32, {3, 1, 9, 9});
-  input.as<float>()[81 + 40] = kInf;
+/// Planes of several layers lie in one place by turns: what pads them is cleared each time.
+TEST(FusedCnnMma, PaddedPlanesThatTakeTurns) {
+  const Compiled compiled = expect_parity_of(DType::kUint8, {9, 1, 9, 9}, [](auto& network) {
+    network.conv({8, 1, 3, 3}, padded(2))
+        .max_pool(3, 2)
+        .conv({16, 8, 2, 2}, padded(1))
+        .conv({8, 16, 3, 3}, padded(1))
+        .max_pool(2, 2)
+        .conv({4, 8, 3, 3}, padded(1))
+        .flatten()
+        .gemm(3);
+  });
+  EXPECT_EQ(compiled.kernels.size(), 1U);
+}
+
+/// Zero weights stand beside real ones where k is filled up: they must not meet an infinity,
+/// neither one that the window does not read nor, a second time, one that it does.
+TEST(FusedCnnMma, AnInfinityMeetsItsOwnWeightsOnly) {
   ConvParams plain;
+  // Pairs, and nine runs of 8 channels.
   for (const std::int64_t channels : {1, 8}) {
+    Tensor input = input_of(DType::kFloat32, {2, channels, 7, 7});
+    input.as<float>()[24] = kInf;
     expect_parity_of(input, [&](auto& network) {
-      network.conv({channels, 1, 3, 3}, plain, false)
-          .conv({2, channels, 3, 3}, plain, false)
-          .flatten()
-          .gemm(3);
+      network.conv({3, channels, 3, 3}, plain, false).max_pool(2, 2);
     });
   }
+  // Nine runs of features, the last one with the infinity.
+  Tensor input = input_of(DType::kFloat32, {2, 1, 3, 3});
+  input.as<float>()[8] = kInf;
+  expect_parity_of(input, [&](auto& network) {
+    network.conv({1, 1, 1, 1}, plain, false).flatten().gemm(1).gemm(6);
+  });
 }
 
 void two_convolutions(NetworkBuilder& network) {
