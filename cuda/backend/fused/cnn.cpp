@@ -214,11 +214,10 @@ FusedChoice plan_cnn(const Fusion& fusion) {
   Plan plan = plan_kernel(KernelId::kCnnF32,
                           {static_cast<unsigned>(std::max<std::int64_t>(blocks, 1)), 1, 1}, args,
                           args.images, complete, shared_bytes);
-  return {FusedPlan{std::move(plan),
-                    fmt::format("{} convolutions and {} dense layers, {} image(s) a block, {} of "
-                                "shared memory",
-                                args.convolutions, args.dense, tile, kib(shared_bytes))},
-          {}};
+  std::string detail = fmt::format("{} convolution(s)", args.convolutions);
+  if (args.dense > 0) detail += fmt::format(" and {} dense layer(s)", args.dense);
+  detail += fmt::format(", {} image(s) a block, {} of shared memory", tile, kib(shared_bytes));
+  return {FusedPlan{std::move(plan), std::move(detail)}, {}};
 }
 
 }  // namespace prs::cuda

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <optional>
 
@@ -90,9 +89,8 @@ class CnnMmaPlan {
   /// All but what hangs on the number of images, with extents in 64 bits until shared_bytes() has
   /// seen that they are small. Returns why the kernel does not take the chain, or nothing.
   std::string describe() {
-    if (fusion_.images() > std::numeric_limits<std::int32_t>::max()) {
-      return "too many images at once";
-    }
+    // Numbers of images, and of those of a group more, are int.
+    if (fusion_.images() > 1 << 30) return "too many images at once";
     std::int64_t dense_bytes = 0;
     // The first layer reads the channels of each place filled up to 8.
     const std::int64_t last_filters = filters(stages_.size() - 1);

@@ -10,10 +10,11 @@
 // pool's result, and takes the largest in registers.
 //
 // Why 64 positions x 32 filters: a step of k reads 4 x 512 bytes of A and 4 x 256 of B for 16
-// instructions. At 128 bytes a cycle that is 24 cycles of a multiprocessor's shared memory; the
-// instructions take 16 to 32 of its tensor cores (8.0: 32). With 32 positions or 16 filters less,
-// shared memory would be the limit; with more, the 64 sums of a thread would leave no room for a
-// second block, whose work fills what barriers leave idle.
+// instructions: at 128 bytes a cycle 24 cycles of a multiprocessor's shared memory, beside 32 of
+// its tensor cores on compute capability 8.0 (1024 multiply-adds a cycle; 16 on 9.0, should
+// mma.sync reach its full rate, and then shared memory is the limit). Fewer positions or filters
+// read more bytes an instruction; more would need more than 128 registers a thread, and so leave no
+// room for a second block, whose work fills what barriers leave idle.
 #include "kernels/families.hpp"
 #include "kernels/fused/cnn_mma.hpp"
 #include "kernels/mma.hpp"
