@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
-#include <optional>
+#include <utility>
 
 #include "backend/fused/cnn.hpp"
 #include "check.hpp"

@@ -147,11 +147,12 @@ PRS_DEVICE Place place_of(const MmaConvLayer& layer, int number) {
   return place;
 }
 
-/// What a convolution of one round reads and writes.
+/// What a convolution of one round reads and writes: copies, which the compiler keeps in registers
+/// where it would read arguments again behind every matrix instruction.
 struct Stage {
-  const MmaConvLayer& layer;
-  const MmaPlanes& from;
-  const MmaPlanes& to;
+  MmaConvLayer layer;
+  MmaPlanes from;
+  MmaPlanes to;
   bool leaves;  ///< The result goes to y, not to `to`.
   int images;
   int to_image;  ///< The first image's number in `to`.
@@ -326,7 +327,19 @@ struct Convolution {
     }
   }
 
-  PRS_OUT_OF_LINE static void run(const Stage& stage, const CnnMmaArgs& args, const Memory<T>& s) {
+  /// Convolution `number`. (Shared memory is looked up here: its addresses, handed over, would be
+  /// any memory's.)
+  PRS_OUT_OF_LINE static void run(const CnnMmaArgs& args, int number, int image0, int images,
+                                  int in_group) {
+    const auto s = Memory<T>::of(args);
+    const bool last = number == args.convolutions - 1;
+    const Stage stage = {args.conv_layers[number],
+                         args.planes[number],
+                         args.planes[number + 1],
+                         last && args.dense == 0,
+                         images,
+                         last ? in_group : 0,
+                         image0};
     const MmaConvLayer& layer = stage.layer;
     const int places = stage.images * layer.places.divisor;
     const int units = (places + kPlaces - 1) / kPlaces * layer.groups;
@@ -358,35 +371,33 @@ struct Convolution {
 
 /// The shapes of a unit that there are: mma_columns() in the plan chooses among them.
 template <typename Element>
-PRS_DEVICE void convolve(const Stage& stage, bool pairs, const CnnMmaArgs& args,
-                         const Memory<typename Element::T>& s) {
-  const int pool = stage.layer.pool;
-  const bool wide = stage.layer.columns == 4;
-  if (pairs) {
-    if (pool == 1) return Convolution<Element, 1, 4, true>::run(stage, args, s);
-    if (wide) return Convolution<Element, 2, 4, true>::run(stage, args, s);
-    return Convolution<Element, 2, 1, true>::run(stage, args, s);
+PRS_DEVICE void convolve(const CnnMmaArgs& args, int number, const Round& round) {
+  const MmaConvLayer& layer = args.conv_layers[number];
+  const bool wide = layer.columns == 4;
+  const auto run = [&](auto convolution) {
+    decltype(convolution)::run(args, number, round.image0, round.images, round.in_group);
+  };
+  if (number == 0 && args.pairs) {
+    if (layer.pool == 1) return run(Convolution<Element, 1, 4, true>());
+    if (wide) return run(Convolution<Element, 2, 4, true>());
+    return run(Convolution<Element, 2, 1, true>());
   }
-  if (pool == 1) return Convolution<Element, 1, 4, false>::run(stage, args, s);
-  if (pool == 3) return Convolution<Element, 3, 2, false>::run(stage, args, s);
-  if (wide) return Convolution<Element, 2, 4, false>::run(stage, args, s);
-  return Convolution<Element, 2, 2, false>::run(stage, args, s);
+  if (layer.pool == 1) return run(Convolution<Element, 1, 4, false>());
+  if (layer.pool == 3) return run(Convolution<Element, 3, 2, false>());
+  if (wide) return run(Convolution<Element, 2, 4, false>());
+  return run(Convolution<Element, 2, 2, false>());
 }
 
 template <typename Element>
 PRS_DEVICE void convolve_all(const CnnMmaArgs& args, const Memory<typename Element::T>& s,
                              const Round& round) {
   for (int i = 0; i < args.convolutions; ++i) {
-    const bool last = i == args.convolutions - 1;
-    const bool leaves = last && args.dense == 0;
     const MmaPlanes& to = args.planes[i + 1];
     if (to.borders && !to.alone) {
       clear(to, s, round.images);
       sync_threads();
     }
-    const Stage stage = {args.conv_layers[i],       args.planes[i], to, leaves, round.images,
-                         last ? round.in_group : 0, round.image0};
-    convolve<Element>(stage, i == 0 && args.pairs, args, s);
+    convolve<Element>(args, i, round);
     sync_threads();
   }
 }
@@ -472,12 +483,12 @@ PRS_DEVICE void finish_dense(const CnnMmaArgs& args, const MmaDenseLayer& layer,
 }
 
 template <typename Element>
-PRS_OUT_OF_LINE void multiply_all(const CnnMmaArgs& args, const Memory<typename Element::T>& s,
-                                  int image0, int images) {
+PRS_OUT_OF_LINE void multiply_all(const CnnMmaArgs& args, int image0, int images) {
+  const auto s = Memory<typename Element::T>::of(args);
   int from = args.features;
   int pitch = args.features_pitch;
   for (int i = 0; i < args.dense; ++i) {
-    const MmaDenseLayer& layer = args.dense_layers[i];
+    const MmaDenseLayer layer = args.dense_layers[i];
     multiply_slices<Element>(args, layer, from, pitch, s);
     sync_threads();
     finish_dense<Element>(args, layer, i == args.dense - 1, args.hidden[i % 2], image0, images, s);
@@ -530,7 +541,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256, 2) fused_cnn_mma(PRS_GRID_CONSTANT CnnMma
       round = next;
     }
     if (args.dense > 0) {
-      multiply_all<Element>(args, s, group * args.group, round.in_group + round.images);
+      multiply_all<Element>(args, group * args.group, round.in_group + round.images);
     }
   }
 }
