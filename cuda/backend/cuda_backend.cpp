@@ -332,8 +332,12 @@ class Compiler {
   };
 
   std::int64_t bytes_of(ValueId id) const {
-    const Value& value = graph_.value(id);
-    return buffer_bytes(value.dtype, *value.shape);
+    return buffer_bytes(dtype_of(id), *graph_.value(id).shape);
+  }
+  /// How the value's elements lie on the device.
+  DType dtype_of(ValueId id) const {
+    if (source_of(id) != rounded_) return graph_.value(id).dtype;
+    return options_.precision == Precision::kBf16 ? DType::kBFloat16 : DType::kFloat16;
   }
   static std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
@@ -374,23 +378,25 @@ class Compiler {
       return 0;
     }
     executable_->notes_.push_back("fused: " + choice.plan->detail);
-    const int last = static_cast<int>(chain.nodes) - 1;
+    const Chain& taken = choice.plan->front ? *choice.plan->front : chain;
+    if (choice.plan->rounded) rounded_ = taken.output;
+    const int last = static_cast<int>(taken.nodes) - 1;
     std::string label;
-    for (std::size_t i = 0; i < chain.nodes; ++i) {
+    for (std::size_t i = 0; i < taken.nodes; ++i) {
       if (is_view(graph_.nodes[i])) continue;
       label += (label.empty() ? "" : ", ") + step_label(graph_.nodes[i]);
     }
     // The input is read until the last layer is written.
-    Lifetime& input = lifetimes_[storage_[index(chain.input)]];
+    Lifetime& input = lifetimes_[storage_[index(taken.input)]];
     input.last = std::max(input.last, last);
     planned_.push_back({std::move(choice.plan->plan),
                         graph_.source + ": fused layers",
-                        {chain.input},
-                        {chain.output}});
-    new_storage(chain.output, last);
-    add_info(graph_.nodes[static_cast<std::size_t>(last)].name, std::move(label), chain.output);
-    add_cost(0, chain.nodes);
-    return chain.nodes;
+                        {taken.input},
+                        {taken.output}});
+    new_storage(taken.output, last);
+    add_info(graph_.nodes[static_cast<std::size_t>(last)].name, std::move(label), taken.output);
+    add_cost(0, taken.nodes);
+    return taken.nodes;
   }
 
   void add_info(std::string name, std::string operators, ValueId output) {
@@ -398,7 +404,7 @@ class Compiler {
     executable_->infos_.push_back(
         {std::move(name), std::move(operators), planned_.back().plan.kernel,
          device_->runtime->device(),
-         std::string(dtype_name(value.dtype)) + value.shape->to_string()});
+         std::string(dtype_name(dtype_of(output))) + value.shape->to_string()});
   }
 
   /// Of the step that was planned last, which takes nodes [first, end).
@@ -435,7 +441,7 @@ class Compiler {
       InputInfo info;
       if (id != kNoValue) {
         const Value& value = graph_.value(id);
-        info = {{value.dtype, *value.shape}, value.constant.get()};
+        info = {{dtype_of(id), *value.shape}, value.constant.get()};
       }
       inputs.push_back(info);
     }
@@ -529,6 +535,7 @@ class Compiler {
   const CompileOptions& options_;
   std::shared_ptr<Device> device_;
   std::vector<ValueId> source_;
+  ValueId rounded_ = kNoValue;        ///< f32 by the graph, but stored in the precision's type.
   std::vector<int> last_;             ///< By source value; -1: nobody reads it.
   std::vector<std::size_t> storage_;  ///< By source value, into lifetimes_; kNone for constants.
   std::vector<Lifetime> lifetimes_;

@@ -17,9 +17,17 @@ namespace {
 
 bool is_u8(const Call& call) { return call.inputs[0].type.dtype == DType::kUint8; }
 
+/// The input of a Gemm on tensor cores, from a kernel that has rounded it already.
+bool is_rounded(const Call& call) {
+  const DType dtype = call.inputs[0].type.dtype;
+  return call.kind == OpKind::kGemm &&
+         ((dtype == DType::kBFloat16 && call.precision == Precision::kBf16) ||
+          (dtype == DType::kFloat16 && call.precision == Precision::kFp16));
+}
+
 /// Weights and bias are f32, the input f32 or u8.
 void require_dtypes(const Call& call) {
-  if (is_u8(call)) {
+  if (is_u8(call) || is_rounded(call)) {
     require_f32(call, std::array<std::size_t, 2>{1, 2});
   } else {
     require_f32(call, std::array<std::size_t, 3>{0, 1, 2});
@@ -46,8 +54,13 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
   GemmMmaArgs mma{};
   mma.gemm = args;
   mma.pixels = is_u8(call);
+  mma.rounded = is_rounded(call);
   const MmaTileExtents tile = mma_tile(args.n);
-  const KernelId kernel = mma_kernel(KernelId::kGemmBf16Narrow, call.precision, tile.columns == 64);
+  KernelId kernel = mma_kernel(KernelId::kGemmBf16Narrow, call.precision, tile.columns == 64);
+  if (mma.rounded && tile.columns == 64 && args.k % 8 == 0) {
+    const bool bf16 = call.precision == Precision::kBf16;
+    kernel = bf16 ? KernelId::kGemmBf16Ring : KernelId::kGemmF16Ring;
+  }
   const PackedMatrix packed = pack_matrix(call.constants, *call.inputs[1].constant,
                                           {1, args.n, args.k, 0, args.b_column, args.b_row},
                                           PackedFormat(call.precision), tile.columns);

@@ -2,22 +2,29 @@
 // is compiled by nvcc for GPUs and by the host's C++ compiler for the emulation (cuda/emulation/),
 // each in an inline world of its own, so that one program can hold both:
 //
-//   PRS_GLOBAL, PRS_DEVICE, PRS_LAUNCH_BOUNDS(n)    kernels, functions they call
+//   PRS_GLOBAL, PRS_DEVICE, PRS_LAUNCH_BOUNDS(n)    kernels, functions they call;
+//                                                   threads of a block[, blocks a multiprocessor]
+//   PRS_OUT_OF_LINE                                 functions with registers of their own
+//   PRS_GRID_CONSTANT                               before an argument that such functions refer to
 //   PRS_UNROLL                                      before a loop whose index picks a register
 //   thread_x(), block_x(), block_dim_x(), grid_x()  indices; lane()
 //   PRS_SHARED(type, name, count)                   a static shared array, as a Shared<type>
 //   dynamic_shared<T>(first_byte, count)            part of the launch's dynamic shared memory
 //   sync_threads(), sync_warp(mask)                 barriers
-//   shuffle.., ballot, any, all, warp_sum, warp_max collectives of a warp
+//   shuffle, shuffle_xor, shuffle_down, ballot, any, all, warp_sum, warp_max
+//                                                   collectives of a warp
 //   atomic_add, atomic_max, atomic_cas              on global memory
-//   load4, store4, load_word                        accesses of 16 bytes, and of 4
-//   copy_async<bytes>, commit_copies, wait_copies   cp.async, its groups (synchronous before sm_80)
+//   load4, store4, load_word, load_words            accesses of 4, 8 and 16 bytes
+//   copy_async<bytes>, commit_copies, wait_copies<n>
+//                                                   cp.async and its groups (synchronous before
+//                                                   sm_80)
 //   load_matrix_x4, load_matrix_x4_transposed       ldmatrix .x4 (sm_75)
 //   mma_m16n8k8_tf32, .._m16n8k16_{f16,bf16},       mma.sync (sm_80), fragments as the PTX ISA's
 //   .._m16n8k32_{s8s8,u8s8,u8u8}                    "Matrix Fragments for mma" lays them out
 //   to_float, to_half, to_bfloat16, to_tf32         conversions, to nearest even (tf32: ties away)
 //   float_bits, bits_float                          what a float is stored as, and back
 //   {multiply,add,divide}_rounded, round_to_even    one operation of IEEE's, never fused
+//   to_half_pair, to_bfloat16_pair                  two at once, the first in the low half
 //
 // Collectives and barriers are called by all threads that they name, at one place in the source.
 #pragma once

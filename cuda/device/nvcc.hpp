@@ -8,8 +8,10 @@
 
 #define PRS_GLOBAL __global__
 #define PRS_DEVICE __device__ __forceinline__
+#define PRS_OUT_OF_LINE __device__ __noinline__
+#define PRS_GRID_CONSTANT const __grid_constant__
 #define PRS_UNROLL _Pragma("unroll")
-#define PRS_LAUNCH_BOUNDS(threads) __launch_bounds__(threads)
+#define PRS_LAUNCH_BOUNDS(...) __launch_bounds__(__VA_ARGS__)
 #define PRS_SHARED(type, name, count)                \
   __shared__ __align__(16) type name##_array[count]; \
   const ::prs::cuda::on_device::Shared<type> name { name##_array }
@@ -81,6 +83,23 @@ struct Shared {
 };
 PRS_DEVICE Float4 load4(const Shared<float>& s, int i) { return load4(s.array + i); }
 PRS_DEVICE void store4(const Shared<float>& s, int i, const Float4& v) { store4(s.array + i, v); }
+
+PRS_DEVICE void load_words(const std::uint32_t* p, std::uint32_t (&r)[4]) {
+  const uint4 v = *reinterpret_cast<const uint4*>(p);
+  r[0] = v.x;
+  r[1] = v.y;
+  r[2] = v.z;
+  r[3] = v.w;
+}
+PRS_DEVICE void load_words(const std::uint32_t* p, std::uint32_t (&r)[2]) {
+  const uint2 v = *reinterpret_cast<const uint2*>(p);
+  r[0] = v.x;
+  r[1] = v.y;
+}
+template <int kCount>
+PRS_DEVICE void load_words(const Shared<std::uint32_t>& s, int i, std::uint32_t (&r)[kCount]) {
+  load_words(s.array + i, r);
+}
 
 template <typename T>
 PRS_DEVICE Shared<T> dynamic_shared(int first_byte, int) {
@@ -180,6 +199,14 @@ PRS_DEVICE Half to_half(float x) { return {__half_as_ushort(__float2half_rn(x))}
 // CUDA 11.8 has __bfloat16_as_ushort from sm_80 on only.
 PRS_DEVICE BFloat16 to_bfloat16(float x) {
   return {static_cast<__nv_bfloat16_raw>(__float2bfloat16_rn(x)).x};
+}
+PRS_DEVICE std::uint32_t to_half_pair(float low, float high) {
+  const __half2 pair = __floats2half2_rn(low, high);
+  return __half_as_ushort(pair.x) | static_cast<std::uint32_t>(__half_as_ushort(pair.y)) << 16;
+}
+PRS_DEVICE std::uint32_t to_bfloat16_pair(float low, float high) {
+  const __nv_bfloat162_raw pair = __floats2bfloat162_rn(low, high);
+  return pair.x | static_cast<std::uint32_t>(pair.y) << 16;
 }
 PRS_DEVICE std::uint32_t to_tf32(float x) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800

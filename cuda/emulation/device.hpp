@@ -13,8 +13,10 @@
 
 #define PRS_GLOBAL
 #define PRS_DEVICE inline
+#define PRS_OUT_OF_LINE inline
+#define PRS_GRID_CONSTANT const
 #define PRS_UNROLL
-#define PRS_LAUNCH_BOUNDS(threads)
+#define PRS_LAUNCH_BOUNDS(...)
 // The address of a static variable tells declarations apart, also those of a template's instances.
 #define PRS_SHARED(type, name, count)                                   \
   static const char name##_key = 0;                                     \
@@ -179,6 +181,20 @@ inline void store4(const Shared<float>& s, int i, const Float4& v, Source where 
   store4(p, v, where);
 }
 
+template <int kCount>
+void load_words(const std::uint32_t* p, std::uint32_t (&r)[kCount], Source where = Source::here()) {
+  static_assert(kCount == 2 || kCount == 4, "8 or 16 bytes");
+  require_aligned(p, sizeof r, where);
+  std::memcpy(r, p, sizeof r);
+}
+template <int kCount>
+void load_words(const Shared<std::uint32_t>& s, int i, std::uint32_t (&r)[kCount],
+                Source where = Source::here()) {
+  const std::uint32_t* p = s.address(i, kCount, where);
+  touch_shared(Touch::kRead, p, sizeof r, where);
+  load_words(p, r, where);
+}
+
 template <typename T>
 Shared<T> dynamic_shared(int first_byte, int count, Source where = Source::here()) {
   const auto bytes = static_cast<std::int64_t>(sizeof(T)) * count;
@@ -248,6 +264,12 @@ inline float to_float(Half x) { return half_to_float(x.bits); }
 inline float to_float(BFloat16 x) { return bfloat16_to_float(x.bits); }
 inline Half to_half(float x) { return {float_to_half(x)}; }
 inline BFloat16 to_bfloat16(float x) { return {float_to_bfloat16(x)}; }
+inline std::uint32_t to_half_pair(float low, float high) {
+  return float_to_half(low) | std::uint32_t{float_to_half(high)} << 16;
+}
+inline std::uint32_t to_bfloat16_pair(float low, float high) {
+  return float_to_bfloat16(low) | std::uint32_t{float_to_bfloat16(high)} << 16;
+}
 inline std::uint32_t float_bits(float x) {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);

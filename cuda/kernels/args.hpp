@@ -149,7 +149,8 @@ struct GemmMmaArgs {
   GemmArgs gemm;       ///< Of one batch entry; b is not read.
   const void* packed;  // [column tiles, stages, columns, depth]
   std::int64_t stages;
-  bool pixels;  ///< a is u8.
+  bool pixels;   ///< a is u8.
+  bool rounded;  ///< a is of the kernel's own 16-bit type.
 };
 struct ConvMmaArgs {
   ConvArgs conv;       ///< weights are not read.

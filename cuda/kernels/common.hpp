@@ -52,11 +52,14 @@ PRS_DEVICE float apply(const Epilogue& epilogue, float x) {
 
 /// Of several values of a thread. The choice stands outside of the loops, which are unrolled:
 /// inside, all functions would be there once a value.
-template <int kCount>
-PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kCount]) {
+template <int kRows, int kCount>
+PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kRows][kCount]) {
   const auto each = [&](Function function) {
     const Epilogue fixed = {function, epilogue.alpha, epilogue.beta};
-    for (int i = 0; i < kCount; ++i) values[i] = apply(fixed, values[i]);
+    PRS_UNROLL
+    for (int row = 0; row < kRows; ++row) {
+      for (int i = 0; i < kCount; ++i) values[row][i] = apply(fixed, values[row][i]);
+    }
   };
   switch (epilogue.function) {
     case Function::kNone:
@@ -74,6 +77,11 @@ PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kCount]) 
     case Function::kNegate:
       return each(Function::kNegate);
   }
+}
+
+template <int kCount>
+PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kCount]) {
+  apply_to_all(epilogue, reinterpret_cast<float(&)[1][kCount]>(values));
 }
 
 PRS_DEVICE float infinity() { return bits_float(0x7F800000u); }

@@ -11,6 +11,7 @@ void add_conv_kernels(KernelTable& table);
 void add_conv_mma_kernels(KernelTable& table);
 void add_elementwise_kernels(KernelTable& table);
 void add_fused_cnn_kernels(KernelTable& table);
+void add_fused_cnn_mma_kernels(KernelTable& table);
 void add_fused_mlp_kernels(KernelTable& table);
 void add_gemm_kernels(KernelTable& table);
 void add_gemm_mma_kernels(KernelTable& table);

@@ -5,30 +5,29 @@
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
 
+template <typename T>
 struct MatrixRows {
   static constexpr bool kAlongK = true;
   const GemmArgs& args;
   std::int64_t m0;
   bool pixels;
+  bool rounded;
 
   PRS_DEVICE float at(int row, std::int64_t k) const {
     if (m0 + row >= args.m || k >= args.k) return 0.0F;
     const std::int64_t at = (m0 + row) * args.a_row + k * args.a_column;
+    if constexpr (sizeof(T) == 2) {
+      if (rounded) return to_float(static_cast<const T*>(args.a)[at]);
+    }
     return pixels ? static_cast<float>(static_cast<const std::uint8_t*>(args.a)[at])
                   : static_cast<const float*>(args.a)[at];
   }
 };
 
-template <typename Element, int kRows, int kColumns>
-PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma(GemmMmaArgs args) {
-  using Tile = MmaTile<Element, kRows, kColumns>;
-  const GemmArgs& gemm = args.gemm;
-  const std::int64_t m0 = static_cast<std::int64_t>(block_x()) * kRows;
-  const std::int64_t n0 = static_cast<std::int64_t>(block_y()) * kColumns;
-  float sums[Tile::kPairs * 2][4] = {};
-  const auto* packed = static_cast<const typename Tile::T*>(args.packed);
-  mma_stages<Tile>(packed + block_y() * args.stages * kColumns * Tile::kDepth, args.stages,
-                   MatrixRows{gemm, m0, args.pixels}, sums);
+/// Bias and activation of a tile's sums, and what of it lies inside y.
+template <typename Tile>
+PRS_DEVICE void store_tile(const GemmArgs& gemm, std::int64_t m0, std::int64_t n0,
+                           float (&sums)[Tile::kPairs * 2][4]) {
   PRS_UNROLL
   for (int n = 0; n < Tile::kPairs * 2; ++n) {
     for (int i = 0; i < 4; ++i) {
@@ -47,6 +46,69 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma(GemmMmaArgs args) {
   }
 }
 
+template <typename Element, int kRows, int kColumns>
+PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma(GemmMmaArgs args) {
+  using Tile = MmaTile<Element, kRows, kColumns>;
+  const GemmArgs& gemm = args.gemm;
+  const std::int64_t m0 = static_cast<std::int64_t>(block_x()) * kRows;
+  const std::int64_t n0 = static_cast<std::int64_t>(block_y()) * kColumns;
+  float sums[Tile::kPairs * 2][4] = {};
+  const auto* packed = static_cast<const typename Tile::T*>(args.packed);
+  mma_stages<Tile>(packed + block_y() * args.stages * kColumns * Tile::kDepth, args.stages,
+                   MatrixRows<typename Tile::T>{gemm, m0, args.pixels, args.rounded}, sums);
+  store_tile<Tile>(gemm, m0, n0, sums);
+}
+
+/// A is of the kernel's own type, dense, and its rows are whole runs of 16 bytes: both operands
+/// come by cp.async into a ring of stages, so that three are on their way while one is multiplied.
+/// (With A through registers there is one, which does not hide the way from device memory.)
+template <typename Element>
+PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma_ring(GemmMmaArgs args) {
+  using Tile = MmaTile<Element, 64, 64>;
+  using T = typename Tile::T;
+  constexpr int kRing = 4;
+  constexpr int kStage = 64 * Tile::kPitch;
+  static_assert(64 * Tile::kDepth == 256 * 8, "a thread copies a run of A and one of B");
+  PRS_SHARED(T, s_a, kRing * kStage);  // [kRing, row, k]
+  PRS_SHARED(T, s_b, kRing * kStage);  // [kRing, column, k]
+  const GemmArgs& gemm = args.gemm;
+  const std::int64_t m0 = static_cast<std::int64_t>(block_x()) * 64;
+  const std::int64_t n0 = static_cast<std::int64_t>(block_y()) * 64;
+  const int row = static_cast<int>(thread_x()) / 4;
+  const int run = static_cast<int>(thread_x()) % 4 * 8;
+  // Rows past the last compute what nobody stores.
+  const std::int64_t m = m0 + row < gemm.m ? m0 + row : gemm.m - 1;
+  const T* a = static_cast<const T*>(gemm.a) + m * gemm.k + run;
+  const T* b = static_cast<const T*>(args.packed) +
+               (block_y() * args.stages * 64 + row) * Tile::kDepth + run;
+  const auto copy = [&](std::int64_t stage) {
+    const int to = static_cast<int>(stage % kRing) * kStage + row * Tile::kPitch + run;
+    if (stage * Tile::kDepth + run < gemm.k) {
+      copy_async<16>(s_a, to, a + stage * Tile::kDepth);
+    } else {
+      for (int i = 0; i < 8; ++i) s_a.store(to + i, Element::of(0.0F));
+    }
+    copy_async<16>(s_b, to, b + stage * 64 * Tile::kDepth);
+  };
+  for (std::int64_t stage = 0; stage < kRing - 1; ++stage) {
+    if (stage < args.stages) copy(stage);
+    commit_copies();
+  }
+  const int warp = static_cast<int>(thread_x() / kWarpSize);
+  float sums[Tile::kPairs * 2][4] = {};
+  for (std::int64_t stage = 0; stage < args.stages; ++stage) {
+    wait_copies<kRing - 2>();
+    // Also: everybody is done with the stage before, whose place the next copy takes.
+    sync_threads();
+    if (stage + kRing - 1 < args.stages) copy(stage + kRing - 1);
+    commit_copies();
+    const int at = static_cast<int>(stage % kRing) * kStage;
+    multiply_stage<Tile>(s_a, at + warp % Tile::kWarpRows * 16 * Tile::kPitch, s_b,
+                         at + warp / Tile::kWarpRows * Tile::kPairs * 16 * Tile::kPitch, sums);
+  }
+  store_tile<Tile>(gemm, m0, n0, sums);
+}
+
 }  // namespace
 
 void add_gemm_mma_kernels(KernelTable& table) {
@@ -55,6 +117,8 @@ void add_gemm_mma_kernels(KernelTable& table) {
   add(table, KernelId::kGemmBf16Wide, gemm_mma<ElementBf16, 64, 64>);
   add(table, KernelId::kGemmBf16Narrow, gemm_mma<ElementBf16, 128, 16>);
   add(table, KernelId::kGemmF16Wide, gemm_mma<ElementF16, 64, 64>);
+  add(table, KernelId::kGemmBf16Ring, gemm_mma_ring<ElementBf16>);
+  add(table, KernelId::kGemmF16Ring, gemm_mma_ring<ElementF16>);
   add(table, KernelId::kGemmF16Narrow, gemm_mma<ElementF16, 128, 16>);
 }
 

@@ -43,6 +43,9 @@ using Element16 = MmaElement<Type, 32, 16>;
 
 struct ElementBf16 : Element16<BFloat16> {
   PRS_DEVICE static T of(float x) { return to_bfloat16(x); }
+  PRS_DEVICE static std::uint32_t pair_of(float low, float high) {
+    return to_bfloat16_pair(low, high);
+  }
   PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
     mma_m16n8k16_bf16(d, a, b);
   }
@@ -50,6 +53,7 @@ struct ElementBf16 : Element16<BFloat16> {
 
 struct ElementF16 : Element16<Half> {
   PRS_DEVICE static T of(float x) { return to_half(x); }
+  PRS_DEVICE static std::uint32_t pair_of(float low, float high) { return to_half_pair(low, high); }
   PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
     mma_m16n8k16_f16(d, a, b);
   }
@@ -111,6 +115,24 @@ PRS_DEVICE int slice_k(int i) {
   return kAlongK ? i % Tile::kDepth : i / Tile::kRows;
 }
 
+/// sums += A * B of one stage: the warp's rows of A begin at `a`, its columns of B at `b`.
+template <typename Tile>
+PRS_DEVICE void multiply_stage(const Shared<typename Tile::T>& s_a, int a,
+                               const Shared<typename Tile::T>& s_b, int b,
+                               float (&sums)[Tile::kPairs * 2][4]) {
+  for (int k = 0; k < Tile::kDepth; k += Tile::Element::kStep) {
+    FragmentA r_a;
+    Tile::Element::load_a(s_a, a + k, Tile::kPitch, r_a);
+    PRS_UNROLL
+    for (int pair = 0; pair < Tile::kPairs; ++pair) {
+      FragmentB r_b[2];
+      Tile::Element::load_b(s_b, b + pair * 16 * Tile::kPitch + k, Tile::kPitch, r_b);
+      Tile::Element::multiply(sums[2 * pair], r_a, r_b[0]);
+      Tile::Element::multiply(sums[2 * pair + 1], r_a, r_b[1]);
+    }
+  }
+}
+
 /// sums += A * B over all stages of one column tile; packed: [stages, kColumns, kDepth].
 /// source.at(row, k): A's element, zero outside. All threads call it; it may be called again at
 /// once.
@@ -163,17 +185,7 @@ PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
     const int b = (static_cast<int>(stage % 2) * Tile::kColumns +
                    warp / Tile::kWarpRows * Tile::kPairs * 16) *
                   Tile::kPitch;
-    for (int k = 0; k < kDepth; k += Tile::Element::kStep) {
-      FragmentA r_a;
-      Tile::Element::load_a(s_a, a + k, Tile::kPitch, r_a);
-      PRS_UNROLL
-      for (int pair = 0; pair < Tile::kPairs; ++pair) {
-        FragmentB r_b[2];
-        Tile::Element::load_b(s_b, b + pair * 16 * Tile::kPitch + k, Tile::kPitch, r_b);
-        Tile::Element::multiply(sums[2 * pair], r_a, r_b[0]);
-        Tile::Element::multiply(sums[2 * pair + 1], r_a, r_b[1]);
-      }
-    }
+    multiply_stage<Tile>(s_a, a, s_b, b, sums);
   }
   sync_threads();
 }

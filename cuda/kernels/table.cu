@@ -11,6 +11,7 @@ const KernelTable& kernel_table() {
     add_conv_mma_kernels(made);
     add_elementwise_kernels(made);
     add_fused_cnn_kernels(made);
+    add_fused_cnn_mma_kernels(made);
     add_fused_mlp_kernels(made);
     add_gemm_kernels(made);
     add_gemm_mma_kernels(made);

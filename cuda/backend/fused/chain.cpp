@@ -82,6 +82,9 @@ class ChainFinder {
       if (is_view(node)) continue;
       chain_.nodes = i + 1;
       chain_.output = current_;
+      if (chain_.convolutions.empty() || !chain_.dense.empty()) continue;
+      chain_.convolutions.back().nodes = chain_.nodes;
+      chain_.convolutions.back().output = chain_.output;
     }
     return std::move(chain_);
   }
@@ -133,7 +136,7 @@ class ChainFinder {
     if (!chain_.convolutions.empty() && shape(current_) != shape(last_planes_)) return false;
     const ops::Window window = ops::conv::resolve(params, shape(current_), weights->shape());
     if (!is_small(window)) return false;
-    chain_.convolutions.push_back({&node, nullptr, window, {}});
+    chain_.convolutions.push_back({.node = &node, .window = window, .pool_window = {}});
     last_planes_ = node.outputs[0];
     return true;
   }
@@ -188,6 +191,41 @@ class ChainFinder {
 }  // namespace
 
 Chain find_chain(const Graph& graph) { return ChainFinder(graph).run(); }
+
+Chain front_of(const Chain& chain, std::size_t count) {
+  Chain front;
+  front.input = chain.input;
+  front.normalize = chain.normalize;
+  front.convolutions.assign(chain.convolutions.begin(),
+                            chain.convolutions.begin() + static_cast<std::ptrdiff_t>(count));
+  front.nodes = front.convolutions.back().nodes;
+  front.output = front.convolutions.back().output;
+  return front;
+}
+
+bool read_by_products(const Graph& graph, ValueId value) {
+  std::vector<bool> shows(graph.values.size(), false);
+  shows[static_cast<std::size_t>(value)] = true;
+  int products = 0;
+  for (const Node& node : graph.nodes) {
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId input = node.inputs[i];
+      if (input == kNoValue || !shows[static_cast<std::size_t>(input)]) continue;
+      if (is_view(node)) {
+        shows[static_cast<std::size_t>(node.outputs[0])] = true;
+      } else if (i == 0 && node.kind == OpKind::kGemm && f32_constant(graph, node, 1) != nullptr &&
+                 !std::get<GemmParams>(node.params).trans_a) {
+        ++products;
+      } else {
+        return false;
+      }
+    }
+  }
+  return products > 0 &&
+         std::none_of(graph.outputs.begin(), graph.outputs.end(), [&](const GraphPort& port) {
+           return shows[static_cast<std::size_t>(port.value)];
+         });
+}
 
 std::vector<float> biases_of(const Graph& graph, const Node& node, std::int64_t outputs,
                              float beta) {

@@ -18,6 +18,9 @@ struct ConvStage {
   const Node* pool = nullptr;
   ops::Window window;
   ops::Window pool_window;  ///< Set with `pool`.
+  /// Nodes [0, nodes) of the graph take its input to this stage's result.
+  std::size_t nodes = 0;
+  ValueId output = kNoValue;
 };
 
 struct DenseStage {
@@ -41,6 +44,13 @@ struct Chain {
 };
 
 Chain find_chain(const Graph& graph);
+
+/// The chain's first `count` convolutions and nothing behind them.
+Chain front_of(const Chain& chain, std::size_t count);
+
+/// Whether all that reads the value, or views of it, are Gemms with constant weights, which take it
+/// as it lies.
+bool read_by_products(const Graph& graph, ValueId value);
 
 /// Bias b of [..] as one value an output, times beta; zeros when the layer has none.
 std::vector<float> biases_of(const Graph& graph, const Node& node, std::int64_t outputs,

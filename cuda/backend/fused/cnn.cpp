@@ -4,16 +4,18 @@
 #include <algorithm>
 #include <limits>
 
-#include "backend/fused/fused.hpp"
+#include "backend/fused/cnn.hpp"
 
 namespace prs::cuda {
 namespace {
 
-/// What a block may read of dense weights: every block reads all of them, for few images.
-constexpr std::int64_t kMostDenseBytes = 256 << 10;
 constexpr std::int64_t kFloatBytes = sizeof(float);
 
 std::int64_t padded_to_4(std::int64_t value) { return (value + 3) / 4 * 4; }
+
+const ops::WindowAxis& result_axis(const ConvStage& stage, std::size_t axis) {
+  return stage.pool != nullptr ? stage.pool_window[axis] : stage.window[axis];
+}
 
 /// The extents that the plan checks before they become int: floats of one image or of the weights.
 struct Floats {
@@ -25,31 +27,6 @@ struct Floats {
   std::int64_t of_image() const { return planes[0] + planes[1] + vectors[0] + vectors[1]; }
   std::int64_t shared(std::int64_t images) const { return resident + images * of_image(); }
 };
-
-const ops::WindowAxis& result_axis(const ConvStage& stage, std::size_t axis) {
-  return stage.pool != nullptr ? stage.pool_window[axis] : stage.window[axis];
-}
-
-/// The planes between convolutions number i - 1 and i, padded for the latter.
-Planes planes_at(const Fusion& fusion, std::size_t i) {
-  const auto& stages = fusion.chain.convolutions;
-  Planes planes{};
-  if (i == stages.size()) {
-    planes.channels = static_cast<int>(fusion.weights(*stages.back().node).shape()[0]);
-    planes.rows = planes.height = static_cast<int>(result_axis(stages.back(), 1).out);
-    planes.columns = planes.width = static_cast<int>(result_axis(stages.back(), 2).out);
-    return planes;
-  }
-  const auto& [depth, height, width] = stages[i].window;
-  planes.channels = static_cast<int>(fusion.weights(*stages[i].node).shape()[1]);
-  planes.rows = static_cast<int>(height.in);
-  planes.columns = static_cast<int>(width.in);
-  planes.top = static_cast<int>(height.pad_begin);
-  planes.left = static_cast<int>(width.pad_begin);
-  planes.height = static_cast<int>(height.in + height.pad_begin + height.pad_end);
-  planes.width = static_cast<int>(width.in + width.pad_begin + width.pad_end);
-  return planes;
-}
 
 Floats count_floats(const Fusion& fusion) {
   const auto& stages = fusion.chain.convolutions;
@@ -151,32 +128,63 @@ std::vector<float> lay_out(const Fusion& fusion, const Floats& floats, int tile,
   return packed;
 }
 
-/// The Normalize in front, one scale and bias a channel; null when there is none.
-std::shared_ptr<const void> upload_normalization(const Fusion& fusion, std::size_t channels) {
+}  // namespace
+
+Planes planes_at(const Fusion& fusion, std::size_t i) {
+  const auto& stages = fusion.chain.convolutions;
+  Planes planes{};
+  if (i == stages.size()) {
+    planes.channels = static_cast<int>(fusion.weights(*stages.back().node).shape()[0]);
+    planes.rows = planes.height = static_cast<int>(result_axis(stages.back(), 1).out);
+    planes.columns = planes.width = static_cast<int>(result_axis(stages.back(), 2).out);
+    return planes;
+  }
+  const auto& [depth, height, width] = stages[i].window;
+  planes.channels = static_cast<int>(fusion.weights(*stages[i].node).shape()[1]);
+  planes.rows = static_cast<int>(height.in);
+  planes.columns = static_cast<int>(width.in);
+  planes.top = static_cast<int>(height.pad_begin);
+  planes.left = static_cast<int>(width.pad_begin);
+  planes.height = static_cast<int>(height.in + height.pad_begin + height.pad_end);
+  planes.width = static_cast<int>(width.in + width.pad_begin + width.pad_end);
+  return planes;
+}
+
+std::shared_ptr<const void> upload_normalization(const Fusion& fusion, std::int64_t channels) {
   if (fusion.chain.normalize == nullptr) return nullptr;
   const auto& params = std::get<NormalizeParams>(fusion.chain.normalize->params);
   std::vector<float> values;
   for (const auto* vector : {&params.scale, &params.bias}) {
-    for (std::size_t c = 0; c < channels; ++c) {
-      values.push_back((*vector)[vector->size() == 1 ? 0 : c]);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      values.push_back((*vector)[vector->size() == 1 ? 0 : static_cast<std::size_t>(c)]);
     }
   }
   return fusion.constants.upload(values);
 }
 
-}  // namespace
+std::string too_many_dense_weights(std::int64_t bytes) {
+  return fmt::format(
+      "the dense layers have {} of weights, which every block would read; at most {}", kib(bytes),
+      kib(kMostDenseBytes));
+}
 
 FusedChoice plan_cnn(const Fusion& fusion) {
   const Floats floats = count_floats(fusion);
   if (floats.dense_weights * kFloatBytes > kMostDenseBytes) {
-    return {{},
-            fmt::format("the dense layers have {} of weights, which every block would read; at "
-                        "most {}",
-                        kib(floats.dense_weights * kFloatBytes), kib(kMostDenseBytes))};
+    return {{}, too_many_dense_weights(floats.dense_weights * kFloatBytes)};
   }
   if (floats.shared(1) * kFloatBytes > fusion.limits.shared_bytes) {
     return {{},
             fmt::format("an image needs {} of shared memory; the device has {}",
+                        kib(floats.shared(1) * kFloatBytes), kib(fusion.limits.shared_bytes))};
+  }
+  // A front saves its intermediates' way through device memory, which is little beside f32's
+  // products: no reason to leave a multiprocessor half empty.
+  if (fusion.chain.dense.empty() &&
+      !two_blocks_fit(floats.shared(1) * kFloatBytes, fusion.limits)) {
+    return {{},
+            fmt::format("an image needs {} of shared memory, and fp32 pays from two blocks a "
+                        "multiprocessor; the device has {}",
                         kib(floats.shared(1) * kFloatBytes), kib(fusion.limits.shared_bytes))};
   }
   // More images a block copy the weights less often, as long as two blocks share a multiprocessor
@@ -192,8 +200,7 @@ FusedChoice plan_cnn(const Fusion& fusion) {
   CnnArgs args{};
   const std::vector<float> weights = lay_out(fusion, floats, tile, args);
   const auto constants = pack_chain(fusion, "cnn", [&] { return weights; });
-  const auto normalization =
-      upload_normalization(fusion, static_cast<std::size_t>(args.planes[0].channels));
+  const auto normalization = upload_normalization(fusion, args.planes[0].channels);
   args.weights = static_cast<const float*>(constants.get());
   if (normalization != nullptr) {
     args.scale = static_cast<const float*>(normalization.get());
@@ -207,11 +214,10 @@ FusedChoice plan_cnn(const Fusion& fusion) {
   Plan plan = plan_kernel(KernelId::kCnnF32,
                           {static_cast<unsigned>(std::max<std::int64_t>(blocks, 1)), 1, 1}, args,
                           args.images, complete, shared_bytes);
-  return {FusedPlan{std::move(plan),
-                    fmt::format("{} convolutions and {} dense layers, {} image(s) a block, {} of "
-                                "shared memory",
-                                args.convolutions, args.dense, tile, kib(shared_bytes))},
-          {}};
+  std::string detail = fmt::format("{} convolution(s)", args.convolutions);
+  if (args.dense > 0) detail += fmt::format(" and {} dense layer(s)", args.dense);
+  detail += fmt::format(", {} image(s) a block, {} of shared memory", tile, kib(shared_bytes));
+  return {FusedPlan{std::move(plan), std::move(detail)}, {}};
 }
 
 }  // namespace prs::cuda

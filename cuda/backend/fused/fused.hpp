@@ -13,6 +13,10 @@ namespace prs::cuda {
 struct FusedPlan {
   Plan plan;           ///< From one input to one output.
   std::string detail;  ///< For the note: "3 layers, 784-256-128-10".
+  /// What it takes when that is not the whole chain: its first convolutions.
+  std::optional<Chain> front = std::nullopt;
+  /// The output is in the precision's 16-bit type instead of f32, which all that read it take.
+  bool rounded = false;
 };
 
 /// Either a plan or why there is none, in words.
@@ -35,8 +39,10 @@ struct Fusion {
 
 FusedChoice plan_mlp(const Fusion& fusion);
 FusedChoice plan_cnn(const Fusion& fusion);
+/// bf16 and fp16 on tensor cores.
+FusedChoice plan_cnn_mma(const Fusion& fusion);
 
-/// For chains of at least two layers that one kernel takes.
+/// For chains of at least two layers that one kernel takes, or whose first convolutions one does.
 FusedChoice plan_fused(const Fusion& fusion);
 
 /// "140 KiB", rounded up.

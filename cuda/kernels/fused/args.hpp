@@ -76,7 +76,7 @@ struct CnnArgs {
   const float* scale;    // [channels]: x * scale + bias is the input; null: x is.
   const float* bias;     // [channels]
   const float* weights;  ///< Of the convolutions and then the dense layers; biases among them.
-  void* y;               // f32 [images, outputs]; i64 [images] for the largest
+  void* y;  // f32 [images, outputs]; i64 [images] for the largest; f32 planes without dense layers
   std::int64_t images;
   int tile;          ///< Images of a block.
   int convolutions;  ///< Layers of each kind.

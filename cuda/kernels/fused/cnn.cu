@@ -1,6 +1,6 @@
 // A whole small convolutional network, (Conv, activation, MaxPool) x n and dense layers: pixels in,
 // scores or the best class out, what lies between stays in shared memory. A block takes one to
-// kMaxCnnImages images through all layers.
+// kMaxCnnImages images through all layers. Without dense layers it ends with the last planes.
 //
 // The weights of the convolutions stay in shared memory. A thread computes four filters at one
 // place of the pool's result, with the sums of all positions that its window reads, and of no
@@ -161,6 +161,14 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) fused_cnn(CnnArgs args) {
   sync_threads();
   convolve_all(args, s, images);
   int from = args.planes[args.convolutions].first;
+  if (args.dense == 0) {
+    const Planes& planes = args.planes[args.convolutions];
+    const int elements = planes.channels * plane_of(planes);
+    for (int i = static_cast<int>(thread_x()); i < images * elements; i += kBlock) {
+      static_cast<float*>(args.y)[image0 * elements + i] = s.load(from + i);
+    }
+    return;
+  }
   for (int i = 0; i < args.dense; ++i) {
     const bool leaves = i == args.dense - 1 && args.scores == Scores::kStored;
     multiply(args, args.dense_layers[i], from, leaves ? -1 : args.vectors[i % 2], s, image0,

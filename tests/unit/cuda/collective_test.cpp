@@ -166,6 +166,8 @@ TEST(CudaEmulation, ConvertsFloatsToNearest) {
   EXPECT_EQ(bits_float(to_tf32(-1.0F - 0x1p-11F)), -1.0F - 0x1p-10F);
   EXPECT_EQ(bits_float(to_tf32(1.0F + 0x1p-12F)), 1.0F);
   EXPECT_TRUE(std::isinf(bits_float(to_tf32(INFINITY))));
+  EXPECT_EQ(to_half_pair(1.0F, 65520.0F), 0x7C003C00U);
+  EXPECT_EQ(to_bfloat16_pair(1.0F + 0x1p-8F, -2.0F), 0xC0003F80U);
 }
 
 }  // namespace

@@ -157,6 +157,26 @@ TEST(CudaEmulation, DetectsMisalignedVectors) {
                     copy_async<16>(target, 2, values);
                   },
                   {"misaligned"});
+  expect_detected({{1, 1, 1}, {1, 1, 1}},
+                  [] {
+                    PRS_SHARED(std::uint32_t, words, 8);
+                    std::uint32_t r[2];
+                    load_words(words, 2, r);
+                    EXPECT_EQ(r[1], 0xFFFFFFFFU);
+                    load_words(words, 3, r);
+                  },
+                  {"misaligned"});
+}
+
+TEST(CudaEmulation, WordsThatMoveTogetherRaceLikeOthers) {
+  expect_detected({{1, 1, 1}, {2, 1, 1}},
+                  [] {
+                    PRS_SHARED(std::uint32_t, words, 4);
+                    std::uint32_t r[4] = {};
+                    if (thread_x() == 0) words.store(3, 1);
+                    if (thread_x() == 1) load_words(words, 0, r);
+                  },
+                  {"race"});
 }
 
 TEST(CudaEmulation, RefusesLaunchesBeyondTheLimits) {

@@ -32,6 +32,10 @@ PRS_GLOBAL void all_primitives(const float* x, float* y, std::int32_t* z, unsign
   mma_m16n8k32_u8u8(s, a, b);
   store4(y, load4(x));
   store4(d, 0, load4(f, 0));
+  std::uint32_t two[2], four[4];
+  load_words(dynamic_shared<std::uint32_t>(0, 32), 2, two);
+  load_words(u, four);
+  u[4] = two[0] + two[1] + four[3] + to_half_pair(x[0], x[1]) + to_bfloat16_pair(x[1], x[2]);
   y[4] = c[0] + c[1] + c[2] + c[3] + to_float(to_half(x[0])) + to_float(to_bfloat16(x[1])) +
          bits_float(to_tf32(x[2]));
   z[0] = s[0] + s[1] + s[2] + s[3] + atomic_max(z + 1, 3) + atomic_add(z + 2, 1);
