@@ -7,17 +7,23 @@
 //   thread_x(), block_x(), block_dim_x(), grid_x()  indices; lane()
 //   PRS_SHARED(type, name, count)                   a static shared array, as a Shared<type>
 //   dynamic_shared<T>(first_byte, count)            part of the launch's dynamic shared memory
+//   dynamic_shared_1024<T>(first_byte, count)       the same, which begins at a multiple of 1024
 //   sync_threads(), sync_warp(mask)                 barriers
-//   shuffle, shuffle_xor, shuffle_down, ballot, any, all, warp_sum, warp_max   collectives of a
-//   warp atomic_add, atomic_max, atomic_cas              on global memory load4, store4 16-byte
-//   accesses copy_async<bytes>, commit_copies, wait_copies<n>   cp.async and its groups
-//   (synchronous before
+//   shuffle, shuffle_xor, shuffle_down, ballot, any, all, warp_sum, warp_max   of a warp
+//   atomic_add, atomic_max, atomic_cas              on global memory
+//   load4, store4, load_words                       16-byte accesses
+//   prefetch(p)                                     the line of global memory at p, to L2
+//   copy_async<bytes>, commit_copies, wait_copies<n>   cp.async and its groups (synchronous before
 //                                                   sm_80)
 //   load_matrix_x4, load_matrix_x4_transposed       ldmatrix .x4 (sm_75)
 //   mma_m16n8k8_tf32, mma_m16n8k16_{f16,bf16}, mma_m16n8k32_{s8s8,u8s8,u8u8}   mma.sync (sm_80),
 //                                                   fragments as PTX ISA 8.x, "Matrix Fragments for
 //                                                   mma", lays them out
 //   to_float, to_half, to_bfloat16, to_tf32         conversions, to nearest even (tf32: ties away)
+//   to_half_pair, to_bfloat16_pair (low, high)      the same for two, in one register
+//   permute_bytes(a, b, selector)                   prmt: byte i is number selector >> 4 i & 7 of
+//                                                   the eight of a and b, a's lowest first
+//   fast_exp2, fast_reciprocal                      to 2^-22 of the result; denormals are 0
 //
 // Collectives and barriers are called by all threads that they name, at one place in the source.
 #pragma once

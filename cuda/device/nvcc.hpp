@@ -66,6 +66,15 @@ PRS_DEVICE void store4(float* p, const Float4& v) {
   *reinterpret_cast<float4*>(p) = make_float4(v.x, v.y, v.z, v.w);
 }
 
+PRS_DEVICE void load_words(const std::uint32_t* p, std::uint32_t (&r)[4]) {
+  const uint4 v = *reinterpret_cast<const uint4*>(p);
+  r[0] = v.x;
+  r[1] = v.y;
+  r[2] = v.z;
+  r[3] = v.w;
+}
+PRS_DEVICE void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+
 /// An array in shared memory. Under nvcc no more than its address.
 template <typename T>
 struct Shared {
@@ -83,6 +92,13 @@ template <typename T>
 PRS_DEVICE Shared<T> dynamic_shared(int first_byte, int) {
   extern __shared__ __align__(16) unsigned char prs_dynamic_shared[];
   return {reinterpret_cast<T*>(prs_dynamic_shared + first_byte)};
+}
+
+/// The same, at a multiple of 1024 bytes of shared memory; of a launch without static arrays.
+template <typename T>
+PRS_DEVICE Shared<T> dynamic_shared_1024(int first_byte, int) {
+  extern __shared__ __align__(1024) unsigned char prs_dynamic_shared_1024[];
+  return {reinterpret_cast<T*>(prs_dynamic_shared_1024 + first_byte)};
 }
 
 PRS_DEVICE unsigned shared_address(const void* p) {
@@ -165,6 +181,15 @@ PRS_DEVICE float to_float(Half x) { return __half2float(__ushort_as_half(x.bits)
 PRS_DEVICE float to_float(BFloat16 x) { return __bfloat162float(__ushort_as_bfloat16(x.bits)); }
 PRS_DEVICE Half to_half(float x) { return {__half_as_ushort(__float2half_rn(x))}; }
 PRS_DEVICE BFloat16 to_bfloat16(float x) { return {__bfloat16_as_ushort(__float2bfloat16_rn(x))}; }
+PRS_DEVICE std::uint32_t to_half_pair(float low, float high) {
+  const __half2 pair = __floats2half2_rn(low, high);
+  return __half_as_ushort(pair.x) | static_cast<std::uint32_t>(__half_as_ushort(pair.y)) << 16;
+}
+PRS_DEVICE std::uint32_t to_bfloat16_pair(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return __bfloat16_as_ushort(pair.x) | static_cast<std::uint32_t>(__bfloat16_as_ushort(pair.y))
+                                            << 16;
+}
 PRS_DEVICE std::uint32_t to_tf32(float x) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   std::uint32_t bits;
@@ -176,5 +201,18 @@ PRS_DEVICE std::uint32_t to_tf32(float x) {
 }
 PRS_DEVICE std::uint32_t float_bits(float x) { return __float_as_uint(x); }
 PRS_DEVICE float bits_float(std::uint32_t x) { return __uint_as_float(x); }
+PRS_DEVICE std::uint32_t permute_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
+  return __byte_perm(a, b, selector);
+}
+PRS_DEVICE float fast_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+PRS_DEVICE float fast_reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 
 }  // namespace prs::cuda::on_device
