@@ -100,6 +100,8 @@ class CudaRuntime : public Runtime {
     limits_.memory_bytes = static_cast<std::int64_t>(all_bytes);
     limits_.compute_capability = 10 * attribute(cudaDevAttrComputeCapabilityMajor) +
                                  attribute(cudaDevAttrComputeCapabilityMinor);
+    limits_.sm_90a = limits_.compute_capability == 90 &&
+                     on_device::kernel_table()[KernelId::kMlpBf16Wgmma128].function != nullptr;
   }
 
   std::string device() const override { return "cuda:" + std::to_string(index_); }

@@ -16,7 +16,9 @@ struct PackedFormat {
   std::int64_t bytes() const { return precision == Precision::kTf32 ? 4 : 2; }
   /// Elements of k of a stage.
   std::int64_t depth() const { return precision == Precision::kTf32 ? 16 : 32; }
-  /// Appends `value`, rounded.
+  /// `value`, rounded: its bits in the low ones.
+  std::uint32_t bits(float value) const;
+  /// Appends them.
   void append(std::vector<std::byte>& bytes, float value) const;
 
   Precision precision;

@@ -12,10 +12,13 @@ void add_conv_mma_kernels(KernelTable& table);
 void add_elementwise_kernels(KernelTable& table);
 void add_fused_cnn_kernels(KernelTable& table);
 void add_fused_mlp_kernels(KernelTable& table);
+void add_fused_mlp_mma_kernels(KernelTable& table);
+void add_fused_mlp_wgmma_kernels(KernelTable& table);
 void add_gemm_kernels(KernelTable& table);
 void add_gemm_mma_kernels(KernelTable& table);
 void add_movement_kernels(KernelTable& table);
 void add_peak_kernels(KernelTable& table);
+void add_peak_wgmma_kernels(KernelTable& table);
 void add_pool_kernels(KernelTable& table);
 void add_reduce_kernels(KernelTable& table);
 

@@ -35,6 +35,9 @@ struct Element16 {
 
 struct ElementBf16 : Element16<BFloat16> {
   PRS_DEVICE static T of(float x) { return to_bfloat16(x); }
+  PRS_DEVICE static std::uint32_t pair_of(float low, float high) {
+    return to_bfloat16_pair(low, high);
+  }
   PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
     mma_m16n8k16_bf16(d, a, b);
   }
@@ -42,6 +45,7 @@ struct ElementBf16 : Element16<BFloat16> {
 
 struct ElementF16 : Element16<Half> {
   PRS_DEVICE static T of(float x) { return to_half(x); }
+  PRS_DEVICE static std::uint32_t pair_of(float low, float high) { return to_half_pair(low, high); }
   PRS_DEVICE static void multiply(float (&d)[4], const FragmentA& a, const FragmentB& b) {
     mma_m16n8k16_f16(d, a, b);
   }

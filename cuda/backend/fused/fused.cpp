@@ -30,18 +30,24 @@ std::string chain_layout(const Fusion& fusion) {
 
 FusedChoice plan_fused(const Fusion& fusion) {
   const Chain& chain = fusion.chain;
-  if (fusion.precision != Precision::kFp32) {
+  const bool fp32 = fusion.precision == Precision::kFp32;
+  const bool half = fusion.precision == Precision::kBf16 || fusion.precision == Precision::kFp16;
+  if (!fp32 && !(half && chain.convolutions.empty())) {
     return {{},
-            fmt::format("fused kernels compute in fp32, not {}", precision_name(fusion.precision))};
+            fmt::format("fused kernels {} in {}, not {}",
+                        half ? "with convolutions compute" : "compute",
+                        half ? "fp32" : "fp32, bf16 and fp16", precision_name(fusion.precision))};
   }
   const std::string end = chain.end.empty() ? "" : ", then " + chain.end;
-  if (chain.convolutions.size() + chain.dense.size() < 2) {
+  // On tensor cores a layer and what picks the best class of it are two as well.
+  const bool picks = half && !chain.dense.empty() && chain.scores != Scores::kStored;
+  if (chain.convolutions.size() + chain.dense.size() + (picks ? 1 : 0) < 2) {
     return {{}, fmt::format("fewer than two layers in a row{}", end)};
   }
   if (chain.convolutions.size() > kMaxFusedLayers || chain.dense.size() > kMaxFusedLayers) {
     return {{}, fmt::format("more than {} layers of a kind", kMaxFusedLayers)};
   }
-  if (chain.convolutions.empty()) return plan_mlp(fusion);
+  if (chain.convolutions.empty()) return fp32 ? plan_mlp(fusion) : plan_mlp_mma(fusion);
   if (chain.dense.empty()) return {{}, "no dense layer follows the convolutions" + end};
   return plan_cnn(fusion);
 }

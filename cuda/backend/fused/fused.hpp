@@ -34,6 +34,8 @@ struct Fusion {
 };
 
 FusedChoice plan_mlp(const Fusion& fusion);
+/// In bf16 or fp16.
+FusedChoice plan_mlp_mma(const Fusion& fusion);
 FusedChoice plan_cnn(const Fusion& fusion);
 
 /// For chains of at least two layers that one kernel takes.

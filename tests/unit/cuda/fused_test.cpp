@@ -7,85 +7,11 @@
 #include "graph/infer.hpp"
 #include "graph/passes.hpp"
 #include "support/interpret.hpp"
-#include "unit/cuda/parity_support.hpp"
+#include "unit/cuda/network_builder.hpp"
 #include "unit/ops/linear_test.hpp"
 
 namespace prs::test {
 namespace {
-
-/// Builds a graph layer by layer from one input; weights are random and fixed by the seed.
-class NetworkBuilder {
- public:
-  NetworkBuilder(DType dtype, const Shape& shape) {
-    graph_.source = "test";
-    current_ = value(dtype, shape);
-    graph_.inputs.push_back({current_, dtype, {}});
-  }
-
-  NetworkBuilder& conv(const Shape& weights, ConvParams params, bool bias = true) {
-    std::vector<ValueId> inputs = {current_, constant(weights)};
-    if (bias) inputs.push_back(constant(Shape{weights[0]}));
-    return node(OpKind::kConv, std::move(params), inputs);
-  }
-  NetworkBuilder& max_pool(std::int64_t size, std::int64_t stride) {
-    PoolParams params;
-    params.kernel_shape = {size, size};
-    params.strides = {stride, stride};
-    return node(OpKind::kMaxPool, params, {current_});
-  }
-  NetworkBuilder& flatten() { return node(OpKind::kFlatten, FlattenParams{}, {current_}); }
-  NetworkBuilder& gemm(std::int64_t outputs, GemmParams params = {}) {
-    const std::int64_t inputs = type(current_).shape[1];
-    const Shape weights = params.trans_b ? Shape{outputs, inputs} : Shape{inputs, outputs};
-    return node(OpKind::kGemm, params, {current_, constant(weights), constant(Shape{outputs})});
-  }
-  NetworkBuilder& node(OpKind kind, Params params, std::vector<ValueId> inputs = {}) {
-    if (inputs.empty()) inputs = {current_};
-    std::vector<InputInfo> types;
-    for (const ValueId id : inputs) types.push_back({type(id), graph_.value(id).constant.get()});
-    std::vector<TensorType> outputs(1);
-    op_def(kind).infer({kind, params, types}, outputs);
-    current_ = value(outputs[0].dtype, outputs[0].shape);
-    graph_.nodes.push_back({kind,
-                            "node" + std::to_string(graph_.nodes.size()),
-                            std::move(params),
-                            std::move(inputs),
-                            {current_}});
-    return *this;
-  }
-
-  Graph graph() {
-    Graph result = graph_;
-    result.outputs.push_back({current_, result.value(current_).dtype, {}});
-    return result;
-  }
-
- private:
-  TensorType type(ValueId id) const { return {graph_.value(id).dtype, *graph_.value(id).shape}; }
-  ValueId value(DType dtype, const Shape& shape) {
-    Value value;
-    value.name = "value" + std::to_string(graph_.values.size());
-    value.dtype = dtype;
-    value.shape = shape;
-    return graph_.add_value(value);
-  }
-  ValueId constant(const Shape& shape) {
-    return graph_.add_constant("constant", random_tensor(DType::kFloat32, shape, random_));
-  }
-
-  Graph graph_;
-  ValueId current_ = kNoValue;
-  std::mt19937_64 random_{7};
-};
-
-cuda::DeviceLimits limits_of(std::int64_t shared_bytes, int multiprocessors) {
-  cuda::DeviceLimits limits;
-  limits.shared_bytes = shared_bytes;
-  limits.multiprocessors = multiprocessors;
-  return limits;
-}
-
-const cuda::DeviceLimits kLarge = limits_of(99 << 10, 1);
 
 /// Runs the graph fused, under every schedule, and compares it with the interpreter. Returns the
 /// kernel.
@@ -120,17 +46,6 @@ std::string expect_fused_parity(const Graph& graph, Tolerance tolerance,
 /// what this allows.
 constexpr Tolerance kClose{.rtol = 1e-5, .atol = 2e-4};
 constexpr Tolerance kPixels{.rtol = 1e-5, .atol = 2e-2};
-
-GemmParams relu() {
-  GemmParams params;
-  params.activation.kind = Activation::Kind::kRelu;
-  return params;
-}
-
-std::string note_of(const Graph& graph, const cuda::DeviceLimits& limits) {
-  const auto backend = cuda::make_backend(make_test_runtime({}, limits));
-  return backend->compile(graph, {})->notes()[0];
-}
 
 TEST(FusedMlp, BatchesAndWidthsAroundItsTiles) {
   struct Case {
@@ -202,13 +117,6 @@ TEST(FusedMlp, ADeviceWithLittleSharedMemoryGetsOneKernelALayer) {
             "not fused: 40-2000-10 needs 175 KiB of shared memory for 16 images; the device has "
             "99 KiB");
   EXPECT_EQ(note_of(graph, limits_of(227 << 10, 1)).rfind("fused: ", 0), 0U);
-}
-
-ConvParams padded(std::int64_t pad, Activation::Kind activation = Activation::Kind::kRelu) {
-  ConvParams params;
-  params.pads = {pad, pad, pad, pad};
-  params.activation.kind = activation;
-  return params;
 }
 
 TEST(FusedCnn, PoolsOfEverySizeAndOddExtents) {
