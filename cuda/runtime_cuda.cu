@@ -116,6 +116,8 @@ class CudaRuntime : public Runtime {
                   device() + " has compute capability " + capability(limits_.compute_capability) +
                       "; at least " + capability(kLeastCapability) + " is needed");
     }
+    limits_.sm_90a = limits_.compute_capability == 90 &&
+                     on_device::kernel_table()[KernelId::kMlpBf16Wgmma128].function != nullptr;
   }
 
   std::string device() const override { return "cuda:" + std::to_string(index_); }

@@ -412,15 +412,17 @@ class Compiler {
     StepProfile cost;
     const Planned& step = planned_.back();
     // Kernels are named by what they compute with.
-    const bool on_tensor_cores = step.plan.kernel.find("_mma_") != std::string::npos;
+    const bool on_tensor_cores = step.plan.kernel.find("mma_") != std::string::npos;
     cost.precision = on_tensor_cores ? options_.precision : Precision::kFp32;
+    const bool half = cost.precision == Precision::kBf16 || cost.precision == Precision::kFp16;
     for (std::size_t i = first; i < end; ++i) {
       const Node& node = graph_.nodes[i];
       cost.flops += node_cost(graph_, node).flops;
       for (const ValueId id : node.inputs) {
-        if (id != kNoValue && graph_.value(id).constant) {
-          cost.bytes += static_cast<double>(bytes_of(id));
-        }
+        if (id == kNoValue || !graph_.value(id).constant) continue;
+        // Matrices are packed in the precision's type, biases are not.
+        const bool packed = half && graph_.value(id).shape->rank() > 1;
+        cost.bytes += static_cast<double>(bytes_of(id)) * (packed ? 0.5 : 1.0);
       }
     }
     for (const auto* ids : {&step.inputs, &step.outputs}) {

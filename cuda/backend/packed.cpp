@@ -8,9 +8,8 @@
 #include "check.hpp"
 
 namespace prs::cuda {
-namespace {
 
-std::uint32_t rounded(float value, Precision precision) {
+std::uint32_t PackedFormat::bits(float value) const {
   switch (precision) {
     case Precision::kBf16:
       return float_to_bfloat16(value);
@@ -30,11 +29,11 @@ std::uint32_t rounded(float value, Precision precision) {
   fail(ErrorCode::kInternal, "no packed format of {}", precision_name(precision));
 }
 
-}  // namespace
-
 void PackedFormat::append(std::vector<std::byte>& to, float value) const {
-  const std::uint32_t bits = rounded(value, precision);
-  for (std::int64_t i = 0; i < bytes(); ++i) to.push_back(static_cast<std::byte>(bits >> (8 * i)));
+  const std::uint32_t rounded = bits(value);
+  for (std::int64_t i = 0; i < bytes(); ++i) {
+    to.push_back(static_cast<std::byte>(rounded >> (8 * i)));
+  }
 }
 
 PackedMatrix pack_matrix(const Constants& constants, const Tensor& tensor, const MatrixView& view,

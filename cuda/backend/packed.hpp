@@ -19,7 +19,9 @@ struct PackedFormat {
   }
   /// Elements of k of a stage, which has 64 bytes of them.
   std::int64_t depth() const { return 64 / bytes(); }
-  /// Appends `value`, rounded.
+  /// `value`, rounded: its bits in the low ones.
+  std::uint32_t bits(float value) const;
+  /// Appends them.
   void append(std::vector<std::byte>& bytes, float value) const;
 
   Precision precision;

@@ -81,9 +81,9 @@ class Launcher {
 
   template <typename Args>
   void operator()(KernelId kernel, Dim3 grid, const Args& args,
-                  std::int64_t dynamic_shared_bytes = 0) const {
+                  std::int64_t dynamic_shared_bytes = 0, unsigned threads = kThreads) const {
     runtime_.launch(stream_,
-                    {kernel, grid, {kThreads, 1, 1}, dynamic_shared_bytes, &args, sizeof(Args)});
+                    {kernel, grid, {threads, 1, 1}, dynamic_shared_bytes, &args, sizeof(Args)});
   }
 
  private:
@@ -131,14 +131,15 @@ Dim3 grid_for(std::int64_t count);
 /// operands' addresses before each launch. Nothing is launched when there are no elements.
 template <typename Args, typename Fill>
 Plan plan_kernel(KernelId kernel, Dim3 grid, const Args& args, std::int64_t count, Fill fill,
-                 std::int64_t dynamic_shared_bytes = 0) {
+                 std::int64_t dynamic_shared_bytes = 0, unsigned threads = kThreads) {
   Plan plan;
   plan.kernel = kernel_name(kernel);
-  plan.run = [kernel, grid, args, count, fill, dynamic_shared_bytes](const StepArgs& step) {
+  plan.run = [kernel, grid, args, count, fill, dynamic_shared_bytes,
+              threads](const StepArgs& step) {
     if (count == 0) return;
     Args complete = args;
     fill(complete, step);
-    step.launch(kernel, grid, complete, dynamic_shared_bytes);
+    step.launch(kernel, grid, complete, dynamic_shared_bytes, threads);
   };
   return plan;
 }

@@ -10,11 +10,13 @@
 //   thread_x(), block_x(), block_dim_x(), grid_x()  indices; lane()
 //   PRS_SHARED(type, name, count)                   a static shared array, as a Shared<type>
 //   dynamic_shared<T>(first_byte, count)            part of the launch's dynamic shared memory
+//   dynamic_shared_1024<T>(first_byte, count)       the same, which begins at a multiple of 1024
 //   sync_threads(), sync_warp(mask)                 barriers
 //   shuffle, shuffle_xor, shuffle_down, ballot, any, all, warp_sum, warp_max
 //                                                   collectives of a warp
 //   atomic_add, atomic_max, atomic_cas              on global memory
 //   load4, store4, load_word, load_words            accesses of 4, 8 and 16 bytes
+//   prefetch(p)                                     the line of global memory at p, to L2
 //   copy_async<bytes>, commit_copies, wait_copies<n>
 //                                                   cp.async and its groups (synchronous before
 //                                                   sm_80)
@@ -25,6 +27,9 @@
 //   float_bits, bits_float                          what a float is stored as, and back
 //   {multiply,add,divide}_rounded, round_to_even    one operation of IEEE's, never fused
 //   to_half_pair, to_bfloat16_pair                  two at once, the first in the low half
+//   permute_bytes(a, b, selector)                   prmt: byte i is number selector >> 4 i & 7 of
+//                                                   the eight of a and b, a's lowest first
+//   fast_exp2, fast_reciprocal                      to 2^-22 of the result; denormals are 0
 //
 // Collectives and barriers are called by all threads that they name, at one place in the source.
 #pragma once

@@ -71,6 +71,8 @@ PRS_DEVICE void store4(float* p, const Float4& v) {
   *reinterpret_cast<float4*>(p) = make_float4(v.x, v.y, v.z, v.w);
 }
 
+PRS_DEVICE void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+
 /// An array in shared memory. Under nvcc no more than its address.
 template <typename T>
 struct Shared {
@@ -105,6 +107,13 @@ template <typename T>
 PRS_DEVICE Shared<T> dynamic_shared(int first_byte, int) {
   extern __shared__ __align__(16) unsigned char prs_dynamic_shared[];
   return {reinterpret_cast<T*>(prs_dynamic_shared + first_byte)};
+}
+
+/// The same, at a multiple of 1024 bytes of shared memory; of a launch without static arrays.
+template <typename T>
+PRS_DEVICE Shared<T> dynamic_shared_1024(int first_byte, int) {
+  extern __shared__ __align__(1024) unsigned char prs_dynamic_shared_1024[];
+  return {reinterpret_cast<T*>(prs_dynamic_shared_1024 + first_byte)};
 }
 
 PRS_DEVICE unsigned shared_address(const void* p) {
@@ -219,5 +228,18 @@ PRS_DEVICE std::uint32_t to_tf32(float x) {
 }
 PRS_DEVICE std::uint32_t float_bits(float x) { return __float_as_uint(x); }
 PRS_DEVICE float bits_float(std::uint32_t x) { return __uint_as_float(x); }
+PRS_DEVICE std::uint32_t permute_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
+  return __byte_perm(a, b, selector);
+}
+PRS_DEVICE float fast_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+PRS_DEVICE float fast_reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 
 }  // namespace prs::cuda::on_device

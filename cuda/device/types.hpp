@@ -39,6 +39,9 @@ struct DeviceLimits {
   int multiprocessors = 1;
   std::int64_t memory_bytes = std::int64_t{1} << 30;  ///< Of the whole device.
   int compute_capability = 80;                        ///< 10 * major + minor.
+  /// Runs the kernels that are compiled for sm_90a alone: compute capability 9.0, and a build that
+  /// has them.
+  bool sm_90a = false;
 };
 
 /// The first compute capability that the build has machine code for (cmake/PrsCuda.cmake).

@@ -141,6 +141,8 @@ inline void store4(float* p, const Float4& v, Source where = Source::here()) {
   std::memcpy(p, &v, sizeof v);
 }
 
+inline void prefetch(const void*) {}
+
 /// An array in shared memory; every access is checked for bounds and races.
 template <typename T>
 struct Shared {
@@ -199,6 +201,12 @@ template <typename T>
 Shared<T> dynamic_shared(int first_byte, int count, Source where = Source::here()) {
   const auto bytes = static_cast<std::int64_t>(sizeof(T)) * count;
   return {static_cast<T*>(dynamic_shared_bytes(first_byte, bytes, where)), count};
+}
+
+/// The emulation's dynamic shared memory begins at a multiple of 1024 anyway.
+template <typename T>
+Shared<T> dynamic_shared_1024(int first_byte, int count, Source where = Source::here()) {
+  return dynamic_shared<T>(first_byte, count, where);
 }
 
 template <int kBytes, typename T>
@@ -270,6 +278,17 @@ inline std::uint32_t to_half_pair(float low, float high) {
 inline std::uint32_t to_bfloat16_pair(float low, float high) {
   return float_to_bfloat16(low) | std::uint32_t{float_to_bfloat16(high)} << 16;
 }
+inline std::uint32_t permute_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
+  const std::uint64_t bytes = a | static_cast<std::uint64_t>(b) << 32;
+  std::uint32_t result = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const auto byte = static_cast<std::uint32_t>(bytes >> (8 * (selector >> (4 * i) & 7u)) & 0xFFu);
+    result |= byte << (8 * i);
+  }
+  return result;
+}
+inline float fast_exp2(float x) { return std::exp2(x); }
+inline float fast_reciprocal(float x) { return 1.0F / x; }
 inline std::uint32_t float_bits(float x) {
   std::uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "emulation/async_proxy.hpp"
 #include "emulation/fiber.hpp"
 #include "emulation/race_detector.hpp"
 #include "prs/error.hpp"
@@ -35,7 +36,7 @@ Dim3 coordinates(std::int64_t linear, const Dim3& extent) {
   return {static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z)};
 }
 
-enum class State { kReady, kAtBarrier, kAtCollective, kDone };
+enum class State { kReady, kAtBarrier, kAtCollective, kAtSharedBarrier, kDone };
 
 struct Copy {
   void* to;
@@ -53,6 +54,7 @@ struct Thread {
   std::uint32_t mask = 0;
   void* payload = nullptr;
   std::vector<std::vector<Copy>> groups;  ///< cp.async; the last one is not committed yet.
+  WarpgroupState warpgroup;
 };
 
 struct StaticArray {
@@ -61,9 +63,10 @@ struct StaticArray {
   std::int64_t bytes;
 };
 
+constexpr std::size_t kWarpgroup = 128;
 /// The most shared memory that any GPU gives a block.
 constexpr std::int64_t kSharedBytes = 232448;
-constexpr std::int64_t kAlignment = 128;
+constexpr std::int64_t kAlignment = 1024;  // As swizzled matrices want it.
 
 std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -159,7 +162,13 @@ class Multiprocessor {
   }
 
   void touch(Touch kind, const void* address, std::int64_t bytes, Source source) {
-    const std::int64_t first = static_cast<const std::byte*>(address) - shared_.get();
+    const std::int64_t first = offset_of(address);
+    if (async_.owns(first, bytes)) {
+      current().where = source;
+      fail(
+          "a barrier, or bytes that bulk copies go to, are for barriers' functions and matrix "
+          "instructions alone");
+    }
     const Moment now{interval_, warp_intervals_[current_ / kWarpSize],
                      static_cast<std::uint32_t>(current_)};
     const RaceDetector::Race race = detector_.touch(kind, first, bytes, now);
@@ -169,6 +178,48 @@ class Multiprocessor {
          " shared byte " + std::to_string(race.byte) + ", which thread " +
          text(threads_[race.other]->indices.thread) + (race.other_wrote ? " wrote" : " read") +
          " with no barrier between them");
+  }
+
+  std::int64_t offset_of(const void* address) const {
+    return static_cast<const std::byte*>(address) - shared_.get();
+  }
+
+  void init_barrier(std::int64_t at, unsigned arrivals, Source source) {
+    require(async_.init_barrier(at, warp(), arrivals), source);
+  }
+  void fence_async() { async_.fence(warp()); }
+
+  void arrive(std::int64_t at, std::int64_t bytes, Source source) {
+    require(async_.arrive(at, warp(), bytes), source);
+    wake();
+  }
+
+  void wait_for_phase(std::int64_t at, unsigned parity, Source source) {
+    current().where = source;
+    for (;;) {
+      bool ended = false;
+      require(async_.test(at, warp(), parity, ended), source);
+      if (ended) return;
+      current().state = State::kAtSharedBarrier;
+      wait();
+    }
+  }
+
+  void start_copy(std::int64_t to, const void* from, std::int64_t bytes, std::int64_t barrier,
+                  Source source) {
+    require(async_.start_copy(to, from, bytes, barrier, warp()), source);
+  }
+
+  const void* read_async(std::int64_t first, std::int64_t bytes, Source source) {
+    if (first < 0 || first + bytes > kSharedBytes)
+      fail("a matrix operand outside of shared memory");
+    const std::byte* address = shared_.get() + first;
+    if (async_.owns(first, bytes)) {
+      require(async_.read(first, bytes, warp()), source);
+    } else {
+      touch(Touch::kRead, address, bytes, source);
+    }
+    return address;
   }
 
   [[noreturn]] void fail(const std::string& message) {
@@ -211,6 +262,7 @@ class Multiprocessor {
     poison(0, used_);
     warp_intervals_.assign((count_ + kWarpSize - 1) / kWarpSize, 0);
     next_interval();
+    async_.begin_block();
     error_ = nullptr;
     for (std::size_t i = 0; i < count_; ++i) {
       Thread& thread = *threads_[i];
@@ -219,18 +271,61 @@ class Multiprocessor {
       thread.state = State::kReady;
       thread.where = {nullptr, 0};
       thread.groups.assign(1, {});
+      thread.warpgroup = {};
       thread.fiber.start(&Multiprocessor::thread_body, this);
     }
     std::vector<std::int64_t> order = order_of(static_cast<std::int64_t>(count_));
     for (;;) {
       const bool progressed = run_round(order);
       if (error_ != nullptr) std::rethrow_exception(error_);
-      if (!progressed && !release()) return;
-      if (schedule_.order == Order::kShuffled) {
-        std::shuffle(order.begin(), order.end(), random_);
+      // Bulk copies are made when nobody can go on; in a shuffled order, some earlier.
+      const bool shuffled = schedule_.order == Order::kShuffled;
+      if ((!progressed || (shuffled && random_() % 4 == 0)) && copy_one()) continue;
+      if (!progressed && !release()) break;
+      if (shuffled) std::shuffle(order.begin(), order.end(), random_);
+    }
+    require(async_.end_block(), current().where);
+    check_warpgroups();
+  }
+
+  bool copy_one() {
+    const std::uint64_t choice = schedule_.order == Order::kShuffled ? random_() : 0;
+    if (!async_.perform_copy(shared_.get(), choice)) return false;
+    wake();
+    return true;
+  }
+
+  /// Whoever waits at a barrier in shared memory looks again.
+  void wake() {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (threads_[i]->state == State::kAtSharedBarrier) threads_[i]->state = State::kReady;
+    }
+  }
+
+  /// A product takes all threads of four warps.
+  void check_warpgroups() {
+    for (std::size_t i = 0; i < count_; ++i) {
+      const std::size_t first = i / kWarpgroup * kWarpgroup;
+      const std::int64_t started = threads_[i]->warpgroup.started;
+      if (started != threads_[first]->warpgroup.started ||
+          (started > 0 && first + kWarpgroup > count_)) {
+        current_ = i;
+        fail("products of a warpgroup that not all of its 128 threads started");
+      }
+      if (!threads_[i]->warpgroup.products.empty()) {
+        current_ = i;
+        fail("it ends with a product under way");
       }
     }
   }
+
+  void require(const std::string& wrong, Source source) {
+    if (wrong.empty()) return;
+    current().where = source;
+    fail(wrong);
+  }
+
+  unsigned warp() const { return static_cast<unsigned>(current_ / kWarpSize); }
 
   /// Resumes every thread that can run; false when there is none.
   bool run_round(const std::vector<std::int64_t>& order) {
@@ -253,9 +348,13 @@ class Multiprocessor {
     bool together = true;
     for (std::size_t i = 0; i < count_; ++i)
       together = together && stands_with(*threads_[i], first);
-    if (!together || first.state == State::kAtCollective) report_divergence();
+    if (!together || first.state == State::kAtCollective ||
+        first.state == State::kAtSharedBarrier) {
+      report_divergence();
+    }
     if (first.state == State::kDone) return false;
     next_interval();
+    async_.join();
     for (std::size_t i = 0; i < count_; ++i) threads_[i]->state = State::kReady;
     return true;
   }
@@ -269,6 +368,10 @@ class Multiprocessor {
   [[noreturn]] void report_divergence() {
     for (std::size_t i = 0; i < count_; ++i) {
       const Thread& waiting = *threads_[i];
+      if (waiting.state == State::kAtSharedBarrier) {
+        current_ = i;
+        fail("it waits for the end of a barrier's phase, which nobody can bring about");
+      }
       const std::size_t warp = i / kWarpSize * kWarpSize;
       for (std::size_t j = 0; j < count_; ++j) {
         const bool awaited = waiting.state == State::kAtBarrier ||
@@ -347,6 +450,7 @@ class Multiprocessor {
   std::vector<StaticArray> arrays_;
   std::int64_t used_ = 0;
   RaceDetector detector_{kSharedBytes};
+  AsyncProxy async_{kSharedBytes};
   std::uint32_t interval_ = 0;
   std::vector<std::uint32_t> warp_intervals_;
 };
@@ -409,6 +513,33 @@ void wait_later(int pending_groups) {
     groups.erase(groups.begin());
   }
 }
+
+void shared_barrier_init(const void* barrier, unsigned arrivals, Source source) {
+  active->init_barrier(active->offset_of(barrier), arrivals, source);
+}
+
+void shared_barrier_arrive(const void* barrier, std::int64_t bytes, Source source) {
+  active->arrive(active->offset_of(barrier), bytes, source);
+}
+
+void shared_barrier_wait(const void* barrier, unsigned parity, Source source) {
+  active->wait_for_phase(active->offset_of(barrier), parity, source);
+}
+
+void async_fence() { active->fence_async(); }
+
+void start_bulk_copy(void* to, const void* from, std::int64_t bytes, const void* barrier,
+                     Source source) {
+  active->start_copy(active->offset_of(to), from, bytes, active->offset_of(barrier), source);
+}
+
+std::int64_t shared_offset(const void* address) { return active->offset_of(address); }
+
+const void* async_read(std::int64_t offset, std::int64_t bytes, Source source) {
+  return active->read_async(offset, bytes, source);
+}
+
+WarpgroupState& warpgroup_state() { return active->current().warpgroup; }
 
 void fail_access(const char* what, std::int64_t value, std::int64_t limit, Source source) {
   active->current().where = source;

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "device/types.hpp"
 
@@ -82,6 +83,35 @@ void touch_shared(Touch kind, const void* address, std::int64_t bytes, Source so
 void copy_later(void* to, const void* from, std::int64_t bytes, Source source);
 void commit_later();
 void wait_later(int pending_groups);
+
+// Barriers, bulk copies and matrix operands in shared memory (emulation/async_proxy.hpp).
+void shared_barrier_init(const void* barrier, unsigned arrivals, Source source);
+void shared_barrier_arrive(const void* barrier, std::int64_t bytes, Source source);
+void shared_barrier_wait(const void* barrier, unsigned parity, Source source);
+void async_fence();
+void start_bulk_copy(void* to, const void* from, std::int64_t bytes, const void* barrier,
+                     Source source);
+std::int64_t shared_offset(const void* address);
+/// The bytes from that offset on, for a matrix instruction of the calling warp.
+const void* async_read(std::int64_t offset, std::int64_t bytes, Source source);
+
+/// One thread's part of a product under way.
+struct WarpgroupProduct {
+  bool bf16;
+  int columns;
+  float* d;
+  const std::uint32_t* a;
+  std::uint64_t descriptor;
+  Source source;
+};
+struct WarpgroupState {
+  std::vector<WarpgroupProduct> products;
+  std::int64_t started = 0;  ///< In this block: as many by each thread of a warpgroup.
+  bool fenced = false;
+  bool committed = true;
+};
+/// Of the calling thread.
+WarpgroupState& warpgroup_state();
 
 [[noreturn]] void fail_access(const char* what, std::int64_t value, std::int64_t limit,
                               Source source);

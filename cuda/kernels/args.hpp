@@ -9,7 +9,7 @@
 namespace prs::cuda {
 
 inline constexpr int kMaxRank = 8;
-/// Threads of a block in every kernel.
+/// Threads of a block, unless a kernel says otherwise.
 inline constexpr unsigned kThreads = 256;
 
 /// The numbers are prs::Activation::Kind's.
@@ -295,6 +295,9 @@ struct PadArgs {
 /// Independent sums that a thread (FMA) or a warp (mma) keeps, enough to hide an instruction's
 /// latency.
 inline constexpr int kPeakSums = 8;
+
+/// B of the wgmma kernels: 256 columns of 64.
+inline constexpr int kPeakTileBytes = 256 * 64 * 2;
 
 /// Arithmetic in registers and nothing else: sum j starts at j and takes `rounds` products.
 struct PeakArgs {

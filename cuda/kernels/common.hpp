@@ -91,7 +91,8 @@ PRS_DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
 PRS_DEVICE float smaller(float a, float b) { return a != a || a < b ? a : b; }
 
 /// Whether (a, i) comes before (b, j) as the arg max; NaN is the largest of all.
-PRS_DEVICE bool precedes(float a, std::int64_t i, float b, std::int64_t j, bool last) {
+template <typename Index>
+PRS_DEVICE bool precedes(float a, Index i, float b, Index j, bool last) {
   const bool a_nan = a != a;
   const bool b_nan = b != b;
   if (a_nan != b_nan) return a_nan;

@@ -119,7 +119,7 @@ PRS_DEVICE int slice_k(int i) {
 template <typename Tile>
 PRS_DEVICE void multiply_stage(const Shared<typename Tile::T>& s_a, int a,
                                const Shared<typename Tile::T>& s_b, int b,
-                               float (&sums)[Tile::kPairs * 2][4]) {
+                               typename Tile::Sum (&sums)[Tile::kPairs * 2][4]) {
   for (int k = 0; k < Tile::kDepth; k += Tile::Element::kStep) {
     FragmentA r_a;
     Tile::Element::load_a(s_a, a + k, Tile::kPitch, r_a);

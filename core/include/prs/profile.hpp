@@ -24,8 +24,9 @@ struct DevicePeaks {
   std::optional<double> copy_gb_s{};       ///< Within the device: bytes read plus bytes written.
   std::optional<double> launch_us{};       ///< An empty kernel behind another.
   std::optional<double> round_trip_us{};   ///< An empty kernel, until the host knows it is done.
-  /// Operations in registers, FMA for fp32 and mma.sync for the others, which a kernel of newer
-  /// matrix instructions may pass; by precision, those that the device has.
+  /// Operations in registers, FMA for fp32 and for the others the faster one of mma.sync and, of
+  /// compute capability 9.0, wgmma, which a kernel of newer matrix instructions may pass; by
+  /// precision, those that the device has.
   struct Operations {
     Precision precision = Precision::kFp32;
     std::optional<double> giga_per_s{};

@@ -59,6 +59,7 @@ FusedChoice plan_front(const Fusion& fusion) {
 
 FusedChoice plan_fused(const Fusion& fusion) {
   const Chain& chain = fusion.chain;
+  const bool fp32 = fusion.precision == Precision::kFp32;
   if (fusion.precision == Precision::kTf32 || fusion.precision == Precision::kInt8) {
     return {{},
             fmt::format("fused kernels compute in fp32, bf16 and fp16, not {}",
@@ -67,18 +68,18 @@ FusedChoice plan_fused(const Fusion& fusion) {
   const std::string end = chain.end.empty() ? "" : ", then " + chain.end;
   const auto pools = std::count_if(chain.convolutions.begin(), chain.convolutions.end(),
                                    [](const ConvStage& stage) { return stage.pool != nullptr; });
-  if (chain.convolutions.size() + chain.dense.size() + static_cast<std::size_t>(pools) < 2) {
+  // Of dense layers on tensor cores one and what picks the best class of it are two as well.
+  const bool picks = !fp32 && chain.convolutions.empty() && !chain.dense.empty() &&
+                     chain.scores != Scores::kStored;
+  if (chain.convolutions.size() + chain.dense.size() + static_cast<std::size_t>(pools) +
+          (picks ? 1 : 0) <
+      2) {
     return {{}, fmt::format("fewer than two layers in a row{}", end)};
   }
   if (chain.convolutions.size() > kMaxFusedLayers || chain.dense.size() > kMaxFusedLayers) {
     return {{}, fmt::format("more than {} layers of a kind", kMaxFusedLayers)};
   }
-  if (chain.convolutions.empty()) {
-    if (fusion.precision == Precision::kFp32) return plan_mlp(fusion);
-    return {{},
-            fmt::format("fused dense layers compute in fp32, not {}",
-                        precision_name(fusion.precision))};
-  }
+  if (chain.convolutions.empty()) return fp32 ? plan_mlp(fusion) : plan_mlp_mma(fusion);
   FusedChoice whole = {{}, "no dense layer follows the convolutions" + end};
   if (!chain.dense.empty()) whole = plan_chain(fusion);
   if (whole.plan) return whole;

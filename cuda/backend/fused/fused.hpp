@@ -38,6 +38,8 @@ struct Fusion {
 };
 
 FusedChoice plan_mlp(const Fusion& fusion);
+/// In bf16 or fp16.
+FusedChoice plan_mlp_mma(const Fusion& fusion);
 FusedChoice plan_cnn(const Fusion& fusion);
 /// bf16 and fp16 on tensor cores.
 FusedChoice plan_cnn_mma(const Fusion& fusion);

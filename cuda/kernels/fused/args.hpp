@@ -46,6 +46,53 @@ struct MlpArgs {
   DenseLayer layers[kMaxFusedLayers];
 };
 
+/// Inputs of one stage of 16-bit weights: rows of 128 bytes.
+inline constexpr int kStageDepth = 64;
+/// Of a layer in the tensor-core kernels, whose sums are registers.
+inline constexpr int kMostMmaColumns = 256;
+
+struct DenseMmaLayer {
+  int outputs;
+  int columns;  ///< `outputs`, with what is added to fill the instructions' tiles.
+  int steps;    ///< Products of 16 inputs, the last one filled up with zeros.
+  int biases;   ///< Where they begin, [columns].
+  float scale;  ///< The packed weights times this, a power of two, are the weights.
+  Epilogue epilogue;
+};
+
+struct MlpMmaArgs {
+  const void* x;  // [images, inputs], u8 or f32
+  /// The stages in the order of their use: for each layer, each kStageDepth inputs one matrix
+  /// [columns, kStageDepth], zeros where the layer ends; the 16-byte chunk c of row n lies at chunk
+  /// c ^ n % 8. In the first layer number k of a stage is not input k: see mlp_mma_input().
+  const void* weights;
+  const float* biases;
+  void* y;  // f32 [images, outputs]; i64 [images] for the largest
+  std::int64_t images;
+  int inputs;
+  int tile;     ///< Images of a block at once, 64 or 128.
+  int slot;     ///< Elements of the largest stage.
+  int biased;   ///< Number of biases.
+  int depth;    ///< Layers.
+  int stages;   ///< Of all layers.
+  bool pixels;  ///< x is u8.
+  Scores scores;
+  DenseMmaLayer layers[kMaxFusedLayers];
+};
+
+/// Stages in shared memory at once.
+inline constexpr int kCopiedSlots = 3;  ///< By cp.async.
+inline constexpr int kBulkSlots = 4;    ///< By cp.async.bulk, which counts on a barrier for each.
+
+/// Which input of the first layer is number k of those that a stage multiplies, where the stage has
+/// `steps` products (4, but for the last): so that the four threads of a row, each of which holds
+/// elements 2 t, 2 t + 1, 2 t + 8 and 2 t + 9 of every product, read inputs that lie together.
+inline constexpr int mlp_mma_input(int k, int steps) {
+  const int step = k / 16;
+  const int thread = k % 8 / 2;
+  return thread * 4 * steps + step * 4 + k % 16 / 8 * 2 + k % 2;
+}
+
 /// Planes lie in shared memory with their padding around them, [images, channels, height, width].
 struct Planes {
   int first;  ///< Where they begin in shared memory, in floats.

@@ -294,9 +294,6 @@ TEST(FusedCnnMma, TellsWhyNot) {
   };
   EXPECT_EQ(note(two_convolutions, kLarge, Precision::kTf32),
             "not fused: fused kernels compute in fp32, bf16 and fp16, not tf32");
-  EXPECT_EQ(
-      note([](auto& network) { network.flatten().gemm(4).gemm(2); }, kLarge, Precision::kBf16),
-      "not fused: fused dense layers compute in fp32, not bf16");
   ConvParams falling = padded(1, Activation::Kind::kLeakyRelu);
   falling.activation.alpha = -0.5F;
   EXPECT_EQ(note(

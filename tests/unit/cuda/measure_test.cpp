@@ -194,5 +194,36 @@ TEST(CudaKernels, PeaksMultiplyAsOftenAsTheyAreCountedFor) {
   runtime->free_host(host);
 }
 
+TEST(CudaMeasure, WgmmaCountsWhereADeviceHasIt) {
+  cuda::DeviceLimits limits;
+  limits.compute_capability = 90;
+  limits.sm_90a = true;
+  const auto emulated = cuda::emulated::make_runtime({}, limits);
+  EXPECT_EQ(cuda::measure_peaks(emulated, 0.0).operations.size(), 5U);
+  const std::shared_ptr<cuda::Runtime> runtime = make_test_runtime({}, launchable(limits));
+  if (!runtime->limits().sm_90a) return;
+  const auto stream = runtime->new_stream();
+  constexpr std::int64_t kBytes = cuda::kThreads * sizeof(float);
+  void* const device = runtime->allocate(kBytes);
+  void* const host = runtime->allocate_host(kBytes);
+  cuda::PeakArgs args{static_cast<float*>(device), 3, 0.5F, 0};
+  for (const auto& [kernel, ones] : {std::pair{cuda::KernelId::kPeakBf16Wgmma, 0x3F803F80U},
+                                     std::pair{cuda::KernelId::kPeakF16Wgmma, 0x3C003C00U}}) {
+    args.operand = ones;
+    runtime->launch(
+        *stream,
+        {kernel, {1, 1, 1}, {cuda::kThreads, 1, 1}, cuda::kPeakTileBytes, &args, sizeof args});
+    runtime->copy_to_host(*stream, host, device, kBytes);
+    runtime->synchronize(*stream);
+    const auto* first = static_cast<const float*>(host);
+    // 128 sums of a thread, each of 3 rounds of 8 products of depth 16.
+    EXPECT_EQ(std::vector<float>(first, first + cuda::kThreads),
+              std::vector<float>(cuda::kThreads, 128.0F * 3 * cuda::kPeakSums * 16))
+        << cuda::kernel_name(kernel);
+  }
+  runtime->free(device);
+  runtime->free_host(host);
+}
+
 }  // namespace
 }  // namespace prs::test

@@ -141,6 +141,7 @@ cuda::DeviceLimits launchable(cuda::DeviceLimits limits) {
   const cuda::DeviceLimits device = cuda::open_device(0)->limits();
   limits.shared_bytes = std::min(limits.shared_bytes, device.shared_bytes);
   limits.compute_capability = std::min(limits.compute_capability, device.compute_capability);
+  limits.sm_90a = limits.sm_90a && device.sm_90a;
   return limits;
 }
 

@@ -1,0 +1,133 @@
+// hopper.hpp for nvcc: every name is one instruction.
+#pragma once
+
+#include "device/device.hpp"
+
+namespace prs::cuda::on_device {
+
+using Barriers = Shared<std::uint64_t>;
+
+PRS_DEVICE void barrier_init(const Barriers& s, int i, unsigned arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(s.array + i)),
+               "r"(arrivals)
+               : "memory");
+}
+PRS_DEVICE void barrier_arrive(const Barriers& s, int i) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(s.array + i))
+               : "memory");
+}
+PRS_DEVICE void barrier_arrive_expecting(const Barriers& s, int i, unsigned bytes) {
+  asm volatile(
+      "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(s.array + i)),
+      "r"(bytes)
+      : "memory");
+}
+PRS_DEVICE void barrier_wait(const Barriers& s, int i, unsigned parity) {
+  const unsigned address = shared_address(s.array + i);
+  std::uint32_t ended = 0;
+  while (ended == 0) {  // The instruction itself waits, for as long as the hardware sees fit.
+    asm volatile(
+        "{\n"
+        ".reg .pred ended;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 ended, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, ended;\n"
+        "}"
+        : "=r"(ended)
+        : "r"(address), "r"(parity)
+        : "memory");
+  }
+}
+
+PRS_DEVICE void fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+template <typename T>
+PRS_DEVICE void copy_bulk(const Shared<T>& to, int i, const T* from, unsigned bytes,
+                          const Barriers& s, int barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(to.array + i)),
+      "l"(from), "r"(bytes), "r"(shared_address(s.array + barrier))
+      : "memory");
+}
+
+/// "Matrix descriptor" of wgmma in the PTX ISA: swizzling of 128 bytes, groups of 8 rows 1024 bytes
+/// apart; the distance along k means nothing then.
+template <typename T>
+PRS_DEVICE std::uint64_t matrix_descriptor(const Shared<T>& s, int i) {
+  const std::uint64_t start = shared_address(s.array + i) >> 4 & 0x3FFFu;
+  return start | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62;
+}
+
+PRS_DEVICE void warpgroup_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+PRS_DEVICE void warpgroup_commit() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int kTiles>
+PRS_DEVICE void warpgroup_wait(float (&d)[kTiles][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+  // The compiler takes the sums for ready once the product stands; they are from here on.
+  PRS_UNROLL
+  for (int i = 0; i < kTiles; ++i) {
+    asm volatile("" : "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])::"memory");
+  }
+}
+
+// The operands of an instruction by number, in tens, and the accumulators of 1, 2, 4 and 8 tiles.
+#define PRS_TEN(t)                                                                                 \
+  "%" #t "0, %" #t "1, %" #t "2, %" #t "3, %" #t "4, %" #t "5, %" #t "6, %" #t "7, %" #t "8, %" #t \
+  "9, "
+#define PRS_TENS_3 PRS_TEN() PRS_TEN(1) PRS_TEN(2)
+#define PRS_TENS_6 PRS_TENS_3 PRS_TEN(3) PRS_TEN(4) PRS_TEN(5)
+#define PRS_TENS_9 PRS_TENS_6 PRS_TEN(6) PRS_TEN(7) PRS_TEN(8)
+#define PRS_D(i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
+#define PRS_D2(i) PRS_D(i), PRS_D(i + 1)
+#define PRS_D4(i) PRS_D2(i), PRS_D2(i + 2)
+#define PRS_D8(i) PRS_D4(i), PRS_D4(i + 4)
+#define PRS_D16(i) PRS_D8(i), PRS_D8(i + 8)
+// accumulators: their numbers; rest: those of a and the descriptor; then the accumulators.
+#define PRS_WGMMA(columns, type, accumulators, rest, ...)                              \
+  if constexpr (kColumns == columns) {                                                 \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32." type "." type \
+                 " {" accumulators "}, " rest ", 1, 1, 1, 0;"                          \
+                 : __VA_ARGS__                                                         \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor)         \
+                 : "memory");                                                          \
+  }
+#define PRS_WGMMAS(type)                                                                         \
+  PRS_WGMMA(16, type, "%0, %1, %2, %3, %4, %5, %6, %7", "{%8, %9, %10, %11}, %12", PRS_D2(0))    \
+  PRS_WGMMA(32, type, PRS_TEN() "%10, %11, %12, %13, %14, %15", "{%16, %17, %18, %19}, %20",     \
+            PRS_D4(0))                                                                           \
+  PRS_WGMMA(64, type, PRS_TENS_3 "%30, %31", "{%32, %33, %34, %35}, %36", PRS_D8(0))             \
+  PRS_WGMMA(128, type, PRS_TENS_6 "%60, %61, %62, %63", "{%64, %65, %66, %67}, %68", PRS_D16(0)) \
+  PRS_WGMMA(192, type, PRS_TENS_9 "%90, %91, %92, %93, %94, %95", "{%96, %97, %98, %99}, %100",  \
+            PRS_D16(0), PRS_D8(16))                                                              \
+  PRS_WGMMA(256, type,                                                                           \
+            PRS_TENS_9 PRS_TEN(9) PRS_TEN(10)                                                    \
+                PRS_TEN(11) "%120, %121, %122, %123, %124, %125, %126, %127",                    \
+            "{%128, %129, %130, %131}, %132", PRS_D16(0), PRS_D16(16))
+
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k16_bf16(float (&d)[kTiles][4], const FragmentA& a,
+                                  std::uint64_t descriptor) {
+  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
+  PRS_WGMMAS("bf16")
+}
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k16_f16(float (&d)[kTiles][4], const FragmentA& a,
+                                 std::uint64_t descriptor) {
+  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
+  PRS_WGMMAS("f16")
+}
+#undef PRS_WGMMAS
+#undef PRS_WGMMA
+#undef PRS_D16
+#undef PRS_D8
+#undef PRS_D4
+#undef PRS_D2
+#undef PRS_D
+#undef PRS_TENS_9
+#undef PRS_TENS_6
+#undef PRS_TENS_3
+#undef PRS_TEN
+
+}  // namespace prs::cuda::on_device

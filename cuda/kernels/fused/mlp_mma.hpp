@@ -1,0 +1,362 @@
+// A whole multi-layer perceptron on tensor cores: pixels in, scores or the best class out, and what
+// lies between stays in registers. A warp takes 16 images through all layers, a block of 8 warps
+// 128 (or 64, with four of them); blocks stay and take tile after tile.
+//
+// As a loop nest, for an image:
+//   for layer: for column: sum = 0; for k: sum += in[k] * weights[column][k]
+//              for column: in'[column] = function(scale * sum + bias)
+// One product of 16 inputs takes what the accumulators of two neighbouring tiles of 8 columns hold
+// at the very places where they are (PTX ISA, "Matrix Fragments for mma.m16n8k16"): so sums become
+// the next layer's operand by rounding alone. Pixels become the first one's in registers too, in
+// the order of mlp_mma_input().
+//
+// Only weights go through shared memory, each once a tile: a ring of stages, filled ahead, across
+// the borders of layers and tiles. That decides the tile. The network 784-256-128-10 has 470 KB of
+// 16-bit weights and 0.47 MFLOP an image. A multiprocessor of compute capability 9.0 computes 4096
+// FLOP a cycle, so 64 images take it 7,300 cycles at the least: 64 bytes of weights a cycle, all
+// that the way from L2 carries. With 128 images it is half of that.
+//
+// A Product is the instruction and a Weights the way of the stages, for those of compute capability
+// 8.0 (mlp_mma.cu) and of 9.0 (mlp_wgmma.cu):
+//   Product::kColumns      of a layer at most
+//   Product::Element       rounds two numbers: pair_of()
+//   product(computes)      `computes`: this warp has images
+//   product.multiply(slots, at, columns, steps, a, sums)   sums += a * the stage at slots[at]
+//   Weights(args, stages), weights.slots    of so many stages; by every thread, as what follows
+//   weights.begin()                         after a barrier of the block
+//   weights.acquire()                       where the next stage begins in slots, once it is there
+//   weights.release()                       this warp is done with it
+#pragma once
+
+#include "kernels/common.hpp"
+#include "kernels/families.hpp"
+#include "kernels/fused/args.hpp"
+#include "kernels/mma.hpp"
+
+namespace prs::cuda::PRS_CUDA_WORLD {
+
+/// Products of a stage.
+inline constexpr int kStageSteps = kStageDepth / 16;
+
+/// Walks the stages of all layers, from the first again after the last.
+class StageCursor {
+ public:
+  PRS_DEVICE explicit StageCursor(const MlpMmaArgs& args) : args_(args) {}
+
+  PRS_DEVICE const std::uint16_t* weights() const {
+    return static_cast<const std::uint16_t*>(args_.weights) + offset_;
+  }
+  PRS_DEVICE int elements() const { return args_.layers[layer_].columns * kStageDepth; }
+  PRS_DEVICE void advance() {
+    offset_ += elements();
+    step_ += kStageSteps;
+    if (step_ < args_.layers[layer_].steps) return;
+    step_ = 0;
+    if (++layer_ < args_.depth) return;
+    layer_ = 0;
+    offset_ = 0;
+  }
+
+ private:
+  const MlpMmaArgs& args_;
+  std::int64_t offset_ = 0;
+  int layer_ = 0;
+  int step_ = 0;
+};
+
+/// What a thread holds of a stage's inputs as they are in memory: of images `lane / 4` and 8 more
+/// of its warp's 16.
+struct RawPixels {
+  using T = std::uint8_t;
+  std::uint32_t words[2][4];
+
+  PRS_DEVICE void clear(int row) {
+    PRS_UNROLL
+    for (int step = 0; step < 4; ++step) words[row][step] = 0;
+  }
+  PRS_DEVICE void load_four(int row, const T* from) {
+    load_words(reinterpret_cast<const std::uint32_t*>(from), words[row]);
+  }
+  PRS_DEVICE void load_one(int row, int step, const T* from) {
+    words[row][step] = *reinterpret_cast<const std::uint32_t*>(from);
+  }
+  PRS_DEVICE void set(int row, int i, T value) {
+    words[row][i / 4] |= std::uint32_t{value} << (8 * (i % 4));
+  }
+  /// Exact: 2^23 + x for an integer x below 2^23 has x as its low bits.
+  PRS_DEVICE float at(int row, int i) const {
+    const std::uint32_t byte = static_cast<std::uint32_t>(i % 4);
+    return bits_float(permute_bytes(words[row][i / 4], 0x4B000000u, 0x7440u + byte)) - 8388608.0F;
+  }
+};
+
+struct RawFloats {
+  using T = float;
+  float values[2][16];
+
+  PRS_DEVICE void clear(int row) {
+    PRS_UNROLL
+    for (int i = 0; i < 16; ++i) values[row][i] = 0.0F;
+  }
+  PRS_DEVICE void load_four(int row, const T* from) {
+    PRS_UNROLL
+    for (int step = 0; step < 4; ++step) load_one(row, step, from + step * 4);
+  }
+  PRS_DEVICE void load_one(int row, int step, const T* from) {
+    const Float4 v = load4(from);
+    values[row][step * 4] = v.x;
+    values[row][step * 4 + 1] = v.y;
+    values[row][step * 4 + 2] = v.z;
+    values[row][step * 4 + 3] = v.w;
+  }
+  PRS_DEVICE void set(int row, int i, T value) { values[row][i] = value; }
+  PRS_DEVICE float at(int row, int i) const { return values[row][i]; }
+};
+
+/// The first layer's inputs for a warp, from its first image on.
+template <typename Raw>
+class InputRows {
+ public:
+  PRS_DEVICE InputRows(const MlpMmaArgs& args, std::int64_t first_image)
+      : args_(args), image_(first_image + lane() / 4) {}
+
+  /// Inputs of the stage that begins at product `step0` of the layer.
+  PRS_DEVICE void load(int step0, Raw& raw) const {
+    const int left = args_.layers[0].steps - step0;
+    const int steps = left < kStageSteps ? left : kStageSteps;
+    const int first = step0 * 16 + static_cast<int>(lane()) % 4 * 4 * steps;
+    // Rows of a multiple of 16 elements: a thread's of a row are aligned, and all inside.
+    const bool aligned = args_.inputs % 16 == 0;
+    PRS_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      raw.clear(row);
+      const std::int64_t image = image_ + row * 8;
+      if (image >= args_.images) continue;
+      const auto* from =
+          static_cast<const typename Raw::T*>(args_.x) + image * args_.inputs + first;
+      if (aligned && steps == kStageSteps) {
+        raw.load_four(row, from);
+      } else if (aligned) {
+        PRS_UNROLL
+        for (int step = 0; step < kStageSteps; ++step) {
+          if (step < steps) raw.load_one(row, step, from + step * 4);
+        }
+      } else {
+        PRS_UNROLL
+        for (int i = 0; i < 4 * kStageSteps; ++i) {
+          if (i < 4 * steps && first + i < args_.inputs) raw.set(row, i, from[i]);
+        }
+      }
+    }
+  }
+
+ private:
+  const MlpMmaArgs& args_;
+  std::int64_t image_;  ///< Of row 0.
+};
+
+template <typename Element, typename Raw>
+PRS_DEVICE void pack_inputs(const Raw& raw, FragmentA (&a)[kStageSteps]) {
+  PRS_UNROLL
+  for (int step = 0; step < kStageSteps; ++step) {
+    PRS_UNROLL
+    for (int r = 0; r < 4; ++r) {
+      const int i = step * 4 + r / 2 * 2;
+      a[step][r] = Element::pair_of(raw.at(r % 2, i), raw.at(r % 2, i + 1));
+    }
+  }
+}
+
+/// The first layer's sums. Inputs of the stage to come are read while one multiplies, and rounded
+/// after it: a wgmma under way lets nobody write the registers of the next.
+template <typename Raw, typename Product, typename Weights>
+PRS_DEVICE void multiply_inputs(const MlpMmaArgs& args, std::int64_t first_image, Product& product,
+                                Weights& weights, float (&sums)[Product::kColumns / 8][4]) {
+  const DenseMmaLayer& layer = args.layers[0];
+  const InputRows<Raw> rows(args, first_image);
+  Raw raw;
+  rows.load(0, raw);
+  for (int step0 = 0; step0 < layer.steps; step0 += kStageSteps) {
+    FragmentA a[kStageSteps];
+    pack_inputs<typename Product::Element>(raw, a);
+    if (step0 + kStageSteps < layer.steps) rows.load(step0 + kStageSteps, raw);
+    const int at = weights.acquire();
+    product.multiply(weights.slots, at, layer.columns, layer.steps - step0, a, sums);
+    weights.release();
+  }
+}
+
+/// A later layer's sums, whose inputs are in registers.
+template <typename Product, typename Weights, int kSteps>
+PRS_DEVICE void multiply_registers(const DenseMmaLayer& layer, Product& product, Weights& weights,
+                                   const FragmentA (&inputs)[kSteps],
+                                   float (&sums)[Product::kColumns / 8][4]) {
+  PRS_UNROLL
+  for (int step0 = 0; step0 < kSteps; step0 += kStageSteps) {
+    if (step0 >= layer.steps) break;
+    FragmentA a[kStageSteps];
+    PRS_UNROLL
+    for (int step = 0; step < kStageSteps; ++step) {
+      PRS_UNROLL
+      for (int r = 0; r < 4; ++r) a[step][r] = inputs[step0 + step][r];
+    }
+    const int at = weights.acquire();
+    product.multiply(weights.slots, at, layer.columns, layer.steps - step0, a, sums);
+    weights.release();
+  }
+}
+
+/// As apply(), but sigmoid and tanh to 2^-20 of 1, by few instructions: they stand here once for
+/// each of a thread's sums.
+template <Function kFunction>
+PRS_DEVICE float apply_short(const Epilogue& epilogue, float x) {
+  constexpr float kLog2E = 1.44269504F;
+  if constexpr (kFunction == Function::kSigmoid) {
+    return fast_reciprocal(1.0F + fast_exp2(-kLog2E * x));
+  } else if constexpr (kFunction == Function::kTanh) {
+    return 2.0F * fast_reciprocal(1.0F + fast_exp2(-2.0F * kLog2E * x)) - 1.0F;
+  } else {
+    return apply({kFunction, epilogue.alpha, epilogue.beta}, x);
+  }
+}
+
+template <Function kFunction, int kTiles>
+PRS_DEVICE void apply_to_sums(const DenseMmaLayer& layer, float (&sums)[kTiles][4]) {
+  PRS_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    if (tile * 8 >= layer.columns) break;
+    PRS_UNROLL
+    for (int i = 0; i < 4; ++i)
+      sums[tile][i] = apply_short<kFunction>(layer.epilogue, sums[tile][i]);
+  }
+}
+
+/// Scale, bias and function.
+template <int kTiles>
+PRS_DEVICE void finish_layer(const DenseMmaLayer& layer, const Shared<float>& biases,
+                             float (&sums)[kTiles][4]) {
+  const int column = static_cast<int>(lane()) % 4 * 2;
+  PRS_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    if (tile * 8 >= layer.columns) break;
+    const int at = layer.biases + tile * 8 + column;
+    const float bias[2] = {biases.load(at), biases.load(at + 1)};
+    PRS_UNROLL
+    for (int i = 0; i < 4; ++i) sums[tile][i] = fmaf(sums[tile][i], layer.scale, bias[i % 2]);
+  }
+  switch (layer.epilogue.function) {
+    case Function::kNone:
+      return;
+    case Function::kRelu:
+      return apply_to_sums<Function::kRelu>(layer, sums);
+    case Function::kLeakyRelu:
+      return apply_to_sums<Function::kLeakyRelu>(layer, sums);
+    case Function::kClip:
+      return apply_to_sums<Function::kClip>(layer, sums);
+    case Function::kSigmoid:
+      return apply_to_sums<Function::kSigmoid>(layer, sums);
+    case Function::kTanh:
+      return apply_to_sums<Function::kTanh>(layer, sums);
+    case Function::kNegate:
+      return apply_to_sums<Function::kNegate>(layer, sums);
+  }
+}
+
+/// The last layer's sums of a warp's images, as they are or the number of each image's largest.
+template <int kTiles>
+PRS_DEVICE void store_scores(const MlpMmaArgs& args, std::int64_t first_image,
+                             const float (&sums)[kTiles][4]) {
+  const int outputs = args.layers[args.depth - 1].outputs;
+  const int column0 = static_cast<int>(lane()) % 4 * 2;
+  const bool last = args.scores == Scores::kLastLargest;
+  PRS_UNROLL
+  for (int row = 0; row < 2; ++row) {
+    const std::int64_t image = first_image + lane() / 4 + row * 8;
+    float best = -infinity();
+    int index = last ? -1 : outputs;  // Stands behind every other.
+    PRS_UNROLL
+    for (int tile = 0; tile < kTiles; ++tile) {
+      if (tile * 8 >= outputs) break;
+      PRS_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        const int column = tile * 8 + column0 + i;
+        const float score = sums[tile][row * 2 + i];
+        if (column >= outputs) continue;
+        if (args.scores == Scores::kStored) {
+          if (image < args.images) static_cast<float*>(args.y)[image * outputs + column] = score;
+        } else if (precedes(score, column, best, index, last)) {
+          best = score;
+          index = column;
+        }
+      }
+    }
+    if (args.scores == Scores::kStored) continue;
+    for (unsigned step = 1; step < 4; step *= 2) {
+      const float other = shuffle_xor(kFullMask, best, step);
+      const int other_index = shuffle_xor(kFullMask, index, step);
+      if (!precedes(other, other_index, best, index, last)) continue;
+      best = other;
+      index = other_index;
+    }
+    if (lane() % 4 == 0 && image < args.images) static_cast<std::int64_t*>(args.y)[image] = index;
+  }
+}
+
+/// To L2: what the block reads next comes from far.
+PRS_DEVICE void prefetch_inputs(const MlpMmaArgs& args, std::int64_t first_image) {
+  constexpr std::int64_t kLine = 128;
+  const std::int64_t row_bytes = args.inputs * (args.pixels ? 1 : 4);
+  const std::int64_t end_image =
+      first_image + args.tile < args.images ? first_image + args.tile : args.images;
+  for (std::int64_t at = first_image * row_bytes + thread_x() * kLine; at < end_image * row_bytes;
+       at += args.tile * 2 * kLine) {
+    prefetch(static_cast<const std::uint8_t*>(args.x) + at);
+  }
+}
+
+/// Grid: blocks that stay, at most one a tile. Block: two threads an image of the tile. Shared: the
+/// weights' slots, and a float a bias.
+template <typename Product, typename Weights>
+PRS_DEVICE void fused_mlp(const MlpMmaArgs& args) {
+  constexpr int kTiles = Product::kColumns / 8;
+  const std::int64_t tiles = (args.images + args.tile - 1) / args.tile;
+  const std::int64_t mine = (tiles - 1 - block_x()) / grid_x() + 1;
+  Weights weights(args, mine * args.stages);
+  const auto biases = dynamic_shared_1024<float>(Weights::bytes(args), args.biased);
+  for (int i = static_cast<int>(thread_x()); i < args.biased;
+       i += static_cast<int>(block_dim_x())) {
+    biases.store(i, args.biases[i]);
+  }
+  sync_threads();
+  weights.begin();
+  const std::int64_t first_row = thread_x() / kWarpSize * 16;
+  for (std::int64_t tile = block_x(); tile < tiles; tile += grid_x()) {
+    const std::int64_t first_image = tile * args.tile + first_row;
+    if (tile + grid_x() < tiles) prefetch_inputs(args, (tile + grid_x()) * args.tile);
+    Product product{first_image < args.images};
+    float sums[kTiles][4] = {};
+    FragmentA inputs[kTiles / 2] = {};
+    for (int number = 0; number < args.depth; ++number) {
+      const DenseMmaLayer& layer = args.layers[number];
+      if (number > 0) {
+        multiply_registers(layer, product, weights, inputs, sums);
+      } else if (args.pixels) {
+        multiply_inputs<RawPixels>(args, first_image, product, weights, sums);
+      } else {
+        multiply_inputs<RawFloats>(args, first_image, product, weights, sums);
+      }
+      finish_layer(layer, biases, sums);
+      if (number == args.depth - 1) break;
+      PRS_UNROLL
+      for (int n = 0; n < kTiles; ++n) {
+        inputs[n / 2][n % 2 * 2] = Product::Element::pair_of(sums[n][0], sums[n][1]);
+        inputs[n / 2][n % 2 * 2 + 1] = Product::Element::pair_of(sums[n][2], sums[n][3]);
+        PRS_UNROLL
+        for (int i = 0; i < 4; ++i) sums[n][i] = 0.0F;
+      }
+    }
+    store_scores(args, first_image, sums);
+  }
+}
+
+}  // namespace prs::cuda::PRS_CUDA_WORLD
