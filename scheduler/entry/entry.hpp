@@ -31,8 +31,8 @@ struct Context {
   std::string agent_name;  ///< "process000"
   std::string run_id;
   int node_id = 0;
-  int process_count = 1;  ///< Workers of the node.
-  int stack_signal = 0;   ///< The signal at which a worker writes its stack to stderr.
+  int process_count = 1;    ///< Workers of the node.
+  int stack_signal = 0;     ///< The signal at which a worker writes its stack to stderr.
   int shared_weights = -1;  ///< EngineOptions::shared_weights, of the node's workers.
   /// The entry has the terminal: streams are not redirected, Ctrl-C is the script's.
   bool foreground = false;
