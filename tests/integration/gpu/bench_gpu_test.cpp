@@ -53,7 +53,7 @@ TEST(BenchGpu, TextHoldsTheSame) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   for (const char* expected :
        {"emulated: nothing is timed", "host to device, GB/s", "bf16, GFLOP/s", "int8, GOP/s",
-        "lenet.onnx: 1.59 MFLOP an image, bf16", "conv_bf16_implicit_gemm_mma", "% of limit"}) {
+        "lenet.onnx: 1.59 MFLOP an image, bf16", "fused_cnn_bf16_mma", "% of limit"}) {
     EXPECT_NE(result.out.find(expected), std::string::npos) << expected << "\n" << result.out;
   }
 }
