@@ -25,7 +25,7 @@ constexpr std::int64_t kLoadChunk = 16;
 
 /// One pass over a block: a layer, or a convolution with the pool behind it. A Gemm is a
 /// convolution whose window is the whole image.
-struct Stage {
+struct ByteStage {
   bool is_pool = false;
   ByteConvTask conv;
   BytePoolTask pool;
@@ -106,7 +106,7 @@ class ByteChainBuilder {
     std::vector<StageBytes> bytes{
         {words(block_) * kWordBytes,
          round_up(block_.channels * block_.height * block_.width, kLoadChunk) * kernels_.lanes}};
-    for (const Stage& stage : stages_) {
+    for (const ByteStage& stage : stages_) {
       const ByteTensor& out = stage.out();
       // A word holds one f32 or 4 bytes.
       const std::int64_t size =
@@ -150,7 +150,7 @@ class ByteChainBuilder {
     const auto& [depth, height, width] = layer.window;
     const Tensor& weights = reader_.weights(layer);
     const auto& params = std::get<QuantizedConvParams>(layer.node->params);
-    Stage stage;
+    ByteStage stage;
     ByteConvTask& task = stage.conv;
     task.out = byte_tensor(pool == nullptr ? layer.out : pool->out);
     task.pool = pool == nullptr ? 1 : pool->window[1].kernel;
@@ -197,7 +197,7 @@ class ByteChainBuilder {
     const auto& params = std::get<QuantizedGemmParams>(layer.node->params);
     const Tensor& weights = reader_.weights(layer);
     const std::int64_t columns = layer.out[0];
-    Stage stage;
+    ByteStage stage;
     ByteConvTask& task = stage.conv;
     // Its input is flat; in a block the channels are still apart.
     task.in = stages_.back().out();
@@ -225,7 +225,7 @@ class ByteChainBuilder {
   }
 
   /// Completes a convolution or Gemm with what becomes of its sums.
-  void add_requantized(const Layer& layer, const Requantization& out, Stage stage,
+  void add_requantized(const Layer& layer, const Requantization& out, ByteStage stage,
                        const Layer* pool, const std::string& what) {
     const Node& node = *layer.node;
     const DType x = input_type(node);
@@ -255,7 +255,7 @@ class ByteChainBuilder {
   }
 
   void add_pool(const Layer& layer) {
-    Stage stage;
+    ByteStage stage;
     stage.is_pool = true;
     BytePoolTask& task = stage.pool;
     task.in = byte_tensor(layer.in);
@@ -284,12 +284,12 @@ class ByteChainBuilder {
   const Sharing sharing_;
   PackCache& packed_;
   ByteTensor block_;  ///< The images of a block.
-  std::vector<Stage> stages_;
+  std::vector<ByteStage> stages_;
   std::vector<StepInfo> infos_;
 };
 
-void run_stage(const Stage& stage, const ByteLaneKernels& kernels, std::byte* scratch,
-               ThreadPool* crew) {
+void run_byte_stage(const ByteStage& stage, const ByteLaneKernels& kernels, std::byte* scratch,
+                    ThreadPool* crew) {
   const auto* x = reinterpret_cast<const std::uint32_t*>(scratch + stage.x);
   auto* y = reinterpret_cast<std::uint32_t*>(scratch + stage.y);
   if (is_padded(stage.out())) kernels.fill_padding(stage.out(), y);
@@ -316,7 +316,7 @@ Plan ByteChainBuilder::make_plan(DType x, DType y, const BlockPlaces& places, st
   plan.run = [stages = std::move(stages_), block = block_, block_at = places.values[0],
               transposed_at = places.scratch[0], x_flip = flip_of(x), y_flip = flip_of(y), images,
               kernels = &kernels_, store_floats = isa_.lanes.store](const StepArgs& args) {
-    const Stage& last = stages.back();
+    const ByteStage& last = stages.back();
     const ByteTensor& out = last.out();
     const std::int64_t x_size = block.channels * block.height * block.width;
     const std::int64_t y_size = out.channels * out.height * out.width;
@@ -326,7 +326,8 @@ Plan ByteChainBuilder::make_plan(DType x, DType y, const BlockPlaces& places, st
                     {.stride = x_size, .count = count, .flip = x_flip}, block,
                     reinterpret_cast<std::uint8_t*>(args.scratch + transposed_at),
                     reinterpret_cast<std::uint32_t*>(args.scratch + block_at));
-      for (const Stage& stage : stages) run_stage(stage, *kernels, args.scratch, args.crew);
+      for (const ByteStage& stage : stages)
+        run_byte_stage(stage, *kernels, args.scratch, args.crew);
       const std::byte* result = args.scratch + last.y;
       if (last.to_bytes()) {
         kernels->store(reinterpret_cast<const std::uint32_t*>(result), out,
