@@ -81,6 +81,13 @@ class FileLock {
 
   bool held() const { return held_; }
 
+  /// Any descriptor of the file that is closed takes the process's lock along: not while a thread
+  /// holds it.
+  static void close(int file) {
+    const std::lock_guard lock(mutex());
+    ::close(file);
+  }
+
  private:
   /// The lock is the process's, whichever descriptor it was taken through. Lasts as long as any
   /// thread may.
@@ -109,11 +116,13 @@ class FileLock {
 
 ConstantPool::ConstantPool(int file) : file_(::fcntl(file, F_DUPFD_CLOEXEC, 0)) {
   const auto check = [&] {
+    const auto fail_io = [file] {
+      fail(ErrorCode::kIo, "shared_weights: descriptor {}: {}", file, std::strerror(errno));
+    };
+    if (file_ < 0) fail_io();
     // Another process may be writing.
     const FileLock lock(file_);
-    if (file_ < 0 || !lock.held()) {
-      fail(ErrorCode::kIo, "shared_weights: descriptor {}: {}", file, std::strerror(errno));
-    }
+    if (!lock.held()) fail_io();
     const std::optional<FileHeader> header = read_header(file_);
     if (!header || (header->magic != 0 && header->magic != kMagic)) {
       fail_argument("shared_weights: descriptor {} is no file of shared weights", file);
@@ -122,17 +131,20 @@ ConstantPool::ConstantPool(int file) : file_(::fcntl(file, F_DUPFD_CLOEXEC, 0)) 
   try {
     check();
   } catch (...) {
-    if (file_ >= 0) ::close(file_);
+    if (file_ >= 0) FileLock::close(file_);
     throw;
   }
 }
 
-ConstantPool::~ConstantPool() { ::close(file_); }
+ConstantPool::~ConstantPool() { FileLock::close(file_); }
 
 Tensor ConstantPool::share(const Tensor& tensor) {
   if (tensor.empty() || tensor.bytes() < kLeastBytes) return tensor;
-  const std::uint64_t hash = hash_of(tensor);
   const std::lock_guard lock(mutex_);
+  if (const auto known = mapped_.find(tensor.data()); known != mapped_.end()) {
+    if (!known->second.expired()) return tensor;
+  }
+  const std::uint64_t hash = hash_of(tensor);
   std::shared_ptr<std::byte[]> bytes = find(hash, tensor);
   if (!bytes) {
     const FileLock file_lock(file_);
@@ -146,11 +158,10 @@ Tensor ConstantPool::share(const Tensor& tensor) {
 std::shared_ptr<std::byte[]> ConstantPool::find(std::uint64_t hash, const Tensor& tensor) {
   const auto [begin, end] = records_.equal_range(hash);
   for (auto entry = begin; entry != end; ++entry) {
-    Record& record = entry->second;
+    const Record& record = entry->second;
     if (record.bytes != tensor.bytes()) continue;
     std::shared_ptr<std::byte[]> bytes = map(record);
-    if (!bytes) continue;
-    if (bytes.get() == tensor.data() ||
+    if (bytes &&
         std::memcmp(bytes.get(), tensor.data(), static_cast<std::size_t>(record.bytes)) == 0) {
       return bytes;
     }
@@ -158,14 +169,14 @@ std::shared_ptr<std::byte[]> ConstantPool::find(std::uint64_t hash, const Tensor
   return nullptr;
 }
 
-std::shared_ptr<std::byte[]> ConstantPool::map(Record& record) const {
-  if (std::shared_ptr<std::byte[]> mapped = record.mapped.lock()) return mapped;
+std::shared_ptr<std::byte[]> ConstantPool::map(const Record& record) {
   const auto size = static_cast<std::size_t>(record.bytes);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_, record.offset);
   if (address == MAP_FAILED) return nullptr;
   std::shared_ptr<std::byte[]> mapped(static_cast<std::byte*>(address),
                                       [size](std::byte* bytes) { ::munmap(bytes, size); });
-  record.mapped = mapped;
+  std::erase_if(mapped_, [](const auto& entry) { return entry.second.expired(); });
+  mapped_[address] = mapped;
   return mapped;
 }
 

@@ -33,18 +33,18 @@ class ConstantPool {
   ConstantPool& operator=(const ConstantPool&) = delete;
 
   /// A tensor of the same contents in the processes' common memory, which cannot be written to.
-  /// `tensor` itself when it is small, or when there is no room.
+  /// `tensor` itself when it is small, lies there already, or when there is no room. Tensors of
+  /// equal contents have the memory in common, but an address each: by that others tell them apart.
   Tensor share(const Tensor& tensor);
 
  private:
   struct Record {
     std::int64_t offset;  ///< Of the bytes.
     std::int64_t bytes;
-    std::weak_ptr<std::byte[]> mapped;
   };
 
   std::shared_ptr<std::byte[]> find(std::uint64_t hash, const Tensor& tensor);
-  std::shared_ptr<std::byte[]> map(Record& record) const;
+  std::shared_ptr<std::byte[]> map(const Record& record);
   bool read_new_records();
   bool append(std::uint64_t hash, const Tensor& tensor);
 
@@ -52,6 +52,7 @@ class ConstantPool {
   std::mutex mutex_;                                        ///< Guards what follows.
   std::int64_t read_ = 0;                                   ///< Records before it are in records_.
   std::unordered_multimap<std::uint64_t, Record> records_;  ///< By hash.
+  std::unordered_map<const void*, std::weak_ptr<std::byte[]>> mapped_;  ///< By address.
 };
 
 }  // namespace prs

@@ -88,7 +88,9 @@ seconds=0.2
 batches=1,64,1024,16384
 bench_models='mlp lenet cnn'
 precisions='fp32 tf32 bf16 fp16 int8'
-kernels='Fused*:CudaKernels*:CudaPrecisions*:CudaQuantized*'
+# A process each: after an illegal access or a hang a process can do no more. The newest last.
+kernels=('CudaKernels*' 'CudaMeasure.Wgmma*' 'CudaPrecisions*' 'CudaQuantized*' 'FusedMlp.*:FusedCnn.*'
+  'FusedCnnMma.*' 'FusedMlpMma.*')
 models='*CudaModel*'
 if [[ $gpu == *'emulated on the CPU'* ]]; then
   emulated=true
@@ -96,7 +98,7 @@ if [[ $gpu == *'emulated on the CPU'* ]]; then
   batches=1,3
   bench_models='mlp lenet'
   precisions='fp32 bf16 int8'
-  kernels='CudaKernels.Peaks*:FusedMlp.EndsInTheBestClass'
+  kernels=('CudaKernels.Peaks*' 'FusedMlp.EndsInTheBestClass')
   models='CudaModelPrecisions*'
 else
   export PRS_TEST_GPU=1 PRS_REQUIRE_GPU=1
@@ -206,7 +208,9 @@ verify() { # FILTER
   PRS_TEST_KERNELS=$work/launched limited "$programs/unit_cuda_parity" --gtest_filter="$1" &&
     cat "$work/launched" >>"$work/verified"
 }
-on_gpu "kernels against their references" verify "$kernels"
+for tests in "${kernels[@]}"; do
+  on_gpu "kernels against their references: $tests" verify "$tests"
+done
 on_gpu "models against the CPU" verify "$models"
 
 # The class of every image, by both devices. Of close scores another may win: one in 500. Layers of
@@ -273,8 +277,10 @@ for tool in memcheck racecheck initcheck synccheck; do
   elif [[ ${found[compute-sanitizer]} == missing ]]; then
     note "compute-sanitizer $tool" "not run: compute-sanitizer is not installed"
   else
-    on_gpu "compute-sanitizer $tool" limited compute-sanitizer --tool "$tool" \
-      --error-exitcode 1 "$programs/unit_cuda_parity" --gtest_filter="$kernels"
+    for tests in "${kernels[@]}"; do
+      on_gpu "compute-sanitizer $tool: $tests" limited compute-sanitizer --tool "$tool" \
+        --error-exitcode 1 "$programs/unit_cuda_parity" --gtest_filter="$tests"
+    done
   fi
 done
 

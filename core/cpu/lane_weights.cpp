@@ -50,9 +50,8 @@ Tensor pack_winograd(const Tensor& weights, std::int64_t tile) {
 
 std::shared_ptr<const Tensor> winograd_weights(const Tensor& weights, std::int64_t tile,
                                                PackCache* cache) {
-  const auto pack = [&] { return pack_winograd(weights, tile); };
-  if (cache == nullptr) return std::make_shared<const Tensor>(pack());
-  return cache->get(weights, fmt::format("winograd_4x4_3x3 tile {}", tile), pack);
+  return pack_constant(cache, weights, fmt::format("winograd_4x4_3x3 tile {}", tile),
+                       [&] { return pack_winograd(weights, tile); });
 }
 
 bool is_lane_activation(const Activation& activation) {

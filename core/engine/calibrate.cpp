@@ -108,6 +108,7 @@ std::string Engine::quantize(const std::filesystem::path& path, const TensorView
   EngineOptions as_float = options;
   as_float.precision = Precision::kFp32;
   as_float.calibration = {};
+  as_float.shared_weights = -1;  // Needed while it looks at images only: not for the job's memory.
   // Ranges hang on no device then: all workers of a job quantise a model to the same one.
   as_float.device = "cpu";
   const std::string bytes = InputFile(path).read_all();

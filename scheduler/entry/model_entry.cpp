@@ -64,9 +64,17 @@ struct FileRun {
 };
 
 /// A model that is loaded, with buffers that every mini-batch uses again.
+/// Threads that read while files have to be waited for. A disk serves about 16 requests at once;
+/// more threads of all workers read no faster. Each takes address space, which a limit counts.
+int slow_threads(const config::Step& step, int workers) {
+  if (step.worker_memory_limit_bytes > 0) return 0;
+  return std::max(2, 16 / std::max(1, workers));
+}
+
 class ModelRunner {
  public:
-  ModelRunner(const config::Step& step, const ScorerOptions& options, profile::Recorder* profile)
+  ModelRunner(const config::Step& step, const ScorerOptions& options, int workers,
+              profile::Recorder* profile)
       : scorer_(load_scorer(options)),
         reader_(scorer_.engine.input(), options.resize, options.max_pixels),
         loader_(reader_.loader()),
@@ -77,7 +85,7 @@ class ModelRunner {
         batch_size_(reader_.batch_size(scorer_.engine.max_batch())),
         together_(batch_size_ * scorer_.engine.threads()),
         profile_(profile),
-        read_ahead_(reader_, scorer_.engine.threads() - 1, profile) {}
+        read_ahead_(reader_, scorer_.engine.threads() - 1, slow_threads(step, workers), profile) {}
   ModelRunner(const ModelRunner&) = delete;  // writer_ points to scorer_.
   ModelRunner& operator=(const ModelRunner&) = delete;
 
@@ -385,10 +393,13 @@ class ModelRunner {
 class ModelEntry : public Entry {
  public:
   ModelEntry(const config::Step& step, const Context& context)
-      : step_(step), options_(scorer_options(step, context)), profile_(context.profile) {}
+      : step_(step),
+        options_(scorer_options(step, context)),
+        workers_(context.process_count),
+        profile_(context.profile) {}
 
   void init() override {
-    runner_.emplace(step_, options_, profile_);
+    runner_.emplace(step_, options_, workers_, profile_);
     // What the weights were read and packed in: they lie in memory that workers share.
     ::malloc_trim(0);
   }
@@ -418,6 +429,7 @@ class ModelEntry : public Entry {
 
   const config::Step step_;
   const ScorerOptions options_;
+  const int workers_;
   profile::Recorder* const profile_;
   std::optional<ModelRunner> runner_;
 };

@@ -16,9 +16,6 @@ namespace {
 constexpr std::size_t kTake = 8;
 /// The same while files are waited for: all threads are to have some of a batch.
 constexpr std::size_t kTakeSlow = 2;
-/// Threads while files are waited for. A disk serves about so many requests at once; more threads
-/// read no faster.
-constexpr int kSlowThreads = 16;
 /// So many chunks without waiting say that the files are in memory again.
 constexpr int kSlowChunks = 64;
 
@@ -38,8 +35,13 @@ bool is_of_item(const Error& error) {
          error.code() == ErrorCode::kUnsupported;
 }
 
-ReadAhead::ReadAhead(const ImageReader& reader, int threads, profile::Recorder* profile)
-    : reader_(reader), threads_wanted_(threads), profile_(profile), loader_(reader.loader()) {}
+ReadAhead::ReadAhead(const ImageReader& reader, int threads, int slow_threads,
+                     profile::Recorder* profile)
+    : reader_(reader),
+      threads_wanted_(threads),
+      slow_threads_(std::max(threads, slow_threads)),
+      profile_(profile),
+      loader_(reader.loader()) {}
 
 ReadAhead::~ReadAhead() {
   {
@@ -78,7 +80,7 @@ void ReadAhead::wait(ImageBatch& batch) {
   while (decode_some(batch, loader_, lock)) {
     if (!files_wait() || !may_start) continue;
     try {
-      start_threads(std::max(threads_wanted_, kSlowThreads));
+      start_threads(slow_threads_);
     } catch (const std::system_error&) {
       may_start = false;  // It goes on with those there are.
     }

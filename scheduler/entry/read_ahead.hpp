@@ -43,9 +43,10 @@ struct ImageBatch {
 /// as files need not be waited for.
 class ReadAhead {
  public:
-  /// `threads`: while the files are in memory. `profile`: takes the stages read, decode and
+  /// `threads`: while the files are in memory; `slow_threads`, where they are more: while files
+  /// have to be waited for. `profile`: takes the stages read, decode and
   /// waiting; may be null.
-  ReadAhead(const ImageReader& reader, int threads, profile::Recorder* profile);
+  ReadAhead(const ImageReader& reader, int threads, int slow_threads, profile::Recorder* profile);
   /// What was begun and not waited for is left undone.
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
@@ -70,6 +71,7 @@ class ReadAhead {
 
   const ImageReader& reader_;
   const int threads_wanted_;
+  const int slow_threads_;
   profile::Recorder* const profile_;
   ImageLoader loader_;  ///< Of the owner's thread.
   std::mutex mutex_;

@@ -61,7 +61,7 @@ class Child {
 };
 
 /// A file in memory for ChildOptions::shared_weights; gone with the last process that has it.
-/// Throws io.
+/// None where the system refuses: workers go without.
 Fd shared_weights_file();
 
 /// How often the kernel has killed a process for lack of memory since boot; -1: unknown.

@@ -77,6 +77,9 @@ class Orchestrator {
   store::Journal open_journal();
   store::JobRecord begin_record();
   int workers_wanted() const;
+  bool shares_weights() const {
+    return step_.entry.kind == config::EntrySpec::Kind::kModel && workers_wanted() > 1;
+  }
   void begin();
   void restore_accepted();
   RunOutcome finish();
@@ -149,7 +152,7 @@ class Orchestrator {
   Guard guard_;
   NodeGpus gpus_;
   /// What workers have in common of their model; none when there is only one.
-  const Fd weights_ = workers_wanted() > 1 ? shared_weights_file() : Fd();
+  const Fd weights_ = shares_weights() ? shared_weights_file() : Fd();
   /// Until the listing starts. Before the folder: it looks at the inputs.
   std::unique_ptr<dataset::Partitioner> partitioner_;
   JobFolder folder_;

@@ -337,6 +337,7 @@ class Worker {
       step_ = config::step_from_json(hello.step_json());
       limit_memory(step_);
       check_side_inputs(step_);
+      if (hello.shares_weights()) ::fcntl(kWorkerWeights, F_SETFD, FD_CLOEXEC);
       entry::Context context = context_of(hello);
       context.profile = recorder_.get();
       entry_ = entry::load_entry(step_, context);
@@ -557,7 +558,6 @@ int run_worker() {
   // What the entry starts is no worker: it must not hold the socket open.
   ::fcntl(kWorkerSocket, F_SETFD, FD_CLOEXEC);
   ::fcntl(kWorkerClaims, F_SETFD, FD_CLOEXEC);
-  ::fcntl(kWorkerWeights, F_SETFD, FD_CLOEXEC);
   try {
     return Worker().run();
   } catch (const AgentGone&) {

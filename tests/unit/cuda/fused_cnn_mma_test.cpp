@@ -4,23 +4,16 @@
 #include <functional>
 
 #include "support/interpret.hpp"
-#include "unit/cuda/network_builder.hpp"
+#include "unit/cuda/half_networks.hpp"
 #include "unit/ops/linear_test.hpp"
 
 namespace prs::test {
 namespace {
 
-constexpr Precision kPrecisions[] = {Precision::kBf16, Precision::kFp16};
-/// Of the classes behind exact scores, and of the scores but for what double and f32 differ in.
-constexpr Tolerance kExact{.rtol = 1e-6, .atol = 1e-6};
-
 std::string kernel_name(Precision precision) {
   return precision == Precision::kBf16 ? "fused_cnn_bf16_mma_64x32x16"
                                        : "fused_cnn_f16_mma_64x32x16";
 }
-
-/// The layers behind the input of a network.
-using Layers = std::function<void(NetworkBuilder&)>;
 
 struct Compiled {
   Graph graph;
@@ -29,29 +22,12 @@ struct Compiled {
   std::string note;
 };
 
-Graph graph_of(DType dtype, const Shape& shape, const Layers& layers, Precision precision,
-               bool rounds) {
-  NetworkBuilder network(dtype, shape, precision, rounds);
-  layers(network);
-  return network.graph();
-}
-
-Tensor input_of(DType dtype, const Shape& shape) {
-  std::mt19937_64 random(5);
-  Tensor input = random_tensor(dtype, shape, random, dtype == DType::kUint8 ? 0 : -2,
-                               dtype == DType::kUint8 ? 256 : 2);
-  if (dtype == DType::kUint8) return input;
-  for (std::int64_t i = 0; i < input.elements(); ++i) {
-    input.as<float>()[i] = std::floor(input.as<float>()[i] * 8) / 8;
-  }
-  return input;
-}
-
 /// In both precisions and under every schedule, with equal bits; returns what was compiled last.
-Compiled expect_parity_of(const Tensor& input, const Layers& layers, Tolerance tolerance = kExact,
+Compiled expect_parity_of(const Tensor& input, const Layers& layers,
+                          Tolerance tolerance = kExactSums,
                           const cuda::DeviceLimits& limits = kLarge) {
   Compiled compiled;
-  for (const Precision precision : kPrecisions) {
+  for (const Precision precision : kHalfPrecisions) {
     compiled.graph = graph_of(input.dtype(), input.shape(), layers, precision, false);
     const Graph twin = graph_of(input.dtype(), input.shape(), layers, precision, true);
     const std::vector<Tensor> want = interpret(twin, std::vector<Tensor>{input});
@@ -83,7 +59,8 @@ Compiled expect_parity_of(const Tensor& input, const Layers& layers, Tolerance t
 }
 
 Compiled expect_parity_of(DType dtype, const Shape& shape, const Layers& layers,
-                          Tolerance tolerance = kExact, const cuda::DeviceLimits& limits = kLarge) {
+                          Tolerance tolerance = kExactSums,
+                          const cuda::DeviceLimits& limits = kLarge) {
   return expect_parity_of(input_of(dtype, shape), layers, tolerance, limits);
 }
 
@@ -155,7 +132,7 @@ TEST(FusedCnnMma, ActivationsOfEveryKind) {
                 .gemm(9, gemm)
                 .gemm(4, gemm);
           },
-          exact ? kExact : Tolerance{.rtol = 0x1p-8, .atol = 0x1p-6});
+          exact ? kExactSums : Tolerance{.rtol = 0x1p-8, .atol = 0x1p-6});
     }
   }
 }

@@ -5,15 +5,11 @@
 #include <functional>
 
 #include "support/interpret.hpp"
-#include "unit/cuda/network_builder.hpp"
+#include "unit/cuda/half_networks.hpp"
 #include "unit/ops/linear_test.hpp"
 
 namespace prs::test {
 namespace {
-
-constexpr Precision kPrecisions[] = {Precision::kBf16, Precision::kFp16};
-/// Of classes behind exact scores, and of scores but for what double and f32 differ in.
-constexpr Tolerance kExact{.rtol = 1e-6, .atol = 1e-6};
 
 /// What a block may have on compute capability 9.0.
 cuda::DeviceLimits hopper(int multiprocessors) {
@@ -23,34 +19,15 @@ cuda::DeviceLimits hopper(int multiprocessors) {
   return limits;
 }
 
-using Layers = std::function<void(NetworkBuilder&)>;
-
-Graph graph_of(const Tensor& input, const Layers& layers, Precision precision, bool rounds) {
-  NetworkBuilder network(input.dtype(), input.shape(), precision, rounds);
-  layers(network);
-  return network.graph();
-}
-
-/// Pixels, or multiples of 1/8 in [-2, 2).
-Tensor input_of(DType dtype, const Shape& shape) {
-  std::mt19937_64 random(5);
-  if (dtype == DType::kUint8) return random_tensor(dtype, shape, random, 0, 256);
-  Tensor input = random_tensor(dtype, shape, random, -2, 2);
-  for (std::int64_t i = 0; i < input.elements(); ++i) {
-    input.as<float>()[i] = std::floor(input.as<float>()[i] * 8) / 8;
-  }
-  return input;
-}
-
 /// On a device with those limits, in both precisions and under every schedule, with equal bits. The
 /// kernel is fused_mlp_{bf16,f16}_`kernel`.
 void expect_parity_on(const cuda::DeviceLimits& limits, const Tensor& input, const Layers& layers,
                       const std::string& kernel, Tolerance tolerance) {
   if (limits.sm_90a && !launchable(limits).sm_90a) return;  // A GPU that knows no wgmma.
-  for (const Precision precision : kPrecisions) {
-    const Graph graph = graph_of(input, layers, precision, false);
-    const std::vector<Tensor> want =
-        interpret(graph_of(input, layers, precision, true), std::vector{input});
+  for (const Precision precision : kHalfPrecisions) {
+    const Graph graph = graph_of(input.dtype(), input.shape(), layers, precision, false);
+    const std::vector<Tensor> want = interpret(
+        graph_of(input.dtype(), input.shape(), layers, precision, true), std::vector{input});
     const std::string name =
         (precision == Precision::kBf16 ? "fused_mlp_bf16_" : "fused_mlp_f16_") + kernel;
     std::vector<Tensor> first;
@@ -71,7 +48,7 @@ void expect_parity_on(const cuda::DeviceLimits& limits, const Tensor& input, con
 
 /// By both instructions; `columns` is the widest layer that the kernel takes.
 void expect_parity_of(const Tensor& input, const Layers& layers, int columns,
-                      Tolerance tolerance = kExact, int multiprocessors = 1) {
+                      Tolerance tolerance = kExactSums, int multiprocessors = 1) {
   const std::string tile = "_128x" + std::to_string(columns);
   expect_parity_on(limits_of(99 << 10, multiprocessors), input, layers, "mma" + tile, tolerance);
   expect_parity_on(hopper(multiprocessors), input, layers, "wgmma" + tile, tolerance);
@@ -113,7 +90,7 @@ TEST(FusedMlpMma, BlocksTakeTileAfterTile) {
   // One multiprocessor: three tiles, the last with one image; stages go around the ring many times.
   expect_parity_of(input_of(DType::kUint8, {257, 80}), dense({24, 9}), 128);
   // Many: tiles of 64, a block each.
-  expect_parity_of(input_of(DType::kUint8, {130, 80}), dense({24, 9}), 128, kExact, 100);
+  expect_parity_of(input_of(DType::kUint8, {130, 80}), dense({24, 9}), 128, kExactSums, 100);
 }
 
 TEST(FusedMlpMma, AlphaBetaAndEveryActivation) {
@@ -124,7 +101,7 @@ TEST(FusedMlpMma, AlphaBetaAndEveryActivation) {
     // weight.
     const bool close =
         activation.kind == Activation::Kind::kSigmoid || activation.kind == Activation::Kind::kTanh;
-    const Tolerance tolerance = close ? Tolerance{.rtol = 0.0, .atol = 0x1p-7} : kExact;
+    const Tolerance tolerance = close ? Tolerance{.rtol = 0.0, .atol = 0x1p-7} : kExactSums;
     expect_parity_of(
         input_of(DType::kFloat32, {3, 6}),
         [&](NetworkBuilder& network) { network.gemm(9, params).gemm(4, params); }, 128, tolerance);
@@ -162,8 +139,7 @@ TEST(FusedMlpMma, WeightsFarFromOneKeepTheirDigitsAsHalves) {
 TEST(FusedMlpMma, TellsWhyNot) {
   const auto note = [](const Layers& layers, Precision precision,
                        const cuda::DeviceLimits& limits) {
-    return note_of(graph_of(input_of(DType::kUint8, {4, 40}), layers, precision, false), limits,
-                   precision);
+    return note_of(graph_of(DType::kUint8, {4, 40}, layers, precision, false), limits, precision);
   };
   EXPECT_EQ(
       note(dense({257, 10}), Precision::kBf16, kLarge),

@@ -15,7 +15,7 @@ constexpr Precision kTensorCorePrecisions[] = {Precision::kTf32, Precision::kBf1
                                                Precision::kFp16};
 
 /// Half a unit in the last place of a number in [1, 2).
-double unit_of(Precision precision) { return precision == Precision::kBf16 ? 0x1p-9 : 0x1p-11; }
+double unit_of(Precision precision) { return precision == Precision::kBf16 ? 0x1p-8 : 0x1p-11; }
 
 /// Multiples of 1/64 in [-1, 1): exact in every precision, and of one sign too in products' sums.
 Tensor exact_tensor(const Shape& shape, std::mt19937_64& random) {
