@@ -18,7 +18,7 @@ namespace prs {
 namespace {
 
 /// Of records and of their bytes: a multiple of every page size.
-constexpr std::int64_t kAlignment = std::int64_t{64} << 10;
+constexpr std::int64_t kRecordAlignment = std::int64_t{64} << 10;
 
 struct FileHeader {
   std::uint64_t magic;
@@ -32,7 +32,7 @@ struct RecordHeader {
 };
 
 constexpr std::int64_t align(std::int64_t offset) {
-  return (offset + kAlignment - 1) / kAlignment * kAlignment;
+  return (offset + kRecordAlignment - 1) / kRecordAlignment * kRecordAlignment;
 }
 
 /// Of the bytes; equal hashes are followed by a comparison.
@@ -183,12 +183,12 @@ std::shared_ptr<std::byte[]> ConstantPool::map(const Record& record) {
 bool ConstantPool::read_new_records() {
   const std::optional<FileHeader> header = read_header(file_);
   if (!header) return false;
-  read_ = std::max(read_, kAlignment);
+  read_ = std::max(read_, kRecordAlignment);
   while (read_ < header->end) {
     RecordHeader record;
     if (!read_value(file_, read_, record)) return false;
-    const std::int64_t offset = read_ + kAlignment;
-    records_.emplace(record.hash, Record{offset, record.bytes, {}});
+    const std::int64_t offset = read_ + kRecordAlignment;
+    records_.emplace(record.hash, Record{offset, record.bytes});
     read_ = align(offset + record.bytes);
   }
   return true;
@@ -196,7 +196,7 @@ bool ConstantPool::read_new_records() {
 
 bool ConstantPool::append(std::uint64_t hash, const Tensor& tensor) {
   const RecordHeader record{hash, tensor.bytes()};
-  const std::int64_t offset = read_ + kAlignment;
+  const std::int64_t offset = read_ + kRecordAlignment;
   const FileHeader header{kMagic, align(offset + record.bytes)};
   return write_all(file_, offset, tensor.data(), record.bytes) &&
          write_all(file_, read_, &record, sizeof record) &&
