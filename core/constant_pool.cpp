@@ -54,11 +54,6 @@ bool write_all(int file, std::int64_t offset, const void* data, std::int64_t siz
   return true;
 }
 
-template <typename T>
-bool read_value(int file, std::int64_t offset, T& value) {
-  return ::pread(file, &value, sizeof value, offset) == ssize_t{sizeof value};
-}
-
 /// Zeros while nothing has been written, or only records whose writer was killed. None: it cannot
 /// be read.
 std::optional<FileHeader> read_header(int file) {
@@ -112,31 +107,27 @@ class FileLock {
   bool held_ = false;
 };
 
-}  // namespace
-
-ConstantPool::ConstantPool(int file) : file_(::fcntl(file, F_DUPFD_CLOEXEC, 0)) {
-  const auto check = [&] {
-    const auto fail_io = [file] {
-      fail(ErrorCode::kIo, "shared_weights: descriptor {}: {}", file, std::strerror(errno));
-    };
-    if (file_ < 0) fail_io();
-    // Another process may be writing.
-    const FileLock lock(file_);
-    if (!lock.held()) fail_io();
-    const std::optional<FileHeader> header = read_header(file_);
-    if (!header || (header->magic != 0 && header->magic != kMagic)) {
-      fail_argument("shared_weights: descriptor {} is no file of shared weights", file);
-    }
-  };
-  try {
-    check();
-  } catch (...) {
-    if (file_ >= 0) FileLock::close(file_);
-    throw;
-  }
+[[noreturn]] void fail_io(int file) {
+  fail(ErrorCode::kIo, "shared_weights: descriptor {}: {}", file, std::strerror(errno));
 }
 
-ConstantPool::~ConstantPool() { FileLock::close(file_); }
+}  // namespace
+
+ConstantPool::Descriptor::Descriptor(int file) : value_(::fcntl(file, F_DUPFD_CLOEXEC, 0)) {
+  if (value_ < 0) fail_io(file);
+}
+
+ConstantPool::Descriptor::~Descriptor() { FileLock::close(value_); }
+
+ConstantPool::ConstantPool(int file) : file_(file) {
+  // Another process may be writing.
+  const FileLock lock(file_);
+  if (!lock.held()) fail_io(file);
+  const std::optional<FileHeader> header = read_header(file_);
+  if (!header || (header->magic != 0 && header->magic != kMagic)) {
+    fail_argument("shared_weights: descriptor {} is no file of shared weights", file);
+  }
+}
 
 Tensor ConstantPool::share(const Tensor& tensor) {
   if (tensor.empty() || tensor.bytes() < kLeastBytes) return tensor;
@@ -186,7 +177,7 @@ bool ConstantPool::read_new_records() {
   read_ = std::max(read_, kRecordAlignment);
   while (read_ < header->end) {
     RecordHeader record;
-    if (!read_value(file_, read_, record)) return false;
+    if (::pread(file_, &record, sizeof record, read_) != ssize_t{sizeof record}) return false;
     const std::int64_t offset = read_ + kRecordAlignment;
     records_.emplace(record.hash, Record{offset, record.bytes});
     read_ = align(offset + record.bytes);

@@ -28,9 +28,6 @@ class ConstantPool {
   /// `file`: a descriptor open for reading and writing, of an empty file or one that a pool has
   /// written. It is duplicated. Throws invalid argument for another file, io.
   explicit ConstantPool(int file);
-  ~ConstantPool();
-  ConstantPool(const ConstantPool&) = delete;
-  ConstantPool& operator=(const ConstantPool&) = delete;
 
   /// A tensor of the same contents in the processes' common memory, which cannot be written to.
   /// `tensor` itself when it is small, lies there already, or when there is no room. Tensors of
@@ -38,6 +35,19 @@ class ConstantPool {
   Tensor share(const Tensor& tensor);
 
  private:
+  /// Another descriptor of the same file.
+  class Descriptor {
+   public:
+    explicit Descriptor(int file);
+    ~Descriptor();
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    operator int() const { return value_; }
+
+   private:
+    const int value_;
+  };
+
   struct Record {
     std::int64_t offset;  ///< Of the bytes.
     std::int64_t bytes;
@@ -48,7 +58,7 @@ class ConstantPool {
   bool read_new_records();
   bool append(std::uint64_t hash, const Tensor& tensor);
 
-  const int file_;
+  const Descriptor file_;
   std::mutex mutex_;                                        ///< Guards what follows.
   std::int64_t read_ = 0;                                   ///< Records before it are in records_.
   std::unordered_multimap<std::uint64_t, Record> records_;  ///< By hash.

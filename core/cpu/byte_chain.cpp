@@ -17,8 +17,6 @@
 namespace prs::cpu {
 namespace {
 
-using ops::WindowAxis;
-
 constexpr std::int64_t kWordBytes = sizeof(std::uint32_t);
 /// Elements that ByteLaneKernels::load transposes at once.
 constexpr std::int64_t kLoadChunk = 16;
@@ -260,13 +258,7 @@ class ByteChainBuilder {
     BytePoolTask& task = stage.pool;
     task.in = byte_tensor(layer.in);
     task.out = byte_tensor(layer.out);
-    for (std::size_t i = 0; i < 2; ++i) {
-      const WindowAxis& axis = layer.window[i + 1];
-      task.kernel[i] = axis.kernel;
-      task.stride[i] = axis.stride;
-      task.dilation[i] = axis.dilation;
-      task.pad[i] = axis.pad_begin;
-    }
+    set_window(task, layer);
     stages_.push_back(std::move(stage));
     infos_.push_back(
         reader_.describe(*layer.node, *layer.node,

@@ -93,19 +93,18 @@ Plan plan_f32(const Call& call, const ConvTask& task, const ConvLayout& layout,
   const bool single = task.direct && task.filters == 1;
   plan.kernel = fmt::format("{}_{}_{}x{}", prefix, algorithm, single ? 1 : kernels.tile_rows,
                             single ? kernels.row_columns : kernels.tile_columns);
-  const std::int64_t products = conv_products(task) / kernels.lanes;
-  const int parts = planned_parts(call.sharing, products);
-  const std::int64_t scratch = part_scratch(kernels.conv_scratch(task));
-  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(float));
+  const SharedStep step(call.sharing, conv_products(task) / kernels.lanes,
+                        kernels.conv_scratch(task));
+  plan.scratch_bytes = step.scratch_bytes();
   plan.run = [task, shifts = make_shifts(task, layout.window), has_bias = layout.has_bias,
-              run = kernels.conv, parts, scratch](const StepArgs& args) {
-    share(args.crew, parts, [&](const Part& part) {
+              run = kernels.conv, step](const StepArgs& args) {
+    step.run<float>(args, [&](const Part& part, float* scratch) {
       run(task, {.x = args.inputs[0],
                  .weights = static_cast<const float*>(args.inputs[1]),
                  .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
                  .shifts = shifts.data(),
                  .y = static_cast<float*>(args.outputs[0]),
-                 .scratch = reinterpret_cast<float*>(args.scratch) + part.index * scratch,
+                 .scratch = scratch,
                  .part = part});
     });
   };
@@ -130,20 +129,19 @@ Plan plan_bf16(const Call& call, const ConvTask& task, const ConvLayout& layout,
   Plan plan;
   plan.kernel = fmt::format("{}_bf16_im2col_gemm_{}x{}", prefix, kernels.tile_rows,
                             kernels.tile_vectors * kernels.lanes);
-  const std::int64_t products = conv_products(task) / kernels.lanes;
-  const int parts = planned_parts(call.sharing, products);
-  const std::int64_t scratch = part_scratch(kernels.conv_scratch(task));
-  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(std::uint32_t));
+  const SharedStep step(call.sharing, conv_products(task) / kernels.lanes,
+                        kernels.conv_scratch(task));
+  plan.scratch_bytes = step.scratch_bytes();
   plan.run = [task, shifts = make_shifts(task, layout.window), has_bias = layout.has_bias,
               packed = pack_constant(call.packed, weights, "conv bf16", pack), run = kernels.conv,
-              parts, scratch](const StepArgs& args) {
-    share(args.crew, parts, [&](const Part& part) {
+              step](const StepArgs& args) {
+    step.run<std::uint32_t>(args, [&](const Part& part, std::uint32_t* scratch) {
       run(task, {.x = args.inputs[0],
                  .weights = packed->as<std::uint32_t>(),
                  .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
                  .shifts = shifts.data(),
                  .y = static_cast<float*>(args.outputs[0]),
-                 .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+                 .scratch = scratch,
                  .part = part});
     });
   };
@@ -188,18 +186,17 @@ Plan plan_winograd(const Call& call, const ConvLayout& layout, const std::string
   // A quarter of the products of the convolution itself.
   const std::int64_t products = task.images * task.filters * task.channels * task.out[0] *
                                 task.out[1] * 9 / 4 / kernels.lanes;
-  const int parts = planned_parts(call.sharing, products);
-  const std::int64_t scratch = part_scratch(kernels.tile_winograd_scratch(task));
-  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(float));
+  const SharedStep step(call.sharing, products, kernels.tile_winograd_scratch(task));
+  plan.scratch_bytes = step.scratch_bytes();
   plan.run = [task, packed, bias = std::move(bias), rows = std::move(rows),
-              run = kernels.tile_winograd, parts, scratch](const StepArgs& args) {
-    share(args.crew, parts, [&](const Part& part) {
+              run = kernels.tile_winograd, step](const StepArgs& args) {
+    step.run<float>(args, [&](const Part& part, float* scratch) {
       run(task, {.x = args.inputs[0],
                  .weights = packed->as<float>(),
                  .bias = bias.data(),
                  .rows = rows.data(),
                  .y = static_cast<float*>(args.outputs[0]),
-                 .scratch = reinterpret_cast<float*>(args.scratch) + part.index * scratch,
+                 .scratch = scratch,
                  .part = part});
     });
   };

@@ -7,6 +7,7 @@
 
 #include "backend.hpp"
 #include "cpu/isa/part.hpp"
+#include "cpu/kernel.hpp"
 #include "engine/thread_pool.hpp"
 
 namespace prs::cpu {
@@ -24,9 +25,6 @@ inline std::int64_t gemm_products(std::int64_t m, std::int64_t vectors) {
   return m == 1 ? 4 * vectors : m * vectors;
 }
 
-/// Elements of 32 bits between the scratch of two parts that take so many: whole cache lines.
-inline std::int64_t part_scratch(std::int64_t elements) { return (elements + 15) / 16 * 16; }
-
 /// body(part) for parts that make up the whole, on the crew's threads; one part without a crew.
 template <typename Body>
 void share(ThreadPool* crew, int parts, const Body& body) {
@@ -39,5 +37,32 @@ void share(ThreadPool* crew, int parts, const Body& body) {
     body(Part{index, parts_run});
   });
 }
+
+/// A step's parts, each with scratch of its own, which consists of elements of 32 bits.
+class SharedStep {
+ public:
+  /// `scratch`: elements that a part takes.
+  SharedStep(const Sharing& sharing, std::int64_t vector_products, std::int64_t scratch)
+      : parts_(planned_parts(sharing, vector_products)),
+        stride_((scratch + kLineElements - 1) / kLineElements * kLineElements) {}
+
+  std::int64_t scratch_bytes() const { return parts_ * stride_ * kElementBytes; }
+
+  /// share() of body(part, its scratch).
+  template <typename Element, typename Body>
+  void run(const StepArgs& args, const Body& body) const {
+    static_assert(sizeof(Element) == kElementBytes);
+    share(args.crew, parts_, [&](const Part& part) {
+      body(part, reinterpret_cast<Element*>(args.scratch) + part.index * stride_);
+    });
+  }
+
+ private:
+  static constexpr std::int64_t kElementBytes = 4;
+  static constexpr std::int64_t kLineElements = 16;  ///< No two parts write to one cache line.
+
+  int parts_;
+  std::int64_t stride_;
+};
 
 }  // namespace prs::cpu

@@ -150,12 +150,10 @@ Plan plan_f32(const Call& call, Batch batch, std::shared_ptr<const Tensor> packe
                            });
   const std::int64_t products =
       gemm_products(batch.task.m, batch.task.n * batch.task.k / kernels.lanes);
-  const int parts = planned_parts(call.sharing, products);
-  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(batch.task));
+  const SharedStep step(call.sharing, products, kernels.gemm_scratch(batch.task));
   Plan plan;
-  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(float));
-  plan.run = [batch, packed = std::move(packed), kernels = &kernels, parts,
-              scratch](const StepArgs& args) {
+  plan.scratch_bytes = step.scratch_bytes();
+  plan.run = [batch, packed = std::move(packed), kernels = &kernels, step](const StepArgs& args) {
     const GemmTask& task = batch.task;
     const std::int64_t matrix_size = std::max<std::int64_t>(task.k * task.n, 1);
     for (std::int64_t i = 0; i < batch.product.batch.elements(); ++i) {
@@ -164,13 +162,13 @@ Plan plan_f32(const Call& call, Batch batch, std::shared_ptr<const Tensor> packe
           task.b_is_packed
               ? packed->as<float>() + at.b / matrix_size * kernels->packed_size(task.n, task.k)
               : static_cast<const float*>(args.inputs[1]) + at.b;
-      share(args.crew, parts, [&](const Part& part) {
+      step.run<float>(args, [&](const Part& part, float* scratch) {
         kernels->gemm(task,
                       {.a = advance(args.inputs[0], task.a_is_u8, at.a),
                        .b = b,
                        .bias = batch.has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
                        .y = static_cast<float*>(args.outputs[0]) + i * task.m * task.n,
-                       .scratch = reinterpret_cast<float*>(args.scratch) + part.index * scratch,
+                       .scratch = scratch,
                        .part = part});
       });
     }
@@ -211,17 +209,16 @@ Plan plan_bf16(const Call& call, const Batch& batch, std::string_view name,
   plan.kernel = fmt::format("{}_{}_bf16_packed_{}x{}", name, task.a_is_u8 ? "u8" : "f32",
                             kernels.tile_rows, kernels.tile_vectors * kernels.lanes);
   const std::int64_t products = gemm_products(task.m, task.n * task.k / (2 * kernels.lanes));
-  const int parts = planned_parts(call.sharing, products);
-  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(task));
-  plan.scratch_bytes = parts * scratch * static_cast<std::int64_t>(sizeof(std::uint32_t));
+  const SharedStep step(call.sharing, products, kernels.gemm_scratch(task));
+  plan.scratch_bytes = step.scratch_bytes();
   plan.run = [task, has_bias = batch.has_bias, packed = std::move(packed), run = kernels.gemm,
-              parts, scratch](const StepArgs& args) {
-    share(args.crew, parts, [&](const Part& part) {
+              step](const StepArgs& args) {
+    step.run<std::uint32_t>(args, [&](const Part& part, std::uint32_t* scratch) {
       run(task, {.a = args.inputs[0],
                  .b = packed->as<std::uint32_t>(),
                  .bias = has_bias ? static_cast<const float*>(args.inputs[2]) : nullptr,
                  .y = static_cast<float*>(args.outputs[0]),
-                 .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+                 .scratch = scratch,
                  .part = part});
     });
   };

@@ -244,12 +244,9 @@ class ChainBuilder {
     task.in = lane_tensor(layer.in);
     task.out = lane_tensor(layer.out);
     const bool count_pads = std::get<PoolParams>(layer.node->params).count_include_pad;
+    set_window(task, layer);
     for (std::size_t i = 0; i < 2; ++i) {
       const WindowAxis& axis = layer.window[i + 1];
-      task.kernel[i] = axis.kernel;
-      task.stride[i] = axis.stride;
-      task.dilation[i] = axis.dilation;
-      task.pad[i] = axis.pad_begin;
       for (std::int64_t o = 0; average && o < axis.out; ++o) {
         stage.divisors.push_back(static_cast<float>(
             count_pads ? axis.padded_taps(o) : axis.end_tap(o) - axis.first_tap(o)));

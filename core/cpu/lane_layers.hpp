@@ -71,6 +71,18 @@ class LayerReader {
   LaneNumbers numbers_;
 };
 
+/// The window of a pool over images, for a task of either kind of lanes.
+template <typename Task>
+void set_window(Task& task, const Layer& pool) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    const ops::WindowAxis& axis = pool.window[i + 1];
+    task.kernel[i] = axis.kernel;
+    task.stride[i] = axis.stride;
+    task.dilation[i] = axis.dilation;
+    task.pad[i] = axis.pad_begin;
+  }
+}
+
 /// Whether a convolution's output passes through this pool in the same stage: a MaxPool over square
 /// windows of up to max_extent that neither overlap nor leave gaps.
 bool is_fusable_pool(const Layer& conv, const Layer& pool, std::int64_t max_extent);

@@ -110,8 +110,6 @@ std::string kernel_name(std::string_view what, const Call& call, std::string_vie
                      kernels.tile_vectors * kernels.lanes);
 }
 
-constexpr auto kWordBytes = static_cast<std::int64_t>(sizeof(std::uint32_t));
-
 }  // namespace
 
 Plan plan_quantize(const Call& call, const Isa& isa) {
@@ -181,17 +179,16 @@ Plan plan_quantized_gemm(const Call& call, const Isa& isa) {
   Plan plan;
   plan.kernel = kernel_name("gemm", call, "packed", kernels);
   const std::int64_t products = gemm_products(m, n * k / (4 * kernels.lanes));
-  const int parts = planned_parts(call.sharing, products);
-  const std::int64_t scratch = part_scratch(kernels.gemm_scratch(task));
-  plan.scratch_bytes = parts * scratch * kWordBytes;
+  const SharedStep step(call.sharing, products, kernels.gemm_scratch(task));
+  plan.scratch_bytes = step.scratch_bytes();
   plan.run = [task, weights = std::move(weights), ends = make_ends(params.out, x),
-              run = kernels.gemm, parts, scratch](const StepArgs& args) {
-    share(args.crew, parts, [&](const Part& part) {
+              run = kernels.gemm, step](const StepArgs& args) {
+    step.run<std::uint32_t>(args, [&](const Part& part, std::uint32_t* scratch) {
       run(task, with_tables(ends, weights, args),
           {.x = static_cast<const std::uint8_t*>(args.inputs[0]),
            .b = weights.words->as<std::uint32_t>(),
            .y = args.outputs[0],
-           .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+           .scratch = scratch,
            .part = part});
     });
   };
@@ -231,19 +228,17 @@ Plan plan_quantized_conv(const Call& call, const Isa& isa) {
                       [&](std::int64_t m, std::int64_t i) { return from[m * products + i]; })};
   plan.kernel = kernel_name(what, call, "im2col_gemm", kernels);
   const std::int64_t vector_products = conv_products(task) / kernels.lanes;
-  const int parts = planned_parts(call.sharing, vector_products);
-  const std::int64_t scratch = part_scratch(kernels.conv_scratch(task));
-  plan.scratch_bytes = parts * scratch * kWordBytes;
+  const SharedStep step(call.sharing, vector_products, kernels.conv_scratch(task));
+  plan.scratch_bytes = step.scratch_bytes();
   plan.run = [task, shifts = make_shifts(task, layout.window), weights = std::move(weights),
-              ends = make_ends(params.out, x), run = kernels.conv, parts,
-              scratch](const StepArgs& args) {
-    share(args.crew, parts, [&](const Part& part) {
+              ends = make_ends(params.out, x), run = kernels.conv, step](const StepArgs& args) {
+    step.run<std::uint32_t>(args, [&](const Part& part, std::uint32_t* scratch) {
       run(task, with_tables(ends, weights, args),
           {.x = static_cast<const std::uint8_t*>(args.inputs[0]),
            .weights = weights.words->as<std::uint32_t>(),
            .shifts = shifts.data(),
            .y = args.outputs[0],
-           .scratch = reinterpret_cast<std::uint32_t*>(args.scratch) + part.index * scratch,
+           .scratch = scratch,
            .part = part});
     });
   };

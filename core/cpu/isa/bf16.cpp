@@ -92,15 +92,10 @@ void gemm_of(const GemmTask& task, const Bf16GemmOperands& operands) {
     if (task.k % 2 != 0) to[words - 1] = round_bits(from[(task.k - 1) * step]);
   };
   const auto ends = [&](std::int64_t row, std::int64_t column, bool first, bool last) {
-    return TileEnds{.bias = operands.bias == nullptr ? nullptr
-                                                     : operands.bias + row * task.bias_row_stride +
-                                                           column * task.bias_column_stride,
-                    .bias_row_stride = task.bias_row_stride,
-                    .bias_column_stride = task.bias_column_stride,
-                    .beta = task.beta,
-                    .activation = task.activation,
-                    .first = first,
-                    .last = last};
+    TileEnds result = gemm_ends(task, operands.bias, row, column);
+    result.first = first;
+    result.last = last;
+    return result;
   };
   const std::uint8_t* bytes = nullptr;
   if constexpr (sizeof(T) == 1) bytes = a;

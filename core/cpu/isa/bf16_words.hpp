@@ -11,11 +11,8 @@
 namespace prs::cpu::PRS_ISA {
 
 /// Products of bf16 in pairs, added up in f32.
-struct Bf16 {
+struct Bf16 : FloatSums {
   using Element = std::uint32_t;
-  using Sum = Vec;
-  using Ends = TileEnds;
-  using Target = TileTarget;
   static constexpr bool kHasWideRow = false;
 
   PRS_INLINE static Vec spread(std::uint32_t word) { return spread_word(word); }
@@ -28,14 +25,6 @@ struct Bf16 {
     sum += low(a) * low(b);
     sum += high(a) * high(b);
 #endif
-  }
-  template <int R, int V>
-  PRS_INLINE static void begin(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
-    begin_tile(sums, ends, target);
-  }
-  template <int R, int V>
-  PRS_INLINE static void end(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
-    end_tile(sums, ends, target);
   }
 
  private:

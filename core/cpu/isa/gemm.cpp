@@ -104,19 +104,6 @@ struct Strip {
   std::int64_t columns;
 };
 
-TileEnds make_ends(const GemmTask& task, const GemmOperands& operands, std::int64_t row,
-                   std::int64_t column) {
-  const float* bias = operands.bias;
-  if (bias != nullptr) bias += row * task.bias_row_stride + column * task.bias_column_stride;
-  return {.bias = bias,
-          .bias_row_stride = task.bias_row_stride,
-          .bias_column_stride = task.bias_column_stride,
-          .beta = task.beta,
-          .activation = task.activation,
-          .first = true,
-          .last = true};
-}
-
 void run_block(const GemmTask& task, const GemmOperands& operands, const Block& block,
                const Strip& strip, std::int64_t k, std::int64_t depth, const DenseRows& b) {
   const std::int64_t vectors = (strip.columns + kLanes - 1) / kLanes;
@@ -130,7 +117,7 @@ void run_block(const GemmTask& task, const GemmOperands& operands, const Block& 
   for (std::int64_t i = 0; i < block.rows; i += kTileRows) {
     const std::int64_t rows = smaller(block.rows - i, kTileRows);
     const float* a = block.a + i * block.a_stride + k;
-    TileEnds ends = make_ends(task, operands, block.row + i, strip.column);
+    TileEnds ends = gemm_ends(task, operands.bias, block.row + i, strip.column);
     if (block.tiles != nullptr) {
       target.y = y;
       for (std::int64_t r = 0; r < rows; ++r) target.row_at[r] = block.tiles->order(i + r) * task.n;
@@ -229,7 +216,7 @@ void gemm(const GemmTask& task, const GemmOperands& operands) {
     if (listing && rows == 1) {
       run_row<F32>(
           block.a, operands.b, task.k, task.n, operands.part, tiles.ks(0), tiles.count(0),
-          [&](std::int64_t column) { return make_ends(task, operands, i, column); },
+          [&](std::int64_t column) { return gemm_ends(task, operands.bias, i, column); },
           [&](std::int64_t column) { return operands.y + i * task.n + column; });
       continue;
     }

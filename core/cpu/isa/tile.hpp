@@ -12,6 +12,7 @@
 
 #include <cstdint>
 
+#include "cpu/isa/gemm.hpp"
 #include "cpu/isa/part.hpp"
 #include "cpu/isa/vec.hpp"
 #include "ops/params.hpp"
@@ -54,6 +55,19 @@ struct TileEnds {
   bool first;  ///< Begin with beta * bias; otherwise with what y holds.
   bool last;   ///< Apply the activation.
 };
+
+/// Of a tile of a GEMM that begins at that element and is computed at once.
+PRS_INLINE TileEnds gemm_ends(const GemmTask& task, const float* bias, std::int64_t row,
+                              std::int64_t column) {
+  if (bias != nullptr) bias += row * task.bias_row_stride + column * task.bias_column_stride;
+  return {.bias = bias,
+          .bias_row_stride = task.bias_row_stride,
+          .bias_column_stride = task.bias_column_stride,
+          .beta = task.beta,
+          .activation = task.activation,
+          .first = true,
+          .last = true};
+}
 
 /// Vector v of row k of B begins at base + k * stride + v * kLanes.
 struct DenseRows {
@@ -220,16 +234,12 @@ PRS_INLINE void end_tile(Vec (&sums)[R][V], const TileEnds& ends, const TileTarg
   }
 }
 
-/// Products and sums of f32.
-struct F32 {
-  using Element = float;
+/// Sums of f32, whatever is multiplied.
+struct FloatSums {
   using Sum = Vec;
   using Ends = TileEnds;
   using Target = TileTarget;
-  static constexpr bool kHasWideRow = true;
 
-  PRS_INLINE static Vec spread(float a) { return broadcast(a); }
-  PRS_INLINE static void add_product(Vec& sum, Vec a, Vec b) { sum += a * b; }
   template <int R, int V>
   PRS_INLINE static void begin(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
     begin_tile(sums, ends, target);
@@ -238,6 +248,15 @@ struct F32 {
   PRS_INLINE static void end(Vec (&sums)[R][V], const Ends& ends, const Target& target) {
     end_tile(sums, ends, target);
   }
+};
+
+/// Products of f32.
+struct F32 : FloatSums {
+  using Element = float;
+  static constexpr bool kHasWideRow = true;
+
+  PRS_INLINE static Vec spread(float a) { return broadcast(a); }
+  PRS_INLINE static void add_product(Vec& sum, Vec a, Vec b) { sum += a * b; }
 };
 
 /// `depth`: how many of ks.

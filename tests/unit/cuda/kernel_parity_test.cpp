@@ -83,18 +83,7 @@ struct Convolution {
 };
 
 TEST(CudaKernels, ConvOfEveryAlgorithmAndShape) {
-  ConvParams same;
-  same.pads = {1, 1, 1, 1};
-  ConvParams strided;
-  strided.strides = {2, 3};
-  strided.dilations = {2, 1};
-  strided.pads = {1, 0, 2, 1};
-  ConvParams grouped = same;
-  grouped.group = 2;
-  ConvParams depthwise = same;
-  depthwise.group = 5;
-  ConvParams cube;
-  cube.pads = {1, 0, 1, 0, 1, 1};
+  const auto [same, strided, grouped, depthwise, cube] = conv_variants();
   ConvParams fused = same;
   fused.activation = {Activation::Kind::kLeakyRelu, 0.125F, 0};
   const std::vector<Convolution> cases = {

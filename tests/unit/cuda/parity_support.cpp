@@ -145,6 +145,19 @@ cuda::DeviceLimits launchable(cuda::DeviceLimits limits) {
   return limits;
 }
 
+ConvVariants conv_variants() {
+  ConvVariants variants;
+  variants.same.pads = {1, 1, 1, 1};
+  variants.strided.strides = {2, 3};
+  variants.strided.dilations = {2, 1};
+  variants.strided.pads = {1, 0, 2, 1};
+  variants.grouped = variants.depthwise = variants.same;
+  variants.grouped.group = 2;
+  variants.depthwise.group = 5;
+  variants.cube.pads = {1, 0, 1, 0, 1, 1};
+  return variants;
+}
+
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
                                    const Graph& graph, const std::vector<Tensor>& inputs) {
   std::vector<const void*> in;

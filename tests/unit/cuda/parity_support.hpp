@@ -19,6 +19,16 @@ inline constexpr cuda::emulated::Schedule kSchedules[] = {{cuda::emulated::Order
                                                           {cuda::emulated::Order::kShuffled, 11},
                                                           {cuda::emulated::Order::kShuffled, 12}};
 
+/// Convolutions that differ in what their kernels have to mind.
+struct ConvVariants {
+  ConvParams same;       ///< 3 x 3 keeps its size.
+  ConvParams strided;    ///< Unlike on both axes, dilated, padded unevenly.
+  ConvParams grouped;    ///< same, in 2 groups.
+  ConvParams depthwise;  ///< same, in 5.
+  ConvParams cube;       ///< Three spatial axes.
+};
+ConvVariants conv_variants();
+
 /// The device of these tests. A GPU knows no schedules, but takes the limits, so that kernels are
 /// chosen as the test expects; what is launched needs launchable() ones.
 std::shared_ptr<cuda::Runtime> make_test_runtime(const cuda::emulated::Schedule& schedule,

@@ -60,18 +60,7 @@ TEST(CudaQuantized, SumsTheLargestProductsExactly) {
 }
 
 TEST(CudaQuantized, ConvGivesTheReferencesBitsWithEveryKernel) {
-  ConvParams same;
-  same.pads = {1, 1, 1, 1};
-  ConvParams strided;
-  strided.strides = {2, 3};
-  strided.dilations = {2, 1};
-  strided.pads = {1, 0, 2, 1};
-  ConvParams grouped = same;
-  grouped.group = 2;
-  ConvParams depthwise = same;
-  depthwise.group = 5;
-  ConvParams cube;
-  cube.pads = {1, 0, 1, 0, 1, 1};
+  const auto [same, strided, grouped, depthwise, cube] = conv_variants();
   struct Case {
     Shape x, w;
     ConvParams params;
