@@ -95,8 +95,7 @@ TEST_F(Model, WhatOnlyAGpuHasIsRefusedBeforeTheJobWhenNoWorkerGetsOne) {
   step_.device = "auto";
   step_.model_options = {{"precision", "tf32"}};
   expect_refused(ErrorCode::kUnsupported,
-                 "cpu does not compute in tf32; it has fp32, bf16, int8; use another precision; no "
-                 "NVIDIA driver");
+                 "cpu does not compute in tf32; it has fp32, bf16, int8; no NVIDIA driver");
   step_.model_options = {{"precision", "bf16"}};
   check_entry(step_, none);
 }
