@@ -42,10 +42,6 @@ const Tensor& constant_weights(const Call& call) {
   return *call.inputs[1].constant;
 }
 
-std::uint32_t flip_of(const Call& call) {
-  return call.inputs[0].type.dtype == DType::kInt8 ? 0x80808080U : 0;
-}
-
 /// Without addresses.
 Requantize ends_of(const Requantization& out) {
   Requantize ends{};
@@ -92,6 +88,8 @@ std::int32_t u8_zero_point(DType x, std::int32_t zero_point) {
   return zero_point + (x == DType::kInt8 ? 128 : 0);
 }
 
+std::uint32_t u8_flip(DType x) { return x == DType::kInt8 ? 0x80808080U : 0; }
+
 std::vector<std::int32_t> sum_starts(const Tensor& weights, const MatrixView& view,
                                      std::int32_t zero_point) {
   std::vector<std::int32_t> starts;
@@ -137,7 +135,7 @@ Plan plan_quantized_gemm(const Call& call) {
   args.n = n;
   args.k = k;
   args.stages = packed.stages;
-  args.flip = flip_of(call);
+  args.flip = u8_flip(call.inputs[0].type.dtype);
   args.out = ends_of(params.out);
   return plan_kernel(
       tile.columns == 64 ? KernelId::kGemmU8S8Wide : KernelId::kGemmU8S8Narrow,
@@ -157,7 +155,7 @@ Plan plan_quantized_conv(const Call& call) {
   const MatrixView view{conv.groups, conv.filters, conv.k, conv.filters * conv.k, conv.k, 1};
   QuantizedConvArgs args{};
   args.conv = conv;
-  args.flip = flip_of(call);
+  args.flip = u8_flip(call.inputs[0].type.dtype);
   args.padding = static_cast<std::uint8_t>(params.out.x_zero_point);
   args.out = ends_of(params.out);
   auto taps = call.constants.upload(geometry.taps);
