@@ -1,5 +1,5 @@
-// From the sums of a layer of 8-bit integers to its outputs: the CPU's operations one by one, so
-// that all kernels give its bits.
+// From the sums of a layer of 8-bit integers to its outputs, and from floats to integers: the CPU's
+// operations one by one, so that all kernels give its bits.
 #pragma once
 
 #include "kernels/common.hpp"
@@ -23,6 +23,13 @@ PRS_DEVICE std::uint32_t requantized_steps(float value, std::int32_t zero_point)
   constexpr float kOneAndAHalfTimes2To23 = 12582912.0F;
   return float_bits(add_rounded(value, kOneAndAHalfTimes2To23)) +
          static_cast<std::uint32_t>(zero_point);
+}
+
+/// QuantizeLinear of x, the zero point not added yet: an integer. NaN becomes `low`.
+PRS_DEVICE float quantized(float x, float scale, float low, float high) {
+  const float rounded = round_to_even(divide_rounded(x, scale));
+  const float raised = rounded > low ? rounded : low;
+  return raised < high ? raised : high;
 }
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -173,9 +173,11 @@ TEST_P(CudaPrecisionTest, ScoresStayCloseToFp32) {
 
 INSTANTIATE_TEST_SUITE_P(Shipped, CudaPrecisionTest, ::testing::Values("lenet", "cnn"),
                          [](const auto& model) { return std::string(model.param); });
+
 /// Scores of both devices, which have equal bits where every layer is one of 8-bit integers.
-void expect_the_cpus_bits(const std::filesystem::path& model, const Tensor& images,
-                          std::int64_t layers) {
+/// Returns what the GPU's plan notes of fused layers.
+std::string expect_the_cpus_bits(const std::filesystem::path& model, const Tensor& images,
+                                 std::int64_t layers) {
   EngineOptions options;
   options.threads = 1;
   options.max_batch = 16;
@@ -185,11 +187,16 @@ void expect_the_cpus_bits(const std::filesystem::path& model, const Tensor& imag
   options.device = "cuda";
   const Engine gpu = Engine::load(model, options);
   std::int64_t found = 0;
-  for (const StepInfo& step : gpu.describe(1).steps) {
-    found += step.kernel.find("_u8s8_") != std::string::npos;
+  const ModelDescription description = gpu.describe(1);
+  for (const StepInfo& step : description.steps) {
+    if (step.kernel.find("_u8s8_") == std::string::npos) continue;
+    // One, or those that are fused.
+    for (std::size_t at = 0; (at = step.op.find("Quantized", at)) != std::string::npos; ++at)
+      ++found;
   }
   EXPECT_EQ(found, layers);
   EXPECT_EQ(gpu.run(images.view()), cpu.run(images.view()));
+  return description.notes.back();
 }
 
 TEST(CudaModelQuantized, OursHaveTheCpusBits) {
@@ -208,8 +215,11 @@ TEST(CudaModelQuantized, OursHaveTheCpusBits) {
     const auto quantized = dir.path() / "quantized.onnx";
     std::ofstream(quantized, std::ios::binary) << bytes;
     const std::int64_t batch = std::string(name) == "cnn" ? 1 : 17;
-    expect_the_cpus_bits(
+    const std::string note = expect_the_cpus_bits(
         quantized, test::random_tensor(DType::kUint8, {batch, 28, 28}, random, 0, 256), layers);
+    if (std::string(name) != "mlp") {
+      EXPECT_EQ(note.rfind("fused: 2 convolution(s)", 0), 0U) << note;
+    }
   }
 }
 
@@ -220,7 +230,9 @@ TEST(CudaModelQuantized, OtherToolsModelsHaveTheCpusBits) {
   for (const test::QdqStyle& style : test::qdq_styles()) {
     SCOPED_TRACE(style.name);
     if (style.layers < 2) continue;  // Their float layers round as the device does.
-    expect_the_cpus_bits(test::QdqModel(style).write(dir.path() / "m.onnx"), images, style.layers);
+    const std::string note = expect_the_cpus_bits(
+        test::QdqModel(style).write(dir.path() / "m.onnx"), images, style.layers);
+    EXPECT_EQ(note.rfind("fused: 1 convolution(s) and 1 dense layer(s)", 0), 0U) << note;
   }
 }
 
