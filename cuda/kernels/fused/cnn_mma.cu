@@ -296,7 +296,9 @@ struct Convolution {
     for (int unit = warp_number(); unit < units; unit += kWarps) {
       const int group = unit % layer.groups;
       const int place0 = unit / layer.groups * kPlaces;
-      Sum sums[kTiles * kColumns][4] = {};
+      const int column = group * kColumns * 8 + static_cast<int>(lane()) % 4 * 2;
+      Sum sums[kTiles * kColumns][4];
+      Numbers::template begin<kColumns>(layer, s, column, sums);
       multiply(stage, s, place0, group, sums);
       if constexpr (kPool > 1) {
         // Bias and activation never turn the order of two sums around (plan_cnn_mma sees to it).
@@ -308,7 +310,6 @@ struct Convolution {
         }
       }
       float results[kResults * kColumns][4];
-      const int column = group * kColumns * 8 + static_cast<int>(lane()) % 4 * 2;
       Numbers::template finish<kColumns>(layer, s, column, sums, results);
       store(stage, args, s, place0, group, results);
     }

@@ -8,7 +8,8 @@
 //   padding, input_of, store       what stands around planes; number i of a round's images; a
 //   number
 //                                  to shared memory
-//   finish, dense_value, score     from sums to a layer's values, and from the last one's to scores
+//   begin, finish                  what a convolution's sums begin with, and its values by them
+//   dense_value, score             the same of dense layers, and from the last one's to scores
 //   put_pair, put, leave           values to the next layer's numbers, or to y
 #pragma once
 
@@ -90,6 +91,14 @@ struct CnnHalves {
     s.halfwords.store(i, number.bits);
   }
 
+  template <int kColumns, int kSums>
+  PRS_DEVICE static void begin(const MmaConvLayer&, const CnnMemory&, int,
+                               float (&sums)[kSums][4]) {
+    PRS_UNROLL
+    for (int i = 0; i < kSums; ++i) {
+      for (int j = 0; j < 4; ++j) sums[i][j] = 0.0F;
+    }
+  }
   template <int kColumns, int kSums, int kCount>
   PRS_DEVICE static void finish(const MmaConvLayer& layer, const CnnMemory& s, int column,
                                 const float (&sums)[kSums][4], float (&values)[kCount][4]) {
@@ -129,7 +138,8 @@ struct CnnHalves {
 };
 
 /// As the products see them: i8 lies as u8, 128 steps further up. Nothing here is infinite, so that
-/// weights of zero are enough where k or the filters are filled up.
+/// weights of zero are enough where k or the filters are filled up. A convolution's values are
+/// bounded where they are stored.
 struct CnnBytes {
   using Number = std::uint8_t;
   using Sum = std::int32_t;
@@ -158,25 +168,34 @@ struct CnnBytes {
     s.bytes.store(i, number);
   }
 
+  template <int kColumns, int kSums>
+  PRS_DEVICE static void begin(const MmaConvLayer& layer, const CnnMemory& s, int column,
+                               std::int32_t (&sums)[kSums][4]) {
+    PRS_UNROLL
+    for (int n = 0; n < kColumns; ++n) {
+      std::uint32_t starts[2];
+      load_words(s.words, layer.biases + column + n * 8, starts);
+      PRS_UNROLL
+      for (int i = n; i < kSums; i += kColumns) {
+        for (int j = 0; j < 4; ++j) sums[i][j] = static_cast<std::int32_t>(starts[j % 2]);
+      }
+    }
+  }
   template <int kColumns, int kSums, int kCount>
   PRS_DEVICE static void finish(const MmaConvLayer& layer, const CnnMemory& s, int column,
                                 const std::int32_t (&sums)[kSums][4], float (&values)[kCount][4]) {
     const int width = layer.groups * kColumns * 8;
     PRS_UNROLL
     for (int n = 0; n < kColumns; ++n) {
-      const int at = layer.biases + column + n * 8;
-      std::uint32_t starts[2];
       std::uint32_t multipliers[2];
       std::uint32_t offsets[2];
-      load_words(s.words, at, starts);
-      load_words(s.words, at + width, multipliers);
-      load_words(s.words, at + 2 * width, offsets);
+      load_words(s.words, layer.biases + width + column + n * 8, multipliers);
+      load_words(s.words, layer.biases + 2 * width + column + n * 8, offsets);
       PRS_UNROLL
       for (int i = n; i < kCount; i += kColumns) {
         for (int j = 0; j < 4; ++j) {
-          values[i][j] = requantized(sums[i][j], static_cast<std::int32_t>(starts[j % 2]),
-                                     bits_float(multipliers[j % 2]), bits_float(offsets[j % 2]),
-                                     layer.ends.low, layer.ends.high);
+          values[i][j] =
+              scaled(sums[i][j], bits_float(multipliers[j % 2]), bits_float(offsets[j % 2]));
         }
       }
     }
@@ -197,21 +216,31 @@ struct CnnBytes {
 
   PRS_DEVICE static void put_pair(const CnnMemory& s, int halfword, const MmaConvLayer& layer, int,
                                   float low, float high) {
+    const MmaByteEnds& ends = layer.ends;
     const std::uint32_t pair =
-        permute_bytes(requantized_steps(low, layer.ends.zero_point),
-                      requantized_steps(high, layer.ends.zero_point), 0x0040);
+        permute_bytes(bounded_steps(low, ends.low, ends.high, ends.zero_point),
+                      bounded_steps(high, ends.low, ends.high, ends.zero_point), 0x0040);
     s.halfwords.store(halfword, static_cast<std::uint16_t>(pair));
   }
   PRS_DEVICE static void put(const CnnMemory& s, int i, const MmaDenseLayer& layer, bool,
                              float value) {
     store(s, i, static_cast<Number>(requantized_steps(value, layer.ends.zero_point)));
   }
-  template <typename Layer>
-  PRS_DEVICE static void leave(const CnnMmaArgs& args, const Layer& layer, std::int64_t at,
+  PRS_DEVICE static void leave(const CnnMmaArgs& args, const MmaConvLayer& layer, std::int64_t at,
+                               float value) {
+    leave(args, layer.ends, at, bounded(value, layer.ends.low, layer.ends.high));
+  }
+  PRS_DEVICE static void leave(const CnnMmaArgs& args, const MmaDenseLayer& layer, std::int64_t at,
+                               float value) {
+    leave(args, layer.ends, at, value);
+  }
+
+ private:
+  PRS_DEVICE static void leave(const CnnMmaArgs& args, const MmaByteEnds& ends, std::int64_t at,
                                float value) {
     if (args.result == MmaResult::kBytes) {
       static_cast<Number*>(args.y)[at] =
-          static_cast<Number>(requantized_steps(value, layer.ends.zero_point));
+          static_cast<Number>(requantized_steps(value, ends.zero_point));
     } else {
       static_cast<float*>(args.y)[at] = value;
     }
