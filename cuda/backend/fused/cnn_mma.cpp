@@ -209,7 +209,7 @@ class CnnMmaPlan {
     };
     offsets_.push_back({take(groups * steps * layer.columns * kLaneWords),
                         take(tables_ * groups * layer.columns * 8),
-                        take(steps * (in_words ? 16 : 4))});
+                        take(up(steps * (in_words ? 16 : 2), 4))});
     groups_.push_back(groups);
     runs_.push_back(runs);
   }
@@ -245,6 +245,7 @@ class CnnMmaPlan {
     if (i == 0) args_.image_elements = from.channels * from.rows * from.columns;
     if (i == 0 && args_.neighbours) {
       to.channels = from.channels;
+      to.runs = 1;
       // A word more for one that ends behind the last element.
       to.copy =
           static_cast<int>(up(parts(std::int64_t{from.channels} * area + in_word_, pack_), 8));
@@ -253,10 +254,10 @@ class CnnMmaPlan {
     }
     to.channels = static_cast<int>(up(from.channels, run_));
     const bool features = i == stages_.size();
-    const std::int64_t halfwords = to.channels / pack_;
-    to.pitch = static_cast<int>(features ? halfwords : spread(halfwords));
-    to.image_pitch = area * to.pitch;
-    if (features) to.image_pitch = static_cast<int>(spread(to.image_pitch));
+    to.runs = static_cast<int>(to.channels / run_);
+    const std::int64_t image_runs = std::int64_t{area} * to.runs;
+    // Runs change places within eight.
+    to.image_pitch = static_cast<int>(features ? spread(image_runs * 8) : up(image_runs, 8) * 8);
   }
 
   /// Four bytes of what the input has around it.
@@ -284,22 +285,27 @@ class CnnMmaPlan {
     const auto pool_stride = [&](std::size_t axis) {
       return pools ? static_cast<int>(stage.pool_window[axis].stride) : 1;
     };
-    layer.window_down = static_cast<int>(height.stride) * from.width;
-    layer.window_right = static_cast<int>(width.stride);
+    layer.window_down = static_cast<int>(height.stride) * from.width * from.runs;
+    layer.window_right = static_cast<int>(width.stride) * from.runs;
     layer.down = pool_stride(1) * layer.window_down;
     layer.right = pool_stride(2) * layer.window_right;
     layer.places = divisor_of(std::int64_t{to.rows} * to.columns);
     layer.row_places = divisor_of(to.columns);
-    const bool even = layer.right % 2 == 0 && from.channels % (2 * run_) == 0;
-    from.swizzle = even && from.copy == 0 ? 1 : 0;
+    // Eight positions in a row begin `right` runs apart, a multiple of 2^n: only every 2^n-th of
+    // the eight places in a line of banks is taken, by runs that differ in n bits of the line's
+    // number.
+    const int n = std::countr_zero(static_cast<std::uint32_t>(layer.right));
+    from.shift = std::max(3, n);
+    from.mask = (1 << std::min(n, 3)) - 1;
   }
 
   void describe_dense(std::size_t i) {
     const DenseStage& stage = dense_[i];
     MmaDenseLayer& layer = args_.dense_layers[i];
     // The first layer's inputs are the last planes, as they lie; the others' the units before.
-    const std::int64_t inputs = i == 0 ? std::int64_t{last().rows} * last().columns * last().pitch
-                                       : std::int64_t{args_.dense_layers[i - 1].units} * 16 / pack_;
+    const std::int64_t inputs = i == 0
+                                    ? std::int64_t{last().rows} * last().columns * last().runs * 8
+                                    : std::int64_t{args_.dense_layers[i - 1].units} * 16 / pack_;
     PRS_CHECK(i > 0 || stage.inputs == filters(stages_.size() - 1) * last().rows * last().columns);
     layer.steps = static_cast<int>(parts(inputs, 16));
     layer.half = inputs % 16 != 0;
@@ -513,9 +519,8 @@ class CnnMmaPlan {
     for (std::int64_t r = 0; r < height.kernel; ++r) {
       for (std::int64_t t = 0; t < width.kernel; ++t) {
         for (std::int64_t run = 0; run < runs; ++run) {
-          *word++ =
-              static_cast<std::uint32_t>(r * height.dilation * from.width + t * width.dilation);
-          *word++ = static_cast<std::uint32_t>(run);
+          const std::int64_t position = r * height.dilation * from.width + t * width.dilation;
+          *word++ = static_cast<std::uint32_t>(position * from.runs + run);
         }
       }
     }

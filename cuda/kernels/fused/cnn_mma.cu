@@ -38,6 +38,11 @@ PRS_DEVICE CnnRound round_at(const CnnMmaArgs& args, int group, int in_group) {
   return {image0, images, in_group};
 }
 
+/// Where a run lies, in halfwords behind its image's first.
+PRS_DEVICE int run_at(const MmaPlanes& planes, int number) {
+  return (number ^ (number >> planes.shift & planes.mask)) * 8;
+}
+
 // ---- images in ----------------------------------------------------------------------------------
 
 PRS_DEVICE void stage(const CnnMmaArgs& args, const CnnMemory& s, const CnnRound& round) {
@@ -80,9 +85,8 @@ PRS_DEVICE void load_images(const CnnMmaArgs& args, const CnnMemory& s, const Cn
           if (i >= copy) Numbers::store(s, at + copy * to.copy * kPack + i - copy, number);
         }
       } else {
-        const int run = channel / (8 * kPack) ^ (position >> 3 & to.swizzle);
-        Numbers::store(s, at + (position * to.pitch + run * 8) * kPack + channel % (8 * kPack),
-                       number);
+        const int run = position * to.runs + channel / (8 * kPack);
+        Numbers::store(s, at + run_at(to, run) * kPack + channel % (8 * kPack), number);
       }
     }
   }
@@ -153,9 +157,10 @@ struct Convolution {
     }
   }
 
-  /// Where a window begins: the image's first element, and the position in that.
+  /// Where a window begins: the image's first halfword, and the run or, of neighbours, the number
+  /// behind that.
   struct Origin {
-    int base, position;
+    int base, number;
   };
   PRS_DEVICE static Origin origin_of(const Stage& stage, int place0, int tile, int tile_row) {
     const MmaConvLayer& layer = stage.layer;
@@ -163,11 +168,9 @@ struct Convolution {
     const int number = place0 + (kPool == 1 ? tile * 16 : 0) + tile_row;
     // Rows past the last place compute what nobody stores.
     const Place place = place_of(layer, number < last ? number : last);
-    int position = place.row * layer.down + place.column * layer.right;
-    if (kPool > 1) {
-      position += tile / kPool * layer.window_down + tile % kPool * layer.window_right;
-    }
-    return {stage.from.first + place.image * stage.from.image_pitch, position};
+    int from = place.row * layer.down + place.column * layer.right;
+    if (kPool > 1) from += tile / kPool * layer.window_down + tile % kPool * layer.window_right;
+    return {stage.from.first + place.image * stage.from.image_pitch, from};
   }
 
   /// sums[tile * kColumns + n] += the products of all steps.
@@ -183,8 +186,8 @@ struct Convolution {
       for (int p = 0; p < kTiles; ++p) {
         for (int half = 0; half < 2; ++half) {
           const Origin origin = origin_of(stage, place0, p, row(half));
-          const int copy = origin.position % kInWord;
-          at[p][half] = (origin.base + copy * stage.from.copy) / 2 + origin.position / kInWord;
+          const int copy = origin.number % kInWord;
+          at[p][half] = (origin.base + copy * stage.from.copy) / 2 + origin.number / kInWord;
         }
       }
       for (int step = 0; step < layer.steps; ++step, weights += kColumns * kLanes * 2) {
@@ -212,20 +215,16 @@ struct Convolution {
       for (int step = 0; step < layer.steps; ++step, weights += kColumns * kLanes * 2) {
         FragmentB b[kColumns];
         load_columns(s.words, weights, b);
-        std::uint32_t tap[2];
-        load_words(s.words, layer.taps + (step * 2 + l / 16) * 2, tap);
+        const int tap = static_cast<int>(s.words.load(layer.taps + step * 2 + l / 16));
         // What the last step reads past the last run is some position's, and may be infinite.
         const std::uint32_t upper = layer.half && step == layer.steps - 1 ? 0 : ~0u;
         PRS_UNROLL
         for (int p = 0; p < kTiles; ++p) {
-          int position = origins[kPool == 1 ? p : 0].position + static_cast<int>(tap[0]);
-          if (kPool > 1) {
-            position += p / kPool * layer.window_down + p % kPool * layer.window_right;
-          }
-          const int run = static_cast<int>(tap[1]) ^ (position >> 3 & stage.from.swizzle);
+          const Origin& origin = origins[kPool == 1 ? p : 0];
+          int run = origin.number + tap;
+          if (kPool > 1) run += p / kPool * layer.window_down + p % kPool * layer.window_right;
           FragmentA a;
-          load_matrix_x4(a, s.halfwords,
-                         origins[kPool == 1 ? p : 0].base + position * stage.from.pitch + run * 8);
+          load_matrix_x4(a, s.halfwords, origin.base + run_at(stage.from, run));
           a[2] &= upper;
           a[3] &= upper;
           PRS_UNROLL
@@ -250,24 +249,23 @@ struct Convolution {
         const Place place = place_of(layer, number);
         const int position =
             (place.row + stage.to.top) * stage.to.width + place.column + stage.to.left;
-        const int base = stage.to.first + (stage.to_image + place.image) * stage.to.image_pitch +
-                         position * stage.to.pitch;
+        const int base = stage.to.first + (stage.to_image + place.image) * stage.to.image_pitch;
         const std::int64_t plane0 = std::int64_t{stage.image0 + place.image} * layer.filters;
         PRS_UNROLL
         for (int n = 0; n < kColumns; ++n) {
-          const int run = group * kColumns + n;
+          const int eight = group * kColumns + n;  // Of the filters.
           const float low = results[q * kColumns + n][half * 2];
           const float high = results[q * kColumns + n][half * 2 + 1];
           if (!stage.leaves) {
-            const int chunk = run / kPack ^ (position >> 3 & stage.to.swizzle);
-            if (run * 8 < stage.to.channels) {
-              Numbers::put_pair(s, base + chunk * 8 + (run % kPack * 8 + t * 2) / kPack, layer,
-                                layer.filters - run * 8 - t * 2, low, high);
+            const int at = base + run_at(stage.to, position * stage.to.runs + eight / kPack);
+            if (eight * 8 < stage.to.channels) {
+              Numbers::put_pair(s, at + (eight % kPack * 8 + t * 2) / kPack, layer,
+                                layer.filters - eight * 8 - t * 2, low, high);
             }
             continue;
           }
           for (int i = 0; i < 2; ++i) {
-            const int filter = run * 8 + t * 2 + i;
+            const int filter = eight * 8 + t * 2 + i;
             if (filter >= layer.filters) continue;
             const std::int64_t at = (plane0 + filter) * places + number - place.image * places;
             Numbers::leave(args, layer, at, i == 0 ? low : high);

@@ -26,18 +26,17 @@ struct Divisor {
   int divisor;
 };
 
-/// What a convolution reads: [images, height, width, pitch], channels innermost, in runs of 8
+/// What a convolution reads: [images, height, width, runs], channels innermost, in runs of 8
 /// halfwords; or, of neighbours, [images, copies, channels, height, width]: each copy, as many as a
 /// word has numbers, begins one number later, so that whichever neighbours a thread wants are one
 /// aligned word of one of them.
 struct MmaPlanes {
   int first;        ///< Halfwords; even, and a multiple of 8 unless of neighbours.
   int image_pitch;  ///< Halfwords
-  int pitch;        ///< From one position to the next: an odd multiple of 8 halfwords.
-  /// 1: in every other eight positions neighbouring runs change places, so that every other
-  /// position's run number r, too, lies in other banks (what a pool or a stride of 2 reads). Else
-  /// 0.
-  int swizzle;
+  int runs;         ///< From one position to the next; of neighbours 1.
+  /// Run number n of an image lies at n ^ (n >> shift & mask): so that the eight that ldmatrix
+  /// reads at once, of positions 1 or, below a pool or a stride, 2 apart, lie in different banks.
+  int shift, mask;
   int copy;               ///< Halfwords from one copy to the next; 0 unless of neighbours.
   int channels;           ///< Whole runs unless of neighbours.
   std::uint32_t padding;  ///< A word of what stands around them: zeros, or bytes of the zero point.
@@ -67,11 +66,11 @@ struct MmaConvLayer {
   /// Word; f32 [groups * columns * 8]; of bytes [3, groups * columns * 8]: starts, multipliers and
   /// offsets.
   int biases;
-  /// Word; [steps * 2, 2] of the runs along k: how many positions behind the window's first, and
-  /// which of that position's runs. Of neighbours [steps * 8, 2]: the distance from the window's
-  /// first number in words, and a mask of what belongs to the filter.
+  /// Word; [steps * 2] of the runs along k: how many runs behind the window's first. Of neighbours
+  /// [steps * 8, 2]: the distance from the window's first number in words, and a mask of what
+  /// belongs to the filter.
   int taps;
-  int down, right;                ///< From a place to the next, in positions of the input.
+  int down, right;                ///< From a place to the next, in runs; of neighbours in numbers.
   int window_down, window_right;  ///< The same within a pool's window.
   int pool;
   Divisor places;      ///< By the places of an image, rows * columns.
