@@ -148,27 +148,19 @@ class CnnMmaPlan {
 
   /// The chain's QuantizeLinear and DequantizeLinear.
   void describe_steps() {
-    const auto scale_of = [&](const Node& node) {
-      return *fusion_.graph.value(node.inputs[1]).constant->as<float>();
-    };
-    const auto zero_point_of = [&](const Node& node) {
-      const bool given = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
-      return given ? ops::quantize::element(fusion_.graph.value(node.inputs[2]).constant->view(), 0)
-                   : 0;
-    };
     if (const Node* node = fusion_.chain.quantize) {
+      const auto [scale, zero_point] = one_scale(fusion_.graph, *node);
       const DType to = fusion_.graph.value(node->outputs[0]).dtype;
       const auto [low, high] = ops::quantize::range(to);
-      const std::int32_t zero_point = zero_point_of(*node);
       args_.quantizes = true;
-      args_.quantize = {scale_of(*node), static_cast<float>(low - zero_point),
+      args_.quantize = {scale, static_cast<float>(low - zero_point),
                         static_cast<float>(high - zero_point), u8_zero_point(to, zero_point)};
     }
     if (const Node* node = fusion_.chain.dequantize) {
+      const auto [scale, zero_point] = one_scale(fusion_.graph, *node);
       const auto& out = std::get<QuantizedGemmParams>(dense_.back().node->params).out;
       args_.dequantizes = true;
-      args_.dequantize = {scale_of(*node),
-                          static_cast<float>(out.y_zero_point - zero_point_of(*node))};
+      args_.dequantize = {scale, static_cast<float>(out.y_zero_point - zero_point)};
     }
   }
 
@@ -472,18 +464,13 @@ class CnnMmaPlan {
   }
 
   /// A quantised layer's starts, multipliers and offsets, each with zeros up to `width`.
-  void put_tables(std::int64_t at, std::int64_t width, const Node& node, const MatrixView& view,
-                  std::int32_t x_zero_point) {
-    const std::int32_t zero_point =
-        u8_zero_point(fusion_.graph.value(node.inputs[0]).dtype, x_zero_point);
-    const std::vector<std::int32_t> starts = sum_starts(fusion_.weights(node), view, zero_point);
-    const auto* multipliers = fusion_.graph.value(node.inputs[2]).constant->as<float>();
-    const auto* offsets = fusion_.graph.value(node.inputs[3]).constant->as<float>();
-    for (std::size_t i = 0; i < starts.size(); ++i) {
+  void put_tables(std::int64_t at, std::int64_t width, const Node& node) {
+    const RequantizeTables tables = requantize_tables(fusion_.graph, node);
+    for (std::size_t i = 0; i < tables.starts.size(); ++i) {
       auto* word = words_.data() + at + i;
-      word[0] = static_cast<std::uint32_t>(starts[i]);
-      word[width] = std::bit_cast<std::uint32_t>(multipliers[i]);
-      word[2 * width] = std::bit_cast<std::uint32_t>(offsets[i]);
+      word[0] = static_cast<std::uint32_t>(tables.starts[i]);
+      word[width] = std::bit_cast<std::uint32_t>(tables.multipliers[i]);
+      word[2 * width] = std::bit_cast<std::uint32_t>(tables.offsets[i]);
     }
   }
 
@@ -553,27 +540,16 @@ class CnnMmaPlan {
           return params.alpha *
                  weight(weights, params.trans_b ? n * stage.inputs + k : k * stage.outputs + n);
         });
-    if (!bytes_) return put_biases(layer.biases, *stage.node, stage.outputs, params.beta);
-    const MatrixView view{1,
-                          stage.outputs,
-                          stage.inputs,
-                          0,
-                          params.trans_b ? stage.inputs : 1,
-                          params.trans_b ? 1 : stage.outputs};
-    put_tables(layer.biases, std::int64_t{layer.units} * 16, *stage.node, view,
-               std::get<QuantizedGemmParams>(stage.node->params).out.x_zero_point);
+    if (bytes_) {
+      put_tables(layer.biases, std::int64_t{layer.units} * 16, *stage.node);
+    } else {
+      put_biases(layer.biases, *stage.node, stage.outputs, params.beta);
+    }
   }
 
   GemmParams gemm_params(const Node& node) const {
     if (!bytes_) return std::get<GemmParams>(node.params);
     return {.trans_b = std::get<QuantizedGemmParams>(node.params).trans_b, .activation = {}};
-  }
-
-  void put_conv_tables(const MmaConvLayer& layer, const Node& node) {
-    const std::int64_t k = fusion_.weights(node).shape().elements(1, 4);
-    put_tables(layer.biases, std::int64_t{layer.groups} * layer.columns * 8, node,
-               {1, layer.filters, k, 0, k, 1},
-               std::get<QuantizedConvParams>(node.params).out.x_zero_point);
   }
 
   std::vector<std::uint32_t> pack() {
@@ -587,7 +563,7 @@ class CnnMmaPlan {
         put_in_runs(layer, args_.planes[i], stages_[i].window, weights);
       }
       if (bytes_) {
-        put_conv_tables(layer, *stages_[i].node);
+        put_tables(layer.biases, std::int64_t{layer.groups} * layer.columns * 8, *stages_[i].node);
       } else {
         put_biases(layer.biases, *stages_[i].node, layer.filters, 1.0F);
       }

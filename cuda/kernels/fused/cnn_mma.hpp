@@ -35,7 +35,7 @@ struct MmaPlanes {
   int image_pitch;  ///< Halfwords
   int runs;         ///< From one position to the next; of neighbours 1.
   /// Run number n of an image lies at n ^ (n >> shift & mask): so that the eight that ldmatrix
-  /// reads at once, of positions 1 or, below a pool or a stride, 2 apart, lie in different banks.
+  /// reads at once, of places in a row, lie in different banks.
   int shift, mask;
   int copy;               ///< Halfwords from one copy to the next; 0 unless of neighbours.
   int channels;           ///< Whole runs unless of neighbours.
@@ -139,7 +139,7 @@ struct CnnMmaArgs {
   int staging;         ///< Byte of [tile, an image of x].
   int image_elements;  ///< Of x.
   int features;        ///< Halfword of [group, features_pitch], what the first dense layer reads.
-  int features_pitch;  ///< As the pitches of planes.
+  int features_pitch;  ///< An odd multiple of 8.
   int hidden[2];       ///< Halfwords of the other dense layers' inputs, [group, hidden_pitch].
   int hidden_pitch;
   int sums;  ///< Word of [slices, kMmaImages, units * 16] of a dense layer.
