@@ -104,6 +104,30 @@ std::vector<std::int32_t> sum_starts(const Tensor& weights, const MatrixView& vi
   return starts;
 }
 
+RequantizeTables requantize_tables(const Graph& graph, const Node& node) {
+  const auto constant = [&](std::size_t i) -> const Tensor& {
+    return *graph.value(node.inputs[i]).constant;
+  };
+  const Shape& shape = constant(1).shape();
+  const auto* conv = std::get_if<QuantizedConvParams>(&node.params);
+  const auto* gemm = std::get_if<QuantizedGemmParams>(&node.params);
+  const bool rows = conv != nullptr || gemm->trans_b;  // Of the weights: outputs.
+  const std::int64_t n = shape[rows ? 0 : 1];
+  const std::int64_t k = shape.elements() / n;
+  const Requantization& out = conv != nullptr ? conv->out : gemm->out;
+  const std::int32_t zero_point =
+      u8_zero_point(graph.value(node.inputs[0]).dtype, out.x_zero_point);
+  return {sum_starts(constant(1), {1, n, k, 0, rows ? k : 1, rows ? 1 : n}, zero_point),
+          constant(2).as<float>(), constant(3).as<float>()};
+}
+
+OneScale one_scale(const Graph& graph, const Node& node) {
+  const bool has_zero_point = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
+  return {
+      *graph.value(node.inputs[1]).constant->as<float>(),
+      has_zero_point ? ops::quantize::element(graph.value(node.inputs[2]).constant->view(), 0) : 0};
+}
+
 Plan plan_quantize(const Call& call) {
   return plan_steps(
       call, call.outputs[0].dtype == DType::kInt8 ? KernelId::kQuantizeI8 : KernelId::kQuantizeU8);

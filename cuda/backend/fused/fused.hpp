@@ -43,7 +43,7 @@ FusedChoice plan_mlp(const Fusion& fusion);
 /// In bf16, fp16 or int8 on tensor cores.
 FusedChoice plan_mlp_mma(const Fusion& fusion);
 FusedChoice plan_cnn(const Fusion& fusion);
-/// bf16 and fp16 on tensor cores.
+/// bf16, fp16 and int8 on tensor cores.
 FusedChoice plan_cnn_mma(const Fusion& fusion);
 
 /// For chains of at least two layers that one kernel takes, or whose first convolutions one does.
