@@ -88,14 +88,19 @@ TEST(FusedCnnInt8, KernelsAndPoolsOfEverySize) {
   }
 }
 
-/// Runs of 16 channels, one or more, swizzled under a pool of 2 where they are even; 40 filters
-/// leave a unit of 32 half empty.
+/// Runs of 16 channels, one or more, which change places under a pool of 2; 40 filters leave a unit
+/// of 32 half empty.
 TEST(FusedCnnInt8, UnitsOfEveryShape) {
   struct Case {
     std::int64_t channels, filters, pool;
   };
-  for (const Case& test : std::vector<Case>{
-           {32, 40, 2}, {48, 12, 2}, {64, 33, 1}, {16, 20, 3}, {17, 3, 2}, {33, 64, 2}}) {
+  for (const Case& test : std::vector<Case>{{32, 40, 2},
+                                            {48, 12, 2},
+                                            {64, 33, 1},
+                                            {16, 20, 3},
+                                            {17, 3, 2},
+                                            {33, 64, 2},
+                                            {128, 5, 2}}) {
     expect_bytes(DType::kUint8, {2, 1, 10, 13}, [&](NetworkBuilder& network) {
       network.quantized_conv({test.channels, 1, 3, 3}, window(1), DType::kInt8)
           .quantized_conv({test.filters, test.channels, 3, 3}, window(1), DType::kUint8)

@@ -79,9 +79,9 @@ TEST(FusedCnnMma, UnitsOfEveryShape) {
   struct Case {
     std::int64_t channels, filters, pool;
   };
-  // 16 and more channels under a pool of 2 lie swizzled; 40 filters leave a unit of 32 half empty.
-  for (const Case& test :
-       std::vector<Case>{{16, 40, 2}, {24, 12, 2}, {32, 33, 1}, {8, 20, 3}, {9, 3, 2}}) {
+  // Runs of 8 channels change places under a pool of 2; 40 filters leave a unit of 32 half empty.
+  for (const Case& test : std::vector<Case>{
+           {16, 40, 2}, {24, 12, 2}, {32, 33, 1}, {8, 20, 3}, {9, 3, 2}, {64, 5, 2}}) {
     expect_parity_of(DType::kFloat32, {2, 1, 10, 13}, [&](auto& network) {
       network.conv({test.channels, 1, 3, 3}, padded(1))
           .conv({test.filters, test.channels, 3, 3}, padded(1))
