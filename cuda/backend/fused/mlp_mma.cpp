@@ -7,7 +7,6 @@
 
 #include "backend/fused/fused.hpp"
 #include "backend/quantized.hpp"
-#include "ops/quantize.hpp"
 
 namespace prs::cuda {
 namespace {
@@ -67,8 +66,8 @@ float scale_of(const Fusion& fusion, const DenseStage& stage) {
   return std::ldexp(1.0F, std::max(std::ilogb(largest), -126));
 }
 
-DType dtype_of_input(const Fusion& fusion, const DenseStage& stage) {
-  return fusion.graph.value(stage.node->inputs[0]).dtype;
+DType input_type(const Fusion& fusion, const Node& node) {
+  return fusion.graph.value(node.inputs[0]).dtype;
 }
 
 const Requantization& ends_of(const DenseStage& stage) {
@@ -80,19 +79,6 @@ RequantizeLayer requantize_layer(const Requantization& out) {
           u8_zero_point(out.to, out.y_zero_point)};
 }
 
-/// Of DequantizeLinear behind the layers.
-void describe_scores(const Fusion& fusion, MlpMmaArgs& args) {
-  const Node* node = fusion.chain.dequantize;
-  if (node == nullptr) return;
-  const auto constant = [&](std::size_t i) { return fusion.graph.value(node->inputs[i]).constant; };
-  const bool has_zero_point = node->inputs.size() > 2 && node->inputs[2] != kNoValue;
-  args.dequantizes = true;
-  args.y_zero_point =
-      u8_zero_point(fusion.graph.value(node->inputs[0]).dtype,
-                    has_zero_point ? ops::quantize::element(constant(2)->view(), 0) : 0);
-  args.y_scale = *constant(1)->as<float>();
-}
-
 /// All but the pointers.
 MlpMmaArgs describe_layers(const Fusion& fusion, const Family& family) {
   const Chain& chain = fusion.chain;
@@ -102,8 +88,13 @@ MlpMmaArgs describe_layers(const Fusion& fusion, const Family& family) {
   args.depth = static_cast<int>(chain.dense.size());
   args.pixels = family.is_bytes() || fusion.pixels();
   args.scores = chain.scores;
-  if (family.is_bytes()) args.flip = u8_flip(dtype_of_input(fusion, chain.dense[0]));
-  describe_scores(fusion, args);
+  if (family.is_bytes()) args.flip = u8_flip(input_type(fusion, *chain.dense[0].node));
+  if (chain.dequantize != nullptr) {
+    const auto [scale, zero_point] = one_scale(fusion.graph, *chain.dequantize);
+    args.dequantizes = true;
+    args.y_zero_point = u8_zero_point(input_type(fusion, *chain.dequantize), zero_point);
+    args.y_scale = scale;
+  }
   for (int i = 0; i < args.depth; ++i) {
     const DenseStage& stage = chain.dense[static_cast<std::size_t>(i)];
     DenseMmaLayer& layer = args.layers[i];
@@ -139,13 +130,17 @@ class MlpPacker {
       for (int step0 = 0; step0 < args_.layers[i].steps; step0 += kStageSteps) add_stage(i, step0);
     }
     for (int i = 0; i < args_.depth; ++i) {
+      const Node& node = *stage(i).node;
+      const std::int64_t outputs = stage(i).outputs;
+      const int columns = args_.layers[i].columns;
       if (family_.is_bytes()) {
-        add_requantizing(stage(i), args_.layers[i].columns);
+        const RequantizeTables tables = requantize_tables(fusion_.graph, node);
+        add_table(tables.starts.data(), outputs, columns);
+        add_table(tables.multipliers, outputs, columns);
+        add_table(tables.offsets, outputs, columns);
       } else {
-        add_table(biases_of(fusion_.graph, *stage(i).node, stage(i).outputs,
-                            std::get<GemmParams>(stage(i).node->params).beta)
-                      .data(),
-                  stage(i).outputs, args_.layers[i].columns);
+        const float beta = std::get<GemmParams>(node.params).beta;
+        add_table(biases_of(fusion_.graph, node, outputs, beta).data(), outputs, columns);
       }
     }
     return std::move(packed_);
@@ -214,20 +209,6 @@ class MlpPacker {
     const std::size_t first = packed_.size();
     packed_.resize(first + static_cast<std::size_t>(columns) * 2, 0);
     std::memcpy(packed_.data() + first, values, static_cast<std::size_t>(count) * sizeof(T));
-  }
-
-  void add_requantizing(const DenseStage& stage, int columns) {
-    const bool trans_b = std::get<QuantizedGemmParams>(stage.node->params).trans_b;
-    const MatrixView view{
-        1, stage.outputs, stage.inputs, 0, trans_b ? stage.inputs : 1, trans_b ? 1 : stage.outputs};
-    const std::int32_t zero_point =
-        u8_zero_point(dtype_of_input(fusion_, stage), ends_of(stage).x_zero_point);
-    const auto starts = sum_starts(fusion_.weights(*stage.node), view, zero_point);
-    add_table(starts.data(), stage.outputs, columns);
-    for (const std::size_t i : {2, 3}) {  // Multipliers and offsets.
-      const auto& table = fusion_.graph.value(stage.node->inputs[i]).constant;
-      add_table(table->as<float>(), stage.outputs, columns);
-    }
   }
 
   const Fusion& fusion_;

@@ -343,9 +343,10 @@ PRS_DEVICE void finish_layer(const MlpMmaArgs& args, int number, const std::uint
     load_words(from + 2 * layer.columns, offsets);
     PRS_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const float value = requantized(sums[tile][i], static_cast<std::int32_t>(starts[i % 2]),
-                                      bits_float(multipliers[i % 2]), bits_float(offsets[i % 2]),
-                                      ends.low, ends.high);
+      const std::int32_t sum = sums[tile][i] + static_cast<std::int32_t>(starts[i % 2]);
+      const float value =
+          bounded_in_two(scaled(sum, bits_float(multipliers[i % 2]), bits_float(offsets[i % 2])),
+                         ends.low, ends.high);
       sums[tile][i] = static_cast<std::int32_t>(float_bits(add_rounded(value, ends.rounding))) +
                       ends.zero_point;
     }

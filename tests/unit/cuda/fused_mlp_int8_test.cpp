@@ -125,29 +125,38 @@ TEST(FusedMlpInt8, ZeroPointsAtTheEndsOfTheirRangesAndNegativeScales) {
   }
 }
 
-TEST(FusedMlpInt8, TiesRoundToEvenAndSumsBeyond24BitsAsTheCpusDo) {
-  // Halves everywhere: weights of one, multipliers of 1/2.
-  Graph ties = layers({9, 16}, {40, 10});
-  // The largest sums: their floats are rounded.
-  Graph large = layers({9, 2048}, {40, 10});
-  const auto fill = [](Graph& graph, std::size_t layer, std::int8_t weight, float multiplier) {
-    const Node& node = graph.nodes[layer];
-    Tensor weights = *graph.value(node.inputs[1]).constant;
-    Tensor multipliers = *graph.value(node.inputs[2]).constant;
-    Tensor offsets = *graph.value(node.inputs[3]).constant;
-    for (std::int64_t i = 0; i < weights.elements(); ++i) weights.as<std::int8_t>()[i] = weight;
-    for (std::int64_t i = 0; i < offsets.elements(); ++i) {
-      multipliers.as<float>()[i] = multiplier;
-      offsets.as<float>()[i] = static_cast<float>(i) * 0.5F - 900.0F;
-    }
-    graph.value(node.inputs[1]).constant = std::make_shared<const Tensor>(std::move(weights));
-    graph.value(node.inputs[2]).constant = std::make_shared<const Tensor>(std::move(multipliers));
-    graph.value(node.inputs[3]).constant = std::make_shared<const Tensor>(std::move(offsets));
+/// The layer has one weight and one multiplier throughout; offset i is `offset` + i * `step`.
+void fill(Graph& graph, std::size_t layer, std::int8_t weight, float multiplier, float offset,
+          float step) {
+  const auto replace = [&](std::size_t input, const auto& number) {
+    Tensor values = *graph.value(graph.nodes[layer].inputs[input]).constant;
+    using T = decltype(number(0));
+    for (std::int64_t i = 0; i < values.elements(); ++i) values.as<T>()[i] = number(i);
+    graph.value(graph.nodes[layer].inputs[input]).constant =
+        std::make_shared<const Tensor>(std::move(values));
   };
-  fill(ties, 0, 1, 0.5F);
-  fill(large, 0, -128, -0x1p-15F);
+  replace(1, [&](std::int64_t) { return weight; });
+  replace(2, [&](std::int64_t) { return multiplier; });
+  replace(3, [&](std::int64_t i) { return offset + static_cast<float>(i) * step; });
+}
+
+TEST(FusedMlpInt8, TiesRoundToEvenAndSumsBeyond24BitsAsTheCpusDo) {
+  Graph ties = layers({9, 16}, {40, 10});
+  fill(ties, 0, 1, 0.5F, -900.0F, 0.5F);
   expect_the_cpus_bits(ties, 128);
+  // As floats the largest sums are rounded.
+  Graph large = layers({9, 2048}, {40, 10});
+  fill(large, 0, -128, -0x1p-15F, -900.0F, 0.5F);
   expect_the_cpus_bits(large, 128);
+}
+
+TEST(FusedMlpInt8, ZerosHaveTheCpusSigns) {
+  for (const float low : {0.0F, -std::numeric_limits<float>::infinity()}) {
+    Graph graph = layers({3, 16}, {40, 10});
+    fill(graph, 1, 0, -1.0F, -0.0F, -0.0F);
+    std::get<QuantizedGemmParams>(graph.nodes[1].params).out.low = low;
+    expect_the_cpus_bits(graph, 128);
+  }
 }
 
 TEST(FusedMlpInt8, EndsInTheBestClassAlsoOfEqualScores) {

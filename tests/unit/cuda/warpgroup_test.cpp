@@ -277,6 +277,19 @@ TEST(CudaConversions, PairsBytesAndShortFunctions) {
   EXPECT_EQ(to_bfloat16_pair(1.0F, -2.0F), 0xC0003F80u);
   EXPECT_EQ(permute_bytes(0x33221100u, 0x77665544u, 0x7250u), 0x77225500u);
   EXPECT_EQ(fast_exp2(3.0F), 8.0F);
+  const float nan = bits_float(0x7FC00000u);
+  for (const float number : {-1.0F, 2.0F}) {
+    EXPECT_EQ(maximum_number(nan, number), number);
+    EXPECT_EQ(maximum_number(number, nan), number);
+    EXPECT_EQ(minimum_number(nan, number), number);
+    EXPECT_EQ(minimum_number(number, nan), number);
+  }
+  EXPECT_EQ(maximum_number(-1.0F, 2.0F), 2.0F);
+  EXPECT_EQ(minimum_number(-1.0F, 2.0F), -1.0F);
+  EXPECT_EQ(float_bits(maximum_number(-0.0F, 0.0F)), 0u);
+  EXPECT_EQ(float_bits(maximum_number(0.0F, -0.0F)), 0u);
+  EXPECT_EQ(float_bits(minimum_number(0.0F, -0.0F)), 0x80000000u);
+  EXPECT_EQ(float_bits(minimum_number(-0.0F, 0.0F)), 0x80000000u);
   EXPECT_EQ(fast_reciprocal(8.0F), 0.125F);
 }
 
