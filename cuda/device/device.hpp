@@ -26,6 +26,7 @@
 //   to_float, to_half, to_bfloat16, to_tf32         conversions, to nearest even (tf32: ties away)
 //   float_bits, bits_float                          what a float is stored as, and back
 //   {multiply,add,divide}_rounded, round_to_even    one operation of IEEE's, never fused
+//   maximum_number, minimum_number                  IEEE's: one that is NaN loses, -0 is below +0
 //   to_half_pair, to_bfloat16_pair                  two at once, the first in the low half
 //   permute_bytes(a, b, selector)                   prmt: byte i is number selector >> 4 i & 7 of
 //                                                   the eight of a and b, a's lowest first

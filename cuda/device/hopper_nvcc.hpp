@@ -62,13 +62,21 @@ PRS_DEVICE void warpgroup_fence() { asm volatile("wgmma.fence.sync.aligned;" :::
 PRS_DEVICE void warpgroup_commit() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
+// The compiler takes the sums for ready once the product stands; they are after the wait.
 template <int kTiles>
 PRS_DEVICE void warpgroup_wait(float (&d)[kTiles][4]) {
   asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
-  // The compiler takes the sums for ready once the product stands; they are from here on.
   PRS_UNROLL
   for (int i = 0; i < kTiles; ++i) {
     asm volatile("" : "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])::"memory");
+  }
+}
+template <int kTiles>
+PRS_DEVICE void warpgroup_wait(std::int32_t (&d)[kTiles][4]) {
+  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+  PRS_UNROLL
+  for (int i = 0; i < kTiles; ++i) {
+    asm volatile("" : "+r"(d[i][0]), "+r"(d[i][1]), "+r"(d[i][2]), "+r"(d[i][3])::"memory");
   }
 }
 
@@ -79,45 +87,57 @@ PRS_DEVICE void warpgroup_wait(float (&d)[kTiles][4]) {
 #define PRS_TENS_3 PRS_TEN() PRS_TEN(1) PRS_TEN(2)
 #define PRS_TENS_6 PRS_TENS_3 PRS_TEN(3) PRS_TEN(4) PRS_TEN(5)
 #define PRS_TENS_9 PRS_TENS_6 PRS_TEN(6) PRS_TEN(7) PRS_TEN(8)
-#define PRS_D(i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
-#define PRS_D2(i) PRS_D(i), PRS_D(i + 1)
-#define PRS_D4(i) PRS_D2(i), PRS_D2(i + 2)
-#define PRS_D8(i) PRS_D4(i), PRS_D4(i + 4)
-#define PRS_D16(i) PRS_D8(i), PRS_D8(i + 8)
-// accumulators: their numbers; rest: those of a and the descriptor; then the accumulators.
-#define PRS_WGMMA(columns, type, accumulators, rest, ...)                              \
-  if constexpr (kColumns == columns) {                                                 \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32." type "." type \
-                 " {" accumulators "}, " rest ", 1, 1, 1, 0;"                          \
-                 : __VA_ARGS__                                                         \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor)         \
-                 : "memory");                                                          \
+#define PRS_D(kind, i) kind(d[i][0]), kind(d[i][1]), kind(d[i][2]), kind(d[i][3])
+#define PRS_D2(kind, i) PRS_D(kind, i), PRS_D(kind, i + 1)
+#define PRS_D4(kind, i) PRS_D2(kind, i), PRS_D2(kind, i + 2)
+#define PRS_D8(kind, i) PRS_D4(kind, i), PRS_D4(kind, i + 4)
+#define PRS_D16(kind, i) PRS_D8(kind, i), PRS_D8(kind, i + 8)
+// type: of k and the numbers; accumulators: their numbers; rest: those of a and the descriptor;
+// scales: that the product is added, and what else the type takes; then the accumulators.
+#define PRS_WGMMA(columns, type, accumulators, rest, scales, ...)                    \
+  if constexpr (kColumns == columns) {                                               \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns type " {" accumulators \
+                 "}, " rest scales ";"                                               \
+                 : __VA_ARGS__                                                       \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor)       \
+                 : "memory");                                                        \
   }
-#define PRS_WGMMAS(type)                                                                         \
-  PRS_WGMMA(16, type, "%0, %1, %2, %3, %4, %5, %6, %7", "{%8, %9, %10, %11}, %12", PRS_D2(0))    \
-  PRS_WGMMA(32, type, PRS_TEN() "%10, %11, %12, %13, %14, %15", "{%16, %17, %18, %19}, %20",     \
-            PRS_D4(0))                                                                           \
-  PRS_WGMMA(64, type, PRS_TENS_3 "%30, %31", "{%32, %33, %34, %35}, %36", PRS_D8(0))             \
-  PRS_WGMMA(128, type, PRS_TENS_6 "%60, %61, %62, %63", "{%64, %65, %66, %67}, %68", PRS_D16(0)) \
-  PRS_WGMMA(192, type, PRS_TENS_9 "%90, %91, %92, %93, %94, %95", "{%96, %97, %98, %99}, %100",  \
-            PRS_D16(0), PRS_D8(16))                                                              \
-  PRS_WGMMA(256, type,                                                                           \
-            PRS_TENS_9 PRS_TEN(9) PRS_TEN(10)                                                    \
-                PRS_TEN(11) "%120, %121, %122, %123, %124, %125, %126, %127",                    \
-            "{%128, %129, %130, %131}, %132", PRS_D16(0), PRS_D16(16))
+// kind: the constraint of an accumulator.
+#define PRS_WGMMAS(type, scales, kind)                                                             \
+  PRS_WGMMA(16, type, "%0, %1, %2, %3, %4, %5, %6, %7", "{%8, %9, %10, %11}, %12", scales,         \
+            PRS_D2(kind, 0))                                                                       \
+  PRS_WGMMA(32, type, PRS_TEN() "%10, %11, %12, %13, %14, %15", "{%16, %17, %18, %19}, %20",       \
+            scales, PRS_D4(kind, 0))                                                               \
+  PRS_WGMMA(64, type, PRS_TENS_3 "%30, %31", "{%32, %33, %34, %35}, %36", scales, PRS_D8(kind, 0)) \
+  PRS_WGMMA(128, type, PRS_TENS_6 "%60, %61, %62, %63", "{%64, %65, %66, %67}, %68", scales,       \
+            PRS_D16(kind, 0))                                                                      \
+  PRS_WGMMA(192, type, PRS_TENS_9 "%90, %91, %92, %93, %94, %95", "{%96, %97, %98, %99}, %100",    \
+            scales, PRS_D16(kind, 0), PRS_D8(kind, 16))                                            \
+  PRS_WGMMA(256, type,                                                                             \
+            PRS_TENS_9 PRS_TEN(9) PRS_TEN(10)                                                      \
+                PRS_TEN(11) "%120, %121, %122, %123, %124, %125, %126, %127",                      \
+            "{%128, %129, %130, %131}, %132", scales, PRS_D16(kind, 0), PRS_D16(kind, 16))
+#define PRS_WGMMAS_F32(type) PRS_WGMMAS("k16.f32." type "." type, ", 1, 1, 1, 0", "+f")
 
 template <int kColumns, int kTiles>
 PRS_DEVICE void wgmma_m64k16_bf16(float (&d)[kTiles][4], const FragmentA& a,
                                   std::uint64_t descriptor) {
   static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  PRS_WGMMAS("bf16")
+  PRS_WGMMAS_F32("bf16")
 }
 template <int kColumns, int kTiles>
 PRS_DEVICE void wgmma_m64k16_f16(float (&d)[kTiles][4], const FragmentA& a,
                                  std::uint64_t descriptor) {
   static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  PRS_WGMMAS("f16")
+  PRS_WGMMAS_F32("f16")
 }
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], const FragmentA& a,
+                                  std::uint64_t descriptor) {
+  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
+  PRS_WGMMAS("k32.s32.u8.s8", ", 1", "+r")
+}
+#undef PRS_WGMMAS_F32
 #undef PRS_WGMMAS
 #undef PRS_WGMMA
 #undef PRS_D16

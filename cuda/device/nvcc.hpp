@@ -197,6 +197,8 @@ PRS_DEVICE void mma_m16n8k32_u8u8(std::int32_t (&d)[4], const FragmentA& a, cons
 PRS_DEVICE float multiply_rounded(float a, float b) { return __fmul_rn(a, b); }
 PRS_DEVICE float add_rounded(float a, float b) { return __fadd_rn(a, b); }
 PRS_DEVICE float divide_rounded(float a, float b) { return __fdiv_rn(a, b); }
+PRS_DEVICE float maximum_number(float a, float b) { return fmaxf(a, b); }
+PRS_DEVICE float minimum_number(float a, float b) { return fminf(a, b); }
 /// To the nearest integer, ties to even.
 PRS_DEVICE float round_to_even(float x) { return rintf(x); }
 

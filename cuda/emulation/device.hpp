@@ -266,6 +266,14 @@ inline float add_rounded(float a, float b) {
   return sum;
 }
 inline float divide_rounded(float a, float b) { return a / b; }
+inline float maximum_number(float a, float b) {
+  if (a == b) return std::signbit(a) ? b : a;
+  return a > b || b != b ? a : b;
+}
+inline float minimum_number(float a, float b) {
+  if (a == b) return std::signbit(a) ? a : b;
+  return a < b || b != b ? a : b;
+}
 inline float round_to_even(float x) { return std::nearbyintf(x); }
 
 inline float to_float(Half x) { return half_to_float(x.bits); }

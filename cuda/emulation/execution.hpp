@@ -96,10 +96,11 @@ std::int64_t shared_offset(const void* address);
 const void* async_read(std::int64_t offset, std::int64_t bytes, Source source);
 
 /// One thread's part of a product under way.
+enum class ProductOf { kBf16, kF16, kU8S8 };
 struct WarpgroupProduct {
-  bool bf16;
+  ProductOf of;
   int columns;
-  float* d;
+  void* d;  // [columns / 8][4], f32 or i32
   const std::uint32_t* a;
   std::uint64_t descriptor;
   Source source;

@@ -1,6 +1,7 @@
-// wgmma.mma_async of m64nNk16 with A in registers. PTX ISA 8.x, "Register Fragments for
-// wgmma.mma_async.m64nNk16" (warp w of the four holds rows 16 w on; in them A lies as for mma.sync
-// m16n8k16, and D as its D, tile after tile of 8 columns) and "Matrix Descriptor Format".
+// wgmma.mma_async of m64nNk16, and of bytes m64nNk32, with A in registers. PTX ISA 8.x, "Register
+// Fragments for wgmma.mma_async.m64nNk16" and "..k32" (warp w of the four holds rows 16 w on; in
+// them A lies as for mma.sync m16n8k16 or k32, and D as its D, tile after tile of 8 columns) and
+// "Matrix Descriptor Format".
 //
 // A warp computes its 16 rows when it waits: no earlier, and with what its registers hold then.
 #include <vector>
@@ -10,15 +11,36 @@
 namespace prs::cuda::emulated {
 namespace {
 
-constexpr int kDepth = 16;
+/// What a product is of. Exact: sums are added in it and rounded once, as in matrix.cpp.
+struct OfBf16 {
+  using A = std::uint16_t;
+  using B = std::uint16_t;
+  using D = float;
+  using Exact = double;
+  static double value(std::uint16_t bits) { return bfloat16_to_float(bits); }
+};
+struct OfF16 : OfBf16 {
+  static double value(std::uint16_t bits) { return half_to_float(bits); }
+};
+struct OfU8S8 {
+  using A = std::uint8_t;
+  using B = std::int8_t;
+  using D = std::int32_t;
+  using Exact = std::uint32_t;  ///< Sums wrap.
+  template <typename T>
+  static std::uint32_t value(T bits) {
+    return static_cast<std::uint32_t>(bits);
+  }
+};
 
-float value_of(bool bf16, std::uint32_t bits) {
-  const auto half = static_cast<std::uint16_t>(bits);
-  return bf16 ? bfloat16_to_float(half) : half_to_float(half);
-}
+template <typename Of>
+constexpr int kDepth = 32 / static_cast<int>(sizeof(typename Of::B));
 
 /// Element (k, n) of B, of the one layout that matrix_descriptor() describes.
-void read_b(const WarpgroupProduct& product, std::vector<float>& b) {
+template <typename Of>
+std::vector<typename Of::Exact> read_b(const WarpgroupProduct& product) {
+  using B = typename Of::B;
+  constexpr int kChunk = 16 / static_cast<int>(sizeof(B));
   const std::uint64_t descriptor = product.descriptor;
   const auto start = static_cast<std::int64_t>((descriptor & 0x3FFFu) << 4);
   const auto group_bytes = static_cast<std::int64_t>((descriptor >> 32 & 0x3FFFu) << 4);
@@ -27,49 +49,50 @@ void read_b(const WarpgroupProduct& product, std::vector<float>& b) {
     fail_access("a descriptor other than of matrix_descriptor(), or of rows not at 1024 bytes:",
                 start, 0, product.source);
   }
-  b.resize(static_cast<std::size_t>(kDepth * product.columns));
+  std::vector<typename Of::Exact> b(static_cast<std::size_t>(kDepth<Of> * product.columns));
   for (int n = 0; n < product.columns; ++n) {
-    for (int k = 0; k < kDepth; k += 8) {
-      const std::int64_t at = start + n / 8 * group_bytes + n % 8 * 128 + k * 2;
+    for (int k = 0; k < kDepth<Of>; k += kChunk) {
+      const std::int64_t at = start + n / 8 * group_bytes + n % 8 * 128 + k / kChunk * 16;
       const std::int64_t swizzled = at ^ (at >> 7 & 7) << 4;
-      const auto* chunk =
-          static_cast<const std::uint16_t*>(async_read(swizzled, 16, product.source));
-      for (int i = 0; i < 8; ++i) {
-        b[static_cast<std::size_t>((k + i) * product.columns + n)] =
-            value_of(product.bf16, chunk[i]);
+      const auto* chunk = static_cast<const B*>(async_read(swizzled, 16, product.source));
+      for (int i = 0; i < kChunk; ++i) {
+        b[static_cast<std::size_t>((k + i) * product.columns + n)] = Of::value(chunk[i]);
       }
     }
   }
+  return b;
 }
 
+template <typename Of>
 void compute_one(const std::vector<WarpgroupProduct>* const* products, std::size_t which) {
+  using A = typename Of::A;
+  using D = typename Of::D;
+  using Exact = typename Of::Exact;
+  constexpr unsigned kInRegister = 4 / sizeof(A);
   const auto of = [&](unsigned lane) { return (*products[lane])[which]; };
-  float a[16][kDepth];
+  Exact a[16][kDepth<Of>];
   for (unsigned lane = 0; lane < kWarpSize; ++lane) {
-    for (unsigned i = 0; i < 8; ++i) {
-      const unsigned row = lane / 4 + i / 2 % 2 * 8;
-      const unsigned k = lane % 4 * 2 + i % 2 + i / 4 * 8;
-      a[row][k] = value_of(of(lane).bf16, of(lane).a[i / 2] >> (16 * (i % 2)));
+    for (unsigned i = 0; i < 4 * kInRegister; ++i) {
+      const unsigned r = i / kInRegister;
+      const unsigned row = lane / 4 + r % 2 * 8;
+      const unsigned k = (lane % 4 + r / 2 * 4) * kInRegister + i % kInRegister;
+      a[row][k] =
+          Of::value(static_cast<A>(of(lane).a[r] >> (32 / kInRegister * (i % kInRegister))));
     }
   }
-  std::vector<float> b;
-  read_b(of(0), b);
+  const std::vector<Exact> b = read_b<Of>(of(0));
   const int columns = of(0).columns;
-  // In double and rounded once, as in matrix.cpp.
-  std::vector<double> sums(static_cast<std::size_t>(columns));
+  std::vector<Exact> sums(static_cast<std::size_t>(columns));
   for (unsigned row = 0; row < 16; ++row) {
-    std::fill(sums.begin(), sums.end(), 0.0);
-    for (int k = 0; k < kDepth; ++k) {
-      const double factor = a[row][k];
-      const float* from = b.data() + k * columns;
-      for (int n = 0; n < columns; ++n) {
-        sums[static_cast<std::size_t>(n)] += factor * static_cast<double>(from[n]);
-      }
+    std::fill(sums.begin(), sums.end(), Exact{});
+    for (int k = 0; k < kDepth<Of>; ++k) {
+      const Exact* from = b.data() + k * columns;
+      for (int n = 0; n < columns; ++n) sums[static_cast<std::size_t>(n)] += a[row][k] * from[n];
     }
     for (int n = 0; n < columns; ++n) {
-      float& d = of(row % 8 * 4 + static_cast<unsigned>(n % 8) / 2)
-                     .d[n / 8 * 4 + static_cast<int>(row) / 8 * 2 + n % 2];
-      d = static_cast<float>(static_cast<double>(d) + sums[static_cast<std::size_t>(n)]);
+      D& d = static_cast<D*>(of(row % 8 * 4 + static_cast<unsigned>(n % 8) / 2)
+                                 .d)[n / 8 * 4 + static_cast<int>(row) / 8 * 2 + n % 2];
+      d = static_cast<D>(static_cast<Exact>(d) + sums[static_cast<std::size_t>(n)]);
     }
   }
 }
@@ -84,12 +107,22 @@ void compute(void* const* payloads, std::uint32_t) {
       const WarpgroupProduct& first = (*products[0])[i];
       if (products[lane]->size() != products[0]->size() ||
           (*products[lane])[i].descriptor != first.descriptor ||
-          (*products[lane])[i].columns != first.columns) {
+          (*products[lane])[i].columns != first.columns || (*products[lane])[i].of != first.of) {
         fail_access("the lanes of a warp start different products; columns", first.columns, 256,
                     first.source);
       }
     }
-    compute_one(products, i);
+    switch ((*products[0])[i].of) {
+      case ProductOf::kBf16:
+        compute_one<OfBf16>(products, i);
+        break;
+      case ProductOf::kF16:
+        compute_one<OfF16>(products, i);
+        break;
+      case ProductOf::kU8S8:
+        compute_one<OfU8S8>(products, i);
+        break;
+    }
   }
 }
 
@@ -97,16 +130,15 @@ void compute(void* const* payloads, std::uint32_t) {
 
 void warpgroup_fence() { warpgroup_state().fenced = true; }
 
-void start_product(bool bf16, int columns, float* d, const FragmentA& a, std::uint64_t descriptor,
-                   Source where) {
+void start_product(const WarpgroupProduct& product) {
   WarpgroupState& state = warpgroup_state();
   if (!state.fenced) {
-    fail_access("a product with no warpgroup_fence since the last wait; columns", columns, 256,
-                where);
+    fail_access("a product with no warpgroup_fence since the last wait; columns", product.columns,
+                256, product.source);
   }
   ++state.started;
   state.committed = false;
-  state.products.push_back({bf16, columns, d, a, descriptor, where});
+  state.products.push_back(product);
 }
 
 void warpgroup_commit() { warpgroup_state().committed = true; }

@@ -79,9 +79,9 @@ TEST(FusedCnnMma, UnitsOfEveryShape) {
   struct Case {
     std::int64_t channels, filters, pool;
   };
-  // 16 and more channels under a pool of 2 lie swizzled; 40 filters leave a unit of 32 half empty.
-  for (const Case& test :
-       std::vector<Case>{{16, 40, 2}, {24, 12, 2}, {32, 33, 1}, {8, 20, 3}, {9, 3, 2}}) {
+  // Runs of 8 channels change places under a pool of 2; 40 filters leave a unit of 32 half empty.
+  for (const Case& test : std::vector<Case>{
+           {16, 40, 2}, {24, 12, 2}, {32, 33, 1}, {8, 20, 3}, {9, 3, 2}, {64, 5, 2}}) {
     expect_parity_of(DType::kFloat32, {2, 1, 10, 13}, [&](auto& network) {
       network.conv({test.channels, 1, 3, 3}, padded(1))
           .conv({test.filters, test.channels, 3, 3}, padded(1))
@@ -270,7 +270,7 @@ TEST(FusedCnnMma, TellsWhyNot) {
                    precision);
   };
   EXPECT_EQ(note(two_convolutions, kLarge, Precision::kTf32),
-            "not fused: fused kernels compute in fp32, bf16 and fp16, not tf32");
+            "not fused: fused kernels compute in fp32, bf16, fp16 and int8, not tf32");
   ConvParams falling = padded(1, Activation::Kind::kLeakyRelu);
   falling.activation.alpha = -0.5F;
   EXPECT_EQ(note(
