@@ -44,26 +44,44 @@ std::uint64_t matrix_descriptor(const Shared<T>& s, int i, Source where = Source
 void warpgroup_fence();
 void warpgroup_commit();
 void wait_for_products(Source where);
-template <int kTiles>
-void warpgroup_wait(float (&)[kTiles][4], Source where = Source::here()) {
+template <typename Sum, int kTiles>
+void warpgroup_wait(Sum (&)[kTiles][4], Source where = Source::here()) {
   wait_for_products(where);
 }
 
-/// d: [columns / 8][4]
-void start_product(bool bf16, int columns, float* d, const FragmentA& a, std::uint64_t descriptor,
-                   Source where);
+void start_product(const WarpgroupProduct& product);
+
+template <int kColumns, typename Sum, int kTiles>
+void start_product(ProductType type, Sum (&d)[kTiles][4], const std::uint32_t* a,
+                   std::uint64_t descriptor_a, std::uint64_t descriptor, Source where) {
+  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
+  start_product({type, kColumns, d, a, descriptor_a, descriptor, where});
+}
 
 template <int kColumns, int kTiles>
 void wgmma_m64k16_bf16(float (&d)[kTiles][4], const FragmentA& a, std::uint64_t descriptor,
                        Source where = Source::here()) {
-  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  start_product(true, kColumns, d[0], a, descriptor, where);
+  start_product<kColumns>(ProductType::kBf16, d, a, 0, descriptor, where);
 }
 template <int kColumns, int kTiles>
 void wgmma_m64k16_f16(float (&d)[kTiles][4], const FragmentA& a, std::uint64_t descriptor,
                       Source where = Source::here()) {
-  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  start_product(false, kColumns, d[0], a, descriptor, where);
+  start_product<kColumns>(ProductType::kF16, d, a, 0, descriptor, where);
+}
+template <int kColumns, int kTiles>
+void wgmma_m64k16_bf16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                       Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kBf16, d, nullptr, a, b, where);
+}
+template <int kColumns, int kTiles>
+void wgmma_m64k16_f16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                      Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kF16, d, nullptr, a, b, where);
+}
+template <int kColumns, int kTiles>
+void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                       Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kU8S8, d, nullptr, a, b, where);
 }
 
 }  // namespace prs::cuda::emulated

@@ -1,4 +1,4 @@
-// wgmma.mma_async of m64nNk16 with A in registers. PTX ISA 8.x, "Register Fragments for
+// wgmma.mma_async of m64nNk16 and m64nNk32: 32 bytes of k. PTX ISA 8.x, "Register Fragments for
 // wgmma.mma_async.m64nNk16" (warp w of the four holds rows 16 w on; in them A lies as for mma.sync
 // m16n8k16, and D as its D, tile after tile of 8 columns) and "Matrix Descriptor Format".
 //
@@ -10,16 +10,27 @@
 namespace prs::cuda::emulated {
 namespace {
 
-constexpr int kDepth = 16;
+constexpr int kProductBytes = 32;
 
-float value_of(bool bf16, std::uint32_t bits) {
-  const auto half = static_cast<std::uint16_t>(bits);
-  return bf16 ? bfloat16_to_float(half) : half_to_float(half);
+int bytes_of(ProductType type) { return type == ProductType::kU8S8 ? 1 : 2; }
+int depth_of(ProductType type) { return kProductBytes / bytes_of(type); }
+
+/// Element i of 16 bytes or of a register.
+float value_at(ProductType type, bool is_a, const unsigned char* bytes, int i) {
+  if (type == ProductType::kU8S8) {
+    return is_a ? static_cast<float>(bytes[i])
+                : static_cast<float>(static_cast<std::int8_t>(bytes[i]));
+  }
+  std::uint16_t half;
+  std::memcpy(&half, bytes + 2 * i, sizeof half);
+  return type == ProductType::kBf16 ? bfloat16_to_float(half) : half_to_float(half);
 }
 
-/// Element (k, n) of B, of the one layout that matrix_descriptor() describes.
-void read_b(const WarpgroupProduct& product, std::vector<float>& b) {
-  const std::uint64_t descriptor = product.descriptor;
+/// Calls put(row, k, value) for `count` rows (of B columns) from `first` on, of the one layout that
+/// matrix_descriptor() describes.
+template <typename Put>
+void read_rows(const WarpgroupProduct& product, bool is_a, int first, int count, const Put& put) {
+  const std::uint64_t descriptor = is_a ? product.descriptor_a : product.descriptor;
   const auto start = static_cast<std::int64_t>((descriptor & 0x3FFFu) << 4);
   const auto group_bytes = static_cast<std::int64_t>((descriptor >> 32 & 0x3FFFu) << 4);
   const bool known = descriptor >> 62 == 1 && (descriptor >> 49 & 7u) == 0 && start % 1024 < 128;
@@ -27,51 +38,90 @@ void read_b(const WarpgroupProduct& product, std::vector<float>& b) {
     fail_access("a descriptor other than of matrix_descriptor(), or of rows not at 1024 bytes:",
                 start, 0, product.source);
   }
-  b.resize(static_cast<std::size_t>(kDepth * product.columns));
-  for (int n = 0; n < product.columns; ++n) {
-    for (int k = 0; k < kDepth; k += 8) {
-      const std::int64_t at = start + n / 8 * group_bytes + n % 8 * 128 + k * 2;
+  const int in_chunk = 16 / bytes_of(product.type);
+  for (int row = first; row < first + count; ++row) {
+    for (int chunk = 0; chunk < kProductBytes / 16; ++chunk) {
+      const std::int64_t at = start + row / 8 * group_bytes + row % 8 * 128 + chunk * 16;
       const std::int64_t swizzled = at ^ (at >> 7 & 7) << 4;
-      const auto* chunk =
-          static_cast<const std::uint16_t*>(async_read(swizzled, 16, product.source));
-      for (int i = 0; i < 8; ++i) {
-        b[static_cast<std::size_t>((k + i) * product.columns + n)] =
-            value_of(product.bf16, chunk[i]);
+      const auto* bytes =
+          static_cast<const unsigned char*>(async_read(swizzled, 16, product.source));
+      for (int i = 0; i < in_chunk; ++i) {
+        put(row - first, chunk * in_chunk + i, value_at(product.type, is_a, bytes, i));
       }
     }
   }
 }
 
-void compute_one(const std::vector<WarpgroupProduct>* const* products, std::size_t which) {
-  const auto of = [&](unsigned lane) { return (*products[lane])[which]; };
-  float a[16][kDepth];
-  for (unsigned lane = 0; lane < kWarpSize; ++lane) {
-    for (unsigned i = 0; i < 8; ++i) {
-      const unsigned row = lane / 4 + i / 2 % 2 * 8;
-      const unsigned k = lane % 4 * 2 + i % 2 + i / 4 * 8;
-      a[row][k] = value_of(of(lane).bf16, of(lane).a[i / 2] >> (16 * (i % 2)));
+/// Product number `which` of each lane.
+class WarpProduct {
+ public:
+  WarpProduct(const std::vector<WarpgroupProduct>* const* products, std::size_t which)
+      : products_(products), which_(which) {}
+
+  const WarpgroupProduct& of(unsigned lane) const { return (*products_[lane])[which_]; }
+
+  void compute() const {
+    float a[16][kProductBytes];
+    read_a(a);
+    const int columns = of(0).columns;
+    const int depth = depth_of(of(0).type);
+    std::vector<float> b(static_cast<std::size_t>(depth * columns));  // [depth, columns]
+    read_rows(of(0), false, 0, columns, [&](int n, int k, float value) {
+      b[static_cast<std::size_t>(k * columns + n)] = value;
+    });
+    // In double and rounded once, as in matrix.cpp; of bytes that is exact.
+    std::vector<double> sums(static_cast<std::size_t>(columns));
+    for (unsigned row = 0; row < 16; ++row) {
+      std::fill(sums.begin(), sums.end(), 0.0);
+      for (int k = 0; k < depth; ++k) {
+        const double factor = a[row][k];
+        const float* from = b.data() + k * columns;
+        for (int n = 0; n < columns; ++n) {
+          sums[static_cast<std::size_t>(n)] += factor * static_cast<double>(from[n]);
+        }
+      }
+      for (int n = 0; n < columns; ++n) add(row, n, sums[static_cast<std::size_t>(n)]);
     }
   }
-  std::vector<float> b;
-  read_b(of(0), b);
-  const int columns = of(0).columns;
-  // In double and rounded once, as in matrix.cpp.
-  std::vector<double> sums(static_cast<std::size_t>(columns));
-  for (unsigned row = 0; row < 16; ++row) {
-    std::fill(sums.begin(), sums.end(), 0.0);
-    for (int k = 0; k < kDepth; ++k) {
-      const double factor = a[row][k];
-      const float* from = b.data() + k * columns;
-      for (int n = 0; n < columns; ++n) {
-        sums[static_cast<std::size_t>(n)] += factor * static_cast<double>(from[n]);
+
+ private:
+  void read_a(float (&a)[16][kProductBytes]) const {
+    if (of(0).a == nullptr) {
+      const int warp = static_cast<int>(thread_x() / kWarpSize % 4);
+      read_rows(of(0), true, warp * 16, 16,
+                [&](int row, int k, float value) { a[row][k] = value; });
+      return;
+    }
+    for (unsigned lane = 0; lane < kWarpSize; ++lane) {
+      for (unsigned i = 0; i < 8; ++i) {
+        const unsigned row = lane / 4 + i / 2 % 2 * 8;
+        const unsigned k = lane % 4 * 2 + i % 2 + i / 4 * 8;
+        const auto* bytes = reinterpret_cast<const unsigned char*>(of(lane).a + i / 2);
+        a[row][k] = value_at(of(lane).type, true, bytes, static_cast<int>(i % 2));
       }
     }
-    for (int n = 0; n < columns; ++n) {
-      float& d = of(row % 8 * 4 + static_cast<unsigned>(n % 8) / 2)
-                     .d[n / 8 * 4 + static_cast<int>(row) / 8 * 2 + n % 2];
-      d = static_cast<float>(static_cast<double>(d) + sums[static_cast<std::size_t>(n)]);
+  }
+
+  void add(unsigned row, int n, double sum) const {
+    const WarpgroupProduct& product = of(row % 8 * 4 + static_cast<unsigned>(n % 8) / 2);
+    const int at = n / 8 * 4 + static_cast<int>(row) / 8 * 2 + n % 2;
+    if (product.type == ProductType::kU8S8) {
+      // Sums wrap.
+      auto& d = static_cast<std::uint32_t*>(product.d)[at];
+      d += static_cast<std::uint32_t>(static_cast<std::int64_t>(sum));
+    } else {
+      float& d = static_cast<float*>(product.d)[at];
+      d = static_cast<float>(static_cast<double>(d) + sum);
     }
   }
+
+  const std::vector<WarpgroupProduct>* const* products_;
+  std::size_t which_;
+};
+
+bool same(const WarpgroupProduct& a, const WarpgroupProduct& b) {
+  return a.type == b.type && a.columns == b.columns && a.descriptor == b.descriptor &&
+         a.descriptor_a == b.descriptor_a && (a.a == nullptr) == (b.a == nullptr);
 }
 
 void compute(void* const* payloads, std::uint32_t) {
@@ -80,16 +130,14 @@ void compute(void* const* payloads, std::uint32_t) {
     products[lane] = static_cast<const std::vector<WarpgroupProduct>*>(payloads[lane]);
   }
   for (std::size_t i = 0; i < products[0]->size(); ++i) {
-    for (unsigned lane = 1; lane < kWarpSize; ++lane) {
-      const WarpgroupProduct& first = (*products[0])[i];
-      if (products[lane]->size() != products[0]->size() ||
-          (*products[lane])[i].descriptor != first.descriptor ||
-          (*products[lane])[i].columns != first.columns) {
+    const WarpgroupProduct& first = (*products[0])[i];
+    for (unsigned lane = 0; lane < kWarpSize; ++lane) {
+      if (products[lane]->size() != products[0]->size() || !same((*products[lane])[i], first)) {
         fail_access("the lanes of a warp start different products; columns", first.columns, 256,
                     first.source);
       }
     }
-    compute_one(products, i);
+    WarpProduct(products, i).compute();
   }
 }
 
@@ -97,16 +145,15 @@ void compute(void* const* payloads, std::uint32_t) {
 
 void warpgroup_fence() { warpgroup_state().fenced = true; }
 
-void start_product(bool bf16, int columns, float* d, const FragmentA& a, std::uint64_t descriptor,
-                   Source where) {
+void start_product(const WarpgroupProduct& product) {
   WarpgroupState& state = warpgroup_state();
   if (!state.fenced) {
-    fail_access("a product with no warpgroup_fence since the last wait; columns", columns, 256,
-                where);
+    fail_access("a product with no warpgroup_fence since the last wait; columns", product.columns,
+                256, product.source);
   }
   ++state.started;
   state.committed = false;
-  state.products.push_back({bf16, columns, d, a, descriptor, where});
+  state.products.push_back(product);
 }
 
 void warpgroup_commit() { warpgroup_state().committed = true; }

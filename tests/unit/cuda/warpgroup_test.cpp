@@ -15,16 +15,20 @@ constexpr int kDepth = 64;  ///< Of a tile of B, a row of 128 bytes.
 float element_a(int m, int k) { return static_cast<float>((m * 7 + k * 3) % 11 - 5); }
 float element_b(int k, int n) { return static_cast<float>((k * 5 + n * 2) % 9 - 4); }
 
-/// B's tile as copies bring it, [columns, kDepth] with its chunks of 16 bytes where "128-Byte
-/// swizzling" has them.
+/// Where element k of a row of an operand in shared memory lies: rows of 128 bytes, "128-Byte
+/// swizzling".
+int operand_byte(int row, int k, int bytes) {
+  const int byte = row * 128 + k * bytes;
+  return byte ^ (byte & 0x380) >> 3;
+}
+
+/// B's tile as copies bring it.
 template <typename Convert>
 std::vector<std::uint16_t> tile_of_b(int columns, const Convert& convert) {
   std::vector<std::uint16_t> tile(static_cast<std::size_t>(columns * kDepth) + 8);
   for (int n = 0; n < columns; ++n) {
     for (int k = 0; k < kDepth; ++k) {
-      const int byte = n * 128 + k * 2;
-      const int swizzled = byte ^ (byte & 0x380) >> 3;
-      tile[static_cast<std::size_t>(swizzled / 2)] = convert(element_b(k, n));
+      tile[static_cast<std::size_t>(operand_byte(n, k, 2) / 2)] = convert(element_b(k, n));
     }
   }
   return tile;
@@ -98,6 +102,113 @@ TEST(CudaWarpgroup, MultipliesTilesThatABulkCopyBrings) {
   std::copy(halves.begin(), halves.end() - 8, wide.begin() + (aligned(wide) - wide.data()));
   run_all(kWarpgroups<64>, [&] { multiply_tile<64>(false, aligned(wide)); });
   run_all(kWarpgroups<16>, [&] { multiply_tile<16>(true, aligned(shifted)); });
+}
+
+/// Elements of A and B as a product of that type takes them, and as numbers.
+struct SharedProduct {
+  ProductType type;
+  int a(int m, int k) const {
+    return type == ProductType::kU8S8 ? (m * 7 + k * 3) % 256 : sign(m, k, 7);
+  }
+  int b(int k, int n) const {
+    return type == ProductType::kU8S8 ? (k * 5 + n * 2) % 256 - 128 : sign(n, k, 5);
+  }
+  int bytes() const { return type == ProductType::kU8S8 ? 1 : 2; }
+  int depth() const { return 128 / bytes(); }
+  void store(const Shared<std::uint8_t>& s, int first, int row, int k, int value) const {
+    const int at = first + operand_byte(row, k, bytes());
+    if (type == ProductType::kU8S8) return s.store(at, static_cast<std::uint8_t>(value));
+    const auto number = static_cast<float>(value);
+    const std::uint16_t half =
+        type == ProductType::kBf16 ? to_bfloat16(number).bits : to_half(number).bits;
+    s.store(at, static_cast<std::uint8_t>(half));
+    s.store(at + 1, static_cast<std::uint8_t>(half >> 8));
+  }
+
+ private:
+  static int sign(int i, int k, int factor) { return (i * factor + k * 3) % 11 - 5; }
+};
+
+/// Both operands in shared memory, as threads write them: A [128, 128 bytes], then B.
+template <int kColumns, typename Sum, typename Multiply>
+void multiply_shared(const SharedProduct& product, const Multiply& multiply) {
+  constexpr int kB = 128 * 128;
+  const auto s = dynamic_shared_1024<std::uint8_t>(0, kB + kColumns * 128);
+  for (int i = static_cast<int>(thread_x()); i < 128 + kColumns; i += 256) {
+    for (int k = 0; k < product.depth(); ++k) {
+      const bool in_a = i < 128;
+      product.store(s, in_a ? 0 : kB, in_a ? i : i - 128, k,
+                    in_a ? product.a(i, k) : product.b(k, i - 128));
+    }
+  }
+  fence_async();
+  sync_threads();
+  const int group = static_cast<int>(thread_x()) / 128;
+  Sum d[kColumns / 8][4];
+  for (auto& tile : d) {
+    for (int i = 0; i < 4; ++i) tile[i] = static_cast<Sum>(100 * i);
+  }
+  warpgroup_fence();
+  for (int step = 0; step < 4; ++step) {
+    multiply(d, matrix_descriptor(s, group * 64 * 128 + step * 32),
+             matrix_descriptor(s, kB + step * 32));
+  }
+  warpgroup_commit();
+  warpgroup_wait(d);
+  for (int tile = 0; tile < kColumns / 8; ++tile) {
+    for (int i = 0; i < 4; ++i) {
+      const int m = static_cast<int>(thread_x() / 32 * 16 + lane() / 4) + i / 2 * 8;
+      const int n = tile * 8 + static_cast<int>(lane() % 4) * 2 + i % 2;
+      int want = 100 * i;
+      for (int k = 0; k < product.depth(); ++k) want += product.a(m, k) * product.b(k, n);
+      EXPECT_EQ(d[tile][i], static_cast<Sum>(want)) << "row " << m << " column " << n;
+    }
+  }
+}
+
+TEST(CudaWarpgroup, MultipliesRowsAndColumnsThatThreadsWrote) {
+  constexpr Shape kTile{{1, 1, 1}, {256, 1, 1}, (128 + 64) * 128};
+  run_all(kTile, [] {
+    multiply_shared<64, float>({ProductType::kBf16},
+                               [](auto& d, auto a, auto b) { wgmma_m64k16_bf16<64>(d, a, b); });
+  });
+  run_all(kTile, [] {
+    multiply_shared<64, float>({ProductType::kF16},
+                               [](auto& d, auto a, auto b) { wgmma_m64k16_f16<64>(d, a, b); });
+  });
+  run_all(kTile, [] {
+    multiply_shared<64, std::int32_t>(
+        {ProductType::kU8S8}, [](auto& d, auto a, auto b) { wgmma_m64k32_u8s8<64>(d, a, b); });
+  });
+}
+
+TEST(CudaWarpgroup, DetectsAnOperandOfAThreadThatDidNotFence) {
+  constexpr Shape kShape{{1, 1, 1}, {128, 1, 1}, 2 * 64 * 128};
+  const auto kernel = [](unsigned unfenced) {
+    return [unfenced] {
+      const auto s = dynamic_shared_1024<std::uint16_t>(0, 2 * 64 * 64);
+      for (int i = static_cast<int>(thread_x()); i < 2 * 64 * 64; i += 128) s.store(i, 0);
+      if (thread_x() != unfenced) fence_async();
+      sync_threads();
+      float d[8][4] = {};
+      warpgroup_fence();
+      wgmma_m64k16_bf16<64>(d, matrix_descriptor(s, 0), matrix_descriptor(s, 64 * 64));
+      warpgroup_commit();
+      warpgroup_wait(d);
+    };
+  };
+  run_all(kShape, kernel(128));
+  expect_detected(kShape, kernel(5), {"no fence_async since"});
+  expect_detected(kShape,
+                  [] {
+                    const auto s = dynamic_shared_1024<std::uint16_t>(0, 2 * 64 * 64);
+                    float d[8][4] = {};
+                    warpgroup_fence();
+                    wgmma_m64k16_bf16<64>(d, matrix_descriptor(s, 64), matrix_descriptor(s, 0));
+                    warpgroup_commit();
+                    warpgroup_wait(d);
+                  },
+                  {"rows not at 1024 bytes"});
 }
 
 /// A ring of two slots of 128 rows, fed by thread 0 and read by one warpgroup. `waits`: for slots
