@@ -6,9 +6,8 @@
 // output positions of all images, its columns filters, k the taps of all channels; nobody writes
 // that matrix down. direct: one thread an output, for groups of few filters, whose tiles would be
 // mostly empty.
+#include "kernels/conv_tile.hpp"
 #include "kernels/families.hpp"
-#include "kernels/mma.hpp"
-#include "kernels/windows.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
@@ -55,18 +54,18 @@ struct ByteRows {
 
 template <int kRows, int kColumns>
 PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_u8s8_mma(QuantizedGemmArgs args) {
-  using Tile = MmaTile<ElementU8S8, kRows, kColumns>;
-  const std::int64_t m0 = static_cast<std::int64_t>(block_x()) * kRows;
-  const std::int64_t n0 = static_cast<std::int64_t>(block_y()) * kColumns;
-  std::int32_t sums[Tile::kPairs * 2][4] = {};
-  const auto* packed = static_cast<const typename Tile::T*>(args.packed);
-  mma_stages<Tile>(packed + block_y() * args.stages * kColumns * Tile::kDepth, args.stages,
-                   ByteRows{args, m0}, sums);
+  using Products = MmaProducts<MmaTile<ElementU8S8, kRows, kColumns>>;
+  using Tile = typename Products::Tile;
+  const Corner corner = tile_corner<Tile>();
+  typename Tile::Sums sums = {};
+  Products().add(tile_stages<Tile>(args.packed, 0, args.n, args.stages), args.stages,
+                 ByteRows{args, corner.row}, sums);
   PRS_UNROLL
-  for (int n = 0; n < Tile::kPairs * 2; ++n) {
+  for (int n = 0; n < Tile::kTiles; ++n) {
+    PRS_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const std::int64_t at_m = m0 + Tile::row(i);
-      const std::int64_t at_n = n0 + Tile::column(n, i);
+      const std::int64_t at_m = corner.row + Tile::row(i);
+      const std::int64_t at_n = corner.column + Tile::column(n, i);
       if (at_m >= args.m || at_n >= args.n) continue;
       store_requantized(args.out, at_m * args.n + at_n, at_n, sums[n][i]);
     }
@@ -100,32 +99,23 @@ struct ByteWindows {
 
 template <int kRows, int kColumns>
 PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) conv_u8s8_mma(QuantizedConvArgs args) {
-  using Tile = MmaTile<ElementU8S8, kRows, kColumns>;
-  static_assert(256 % kRows == 0, "a thread's elements are all of one row");
-  const ConvArgs& conv = args.conv;
-  const std::int64_t positions = conv.images * conv.outputs;
-  const std::int64_t row0 = static_cast<std::int64_t>(block_x()) * kRows;
-  const std::int64_t filter0 = static_cast<std::int64_t>(block_y()) * kColumns;
-  const std::int64_t own = row0 + thread_x() % kRows;
-  const std::int64_t column_tiles = (conv.filters + kColumns - 1) / kColumns;
-  for (std::int64_t group = block_z(); group < conv.groups; group += grid_z()) {
-    std::int32_t sums[Tile::kPairs * 2][4] = {};
-    const ByteWindows windows = {
-        args, window_start(conv, own / conv.outputs, group, own % conv.outputs), own < positions};
-    mma_stages<Tile>(static_cast<const typename Tile::T*>(args.packed) +
-                         (group * column_tiles + block_y()) * args.stages * kColumns * Tile::kDepth,
-                     args.stages, windows, sums);
+  using Products = MmaProducts<MmaTile<ElementU8S8, kRows, kColumns>>;
+  using Tile = typename Products::Tile;
+  const auto windows = [&](const WindowStart& start, bool inside) {
+    return ByteWindows{args, start, inside};
+  };
+  const auto store = [&](const ConvPlaces<Tile>& places, typename Tile::Sums& sums) {
     PRS_UNROLL
-    for (int n = 0; n < Tile::kPairs * 2; ++n) {
+    for (int n = 0; n < Tile::kTiles; ++n) {
+      PRS_UNROLL
       for (int i = 0; i < 4; ++i) {
-        const std::int64_t position = row0 + Tile::row(i);
-        const std::int64_t filter = filter0 + Tile::column(n, i);
-        if (position >= positions || filter >= conv.filters) continue;
-        const std::int64_t channel = group * conv.filters + filter;
-        store_requantized(args.out, output_at(conv, position, channel), channel, sums[n][i]);
+        const std::int64_t offset = places.offset(n, i);
+        if (offset < 0) continue;
+        store_requantized(args.out, offset, places.channel(n, i), sums[n][i]);
       }
     }
-  }
+  };
+  conv_tiles<Products>(args.conv, args.packed, args.stages, windows, store);
 }
 
 PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) conv_u8s8_direct(QuantizedConvArgs args) {

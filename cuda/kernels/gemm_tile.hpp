@@ -1,0 +1,115 @@
+// What the tensor-core Gemms of floats share: A's rows, and where a tile's sums go.
+#pragma once
+
+#include "kernels/mma.hpp"
+
+namespace prs::cuda::PRS_CUDA_WORLD {
+
+/// Rows of A from m0 on, as f32, of pixels or rounded to T already.
+template <typename T>
+struct MatrixRows {
+  static constexpr bool kAlongK = true;
+  const GemmArgs& args;
+  std::int64_t m0;
+  bool pixels;
+  bool rounded;
+
+  PRS_DEVICE float at(int row, std::int64_t k) const {
+    if (m0 + row >= args.m || k >= args.k) return 0.0F;
+    const std::int64_t at = (m0 + row) * args.a_row + k * args.a_column;
+    if constexpr (sizeof(T) == 2) {
+      if (rounded) return to_float(static_cast<const T*>(args.a)[at]);
+    }
+    return pixels ? static_cast<float>(static_cast<const std::uint8_t*>(args.a)[at])
+                  : static_cast<const float*>(args.a)[at];
+  }
+
+  /// Elements k, a multiple of 8, to k + 7.
+  PRS_DEVICE void run(int row, std::int64_t k, float (&values)[8]) const {
+    const bool whole = args.a_column == 1 && args.a_row % 8 == 0 && m0 + row < args.m &&
+                       k + 8 <= args.k && !rounded;
+    const std::int64_t at = (m0 + row) * args.a_row + k;
+    if (whole && pixels) {
+      std::uint32_t words[2];
+      load_words(
+          reinterpret_cast<const std::uint32_t*>(static_cast<const std::uint8_t*>(args.a) + at),
+          words);
+      PRS_UNROLL
+      for (int i = 0; i < 8; ++i) {
+        values[i] = static_cast<float>(words[i / 4] >> (8 * (i % 4)) & 0xFFu);
+      }
+    } else if (whole) {
+      PRS_UNROLL
+      for (int i = 0; i < 8; i += 4) {
+        const Float4 four = load4(static_cast<const float*>(args.a) + at + i);
+        values[i] = four.x;
+        values[i + 1] = four.y;
+        values[i + 2] = four.z;
+        values[i + 3] = four.w;
+      }
+    } else {
+      PRS_UNROLL
+      for (int i = 0; i < 8; ++i) values[i] = this->at(row, k + i);
+    }
+  }
+};
+
+/// Where the tile of this block begins in y.
+struct Corner {
+  std::int64_t row, column;
+};
+template <typename Tile>
+PRS_DEVICE Corner tile_corner() {
+  return {static_cast<std::int64_t>(block_x()) * Tile::rows(),
+          static_cast<std::int64_t>(block_y()) * Tile::kColumns};
+}
+
+/// The stages of this block's column tile, of group number `group`.
+template <typename Tile>
+PRS_DEVICE const typename Tile::T* tile_stages(const void* packed, std::int64_t group,
+                                               std::int64_t columns, std::int64_t stages) {
+  const std::int64_t column_tiles = (columns + Tile::kColumns - 1) / Tile::kColumns;
+  return static_cast<const typename Tile::T*>(packed) +
+         (group * column_tiles + block_y()) * stages * Tile::kColumns * Tile::kDepth;
+}
+
+/// Bias and activation of a tile's sums, and what of it lies inside y.
+template <typename Tile>
+PRS_DEVICE void store_tile(const GemmArgs& gemm, const Corner& corner, typename Tile::Sums& sums) {
+  PRS_UNROLL
+  for (int n = 0; n < Tile::kTiles; ++n) {
+    PRS_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t at_m = corner.row + Tile::row(i);
+      const std::int64_t at_n = corner.column + Tile::column(n, i);
+      sums[n][i] *= gemm.alpha;
+      if (gemm.bias == nullptr || at_m >= gemm.m || at_n >= gemm.n) continue;
+      sums[n][i] += gemm.beta * gemm.bias[at_m * gemm.bias_row + at_n * gemm.bias_column];
+    }
+  }
+  apply_to_all(gemm.epilogue, sums);
+  PRS_UNROLL
+  for (int n = 0; n < Tile::kTiles; ++n) {
+    PRS_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t at_m = corner.row + Tile::row(i);
+      const std::int64_t at_n = corner.column + Tile::column(n, i);
+      if (at_m < gemm.m && at_n < gemm.n) gemm.y[at_m * gemm.n + at_n] = sums[n][i];
+    }
+  }
+}
+
+/// Products: MmaProducts or WgmmaProducts.
+template <typename Products>
+PRS_DEVICE void gemm_tile(const GemmMmaArgs& args) {
+  using Tile = typename Products::Tile;
+  const Corner corner = tile_corner<Tile>();
+  typename Tile::Sums sums = {};
+  Products products;
+  products.add(tile_stages<Tile>(args.packed, 0, args.gemm.n, args.stages), args.stages,
+               MatrixRows<typename Tile::T>{args.gemm, corner.row, args.pixels, args.rounded},
+               sums);
+  store_tile<Tile>(args.gemm, corner, sums);
+}
+
+}  // namespace prs::cuda::PRS_CUDA_WORLD
