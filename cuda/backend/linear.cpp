@@ -41,10 +41,16 @@ bool on_tensor_cores(const Call& call) {
          call.inputs[1].constant != nullptr;
 }
 
-/// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another.
-KernelId mma_kernel(KernelId bf16_narrow, Precision precision, bool wide) {
-  int offset = wide ? 1 : 0;
-  if (precision == Precision::kFp16) offset += 2;
+/// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another, and of
+/// wgmma's, three each of bf16 and f16.
+KernelId product_kernel(KernelId bf16_narrow, KernelId bf16_wgmma, Precision precision,
+                        const TensorTile& tile) {
+  const bool fp16 = precision == Precision::kFp16;
+  if (tile.wgmma) {
+    return tile.of_columns(static_cast<KernelId>(static_cast<int>(bf16_wgmma) + (fp16 ? 3 : 0)));
+  }
+  int offset = tile.columns == 64 ? 1 : 0;
+  if (fp16) offset += 2;
   if (precision == Precision::kTf32) offset += 4;
   return static_cast<KernelId>(static_cast<int>(bf16_narrow) + offset);
 }
@@ -55,25 +61,32 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
   mma.gemm = args;
   mma.pixels = is_u8(call);
   mma.rounded = is_rounded(call);
-  const MmaTileExtents tile = mma_tile(args.n);
-  KernelId kernel = mma_kernel(KernelId::kGemmBf16Narrow, call.precision, tile.columns == 64);
-  if (mma.rounded && tile.columns == 64 && args.k % 8 == 0) {
+  // Whole runs of 16 bytes are copied as they are, unless the tile is narrow.
+  const bool copied = mma.rounded && args.n > 16 && args.k % 8 == 0;
+  const TensorTile tile =
+      tensor_tile(call, 1, args.m, args.n, copied ? kWgmmaSlots : kWgmmaGatherBuffers);
+  KernelId kernel = product_kernel(
+      KernelId::kGemmBf16Narrow,
+      copied ? KernelId::kGemmBf16WgmmaRing64 : KernelId::kGemmBf16Wgmma64, call.precision, tile);
+  if (copied && !tile.wgmma) {
     const bool bf16 = call.precision == Precision::kBf16;
     kernel = bf16 ? KernelId::kGemmBf16Ring : KernelId::kGemmF16Ring;
   }
   const PackedMatrix packed = pack_matrix(call.constants, *call.inputs[1].constant,
                                           {1, args.n, args.k, 0, args.b_column, args.b_row},
-                                          PackedFormat(call.precision), tile.columns);
+                                          PackedFormat(call.precision, tile.wgmma), tile.columns);
   mma.packed = packed.memory.get();
   mma.stages = packed.stages;
-  return plan_kernel(kernel, tile_grid(tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1),
-                     mma, args.m * args.n,
-                     [memory = packed.memory, has_bias = call.has(2)](GemmMmaArgs& complete,
-                                                                      const StepArgs& step) {
-                       complete.gemm.a = step.inputs[0];
-                       complete.gemm.bias = has_bias ? step.in<float>(2) : nullptr;
-                       complete.gemm.y = step.out<float>(0);
-                     });
+  return plan_kernel(
+      kernel, tile_grid(tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1), mma,
+      args.m * args.n,
+      [memory = packed.memory, has_bias = call.has(2)](GemmMmaArgs& complete,
+                                                       const StepArgs& step) {
+        complete.gemm.a = step.inputs[0];
+        complete.gemm.bias = has_bias ? step.in<float>(2) : nullptr;
+        complete.gemm.y = step.out<float>(0);
+      },
+      tile.shared_bytes(), tile.threads());
 }
 
 Plan plan_product(const Call& call, const GemmArgs& args) {
@@ -133,15 +146,16 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
   ConvMmaArgs mma{};
   mma.conv = args;
   mma.pixels = is_u8(call);
-  const MmaTileExtents tile = mma_tile(args.filters);
-  const KernelId kernel = mma_kernel(KernelId::kConvBf16Narrow, call.precision, tile.columns == 64);
+  const std::int64_t positions = args.images * args.outputs;
+  const TensorTile tile = tensor_tile(call, args.groups, positions, args.filters);
+  const KernelId kernel =
+      product_kernel(KernelId::kConvBf16Narrow, KernelId::kConvBf16Wgmma64, call.precision, tile);
   const PackedMatrix packed =
       pack_matrix(call.constants, *call.inputs[1].constant,
                   {args.groups, args.filters, args.k, args.filters * args.k, args.k, 1},
-                  PackedFormat(call.precision), tile.columns);
+                  PackedFormat(call.precision, tile.wgmma), tile.columns);
   mma.packed = packed.memory.get();
   mma.stages = packed.stages;
-  const std::int64_t positions = args.images * args.outputs;
   return plan_kernel(
       kernel,
       tile_grid(tiles(positions, tile.rows), tiles(args.filters, tile.columns), args.groups), mma,
@@ -152,7 +166,8 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
         complete.conv.bias = has_bias ? step.in<float>(2) : nullptr;
         complete.conv.y = step.out<float>(0);
         complete.conv.taps = static_cast<const Tap*>(uploaded.get());
-      });
+      },
+      tile.shared_bytes(), tile.threads());
 }
 
 }  // namespace
@@ -169,8 +184,28 @@ Dim3 tile_grid(std::int64_t x, std::int64_t y, std::int64_t z) {
 
 std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
 
-MmaTileExtents mma_tile(std::int64_t columns) {
-  return columns <= 16 ? MmaTileExtents{128, 16} : MmaTileExtents{64, 64};
+// mma.sync has a wide tile and a narrow one, which wastes less where few columns are left over.
+// wgmma would gain nothing there: in a tile of 128 x 16, products and the loads of their operands
+// are 16 instructions of a warp for 64 of k, beside 32 elements of A that each of its lanes
+// gathers, with ten instructions and more each. Of wider ones it takes all columns at once, as
+// every tile gathers A anew, but smaller tiles where the large ones leave multiprocessors idle.
+TensorTile tensor_tile(const Call& call, std::int64_t groups, std::int64_t rows,
+                       std::int64_t columns, std::int64_t buffers) {
+  if (columns <= 16) return {128, 16};
+  constexpr TensorTile kWide = {64, 64};
+  const bool sixteen_bits =
+      call.precision == Precision::kBf16 || call.precision == Precision::kFp16;
+  if (!call.limits.sm_90a || !sixteen_bits) return kWide;
+  TensorTile tile = {128, columns <= 64 ? 64 : columns <= 128 ? 128 : 256, true, buffers};
+  const auto idle = [&] {
+    return groups * tiles(rows, tile.rows) * tiles(columns, tile.columns) <
+           call.limits.multiprocessors;
+  };
+  if (idle()) tile.rows = 64;
+  while (tile.columns > 64 && (idle() || tile.shared_bytes() > call.limits.shared_bytes)) {
+    tile.columns /= 2;
+  }
+  return tile.shared_bytes() > call.limits.shared_bytes ? kWide : tile;
 }
 
 ConvGeometry conv_geometry(const Call& call, const ConvParams& params) {

@@ -121,7 +121,7 @@ Plan plan_quantized_gemm(const Call& call) {
   const auto [m, n, k] = ops::gemm::resolve({.trans_b = params.trans_b, .activation = {}},
                                             call.inputs[0].type.shape, weights.shape());
   const MatrixView view{1, n, k, 0, params.trans_b ? k : 1, params.trans_b ? 1 : n};
-  const MmaTileExtents tile = mma_tile(n);
+  const TensorTile tile = tensor_tile(call, 1, m, n);
   const PackedMatrix packed =
       pack_matrix(call.constants, weights, view, PackedFormat(Precision::kInt8), tile.columns);
   QuantizedGemmArgs args{};
@@ -159,7 +159,7 @@ Plan plan_quantized_conv(const Call& call) {
   if (conv.filters < kFewestMmaFilters || count == 0) {
     return plan_direct_conv(call, args, std::move(taps), std::move(starts));
   }
-  const MmaTileExtents tile = mma_tile(conv.filters);
+  const TensorTile tile = tensor_tile(call, conv.groups, conv.images * conv.outputs, conv.filters);
   const PackedMatrix packed =
       pack_matrix(call.constants, weights, view, PackedFormat(Precision::kInt8), tile.columns);
   args.packed = packed.memory.get();

@@ -7,36 +7,31 @@
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 
-/// Where a thread's sums go in y: two rows of its tile, all of one group's filters.
+/// Where a thread's sums go in y: two rows of its tile, the filters of one group.
 template <typename Tile>
 class ConvPlaces {
  public:
   PRS_DEVICE ConvPlaces(const ConvArgs& conv, const Corner& corner, std::int64_t group)
-      : conv_(conv), filter0_(corner.column), channel0_(group * conv.filters) {
+      : channel0_(group * conv.filters + corner.column),
+        inside_(columns_inside<Tile>(corner.column, conv.filters)) {
     PRS_UNROLL
     for (int i = 0; i < 2; ++i) {
       const std::int64_t position = corner.row + Tile::row(2 * i);
-      inside_[i] = position < conv.images * conv.outputs;
-      first_[i] = inside_[i] ? output_at(conv, position, channel0_) : 0;
+      first_[i] = position < conv.images * conv.outputs ? output_at(conv, position, channel0_) : -1;
     }
   }
 
-  /// Of all groups' filters: that of element i of accumulator n; -1 past the group's last.
-  PRS_DEVICE std::int64_t channel(int n, int i) const {
-    const std::int64_t filter = filter0_ + Tile::column(n, i);
-    return filter < conv_.filters ? channel0_ + filter : -1;
-  }
-  /// Its offset in y; -1: outside.
-  PRS_DEVICE std::int64_t offset(int n, int i) const {
-    const std::int64_t filter = filter0_ + Tile::column(n, i);
-    return inside_[i / 2] && filter < conv_.filters ? first_[i / 2] + filter * conv_.outputs : -1;
-  }
+  /// Of all groups' filters, the tile's first.
+  PRS_DEVICE std::int64_t channel0() const { return channel0_; }
+  /// Whether the group has that column of the tile.
+  PRS_DEVICE bool has(int column) const { return column < inside_; }
+  /// Where elements i of the accumulators lie in y, of the tile's first column; -1: outside.
+  PRS_DEVICE std::int64_t first(int i) const { return first_[i / 2]; }
 
  private:
-  const ConvArgs& conv_;
-  std::int64_t filter0_, channel0_;
-  std::int64_t first_[2];  ///< Of the group's first filter.
-  bool inside_[2];
+  std::int64_t channel0_;
+  int inside_;
+  std::int64_t first_[2];
 };
 
 /// The tiles of this block, one of each group that it takes. A thread gathers for one position:
@@ -89,17 +84,20 @@ PRS_DEVICE void conv_floats(const ConvMmaArgs& args) {
     for (int n = 0; n < Tile::kTiles; ++n) {
       PRS_UNROLL
       for (int i = 0; i < 4; ++i) {
-        const std::int64_t channel = places.channel(n, i);
-        if (conv.bias != nullptr && channel >= 0) sums[n][i] += conv.bias[channel];
+        const int column = Tile::column(n, i);
+        if (conv.bias == nullptr || !places.has(column)) continue;
+        sums[n][i] += conv.bias[places.channel0() + column];
       }
     }
-    apply_to_all(conv.epilogue, sums);
+    apply_to_all<Tile::kShortFunctions>(conv.epilogue, sums);
     PRS_UNROLL
-    for (int n = 0; n < Tile::kTiles; ++n) {
+    for (int i = 0; i < 4; ++i) {
+      if (places.first(i) < 0) continue;
+      float* y = conv.y + places.first(i) + Tile::column(0, i) * conv.outputs;
       PRS_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const std::int64_t offset = places.offset(n, i);
-        if (offset >= 0) conv.y[offset] = sums[n][i];
+      for (int n = 0; n < Tile::kTiles; ++n) {
+        if (places.has(Tile::column(n, i))) *y = sums[n][i];
+        y += 8 * conv.outputs;
       }
     }
   };

@@ -73,28 +73,42 @@ PRS_DEVICE const typename Tile::T* tile_stages(const void* packed, std::int64_t 
          (group * column_tiles + block_y()) * stages * Tile::kColumns * Tile::kDepth;
 }
 
-/// Bias and activation of a tile's sums, and what of it lies inside y.
+/// How many columns a tile that begins at `column` has of `columns`.
+template <typename Tile>
+PRS_DEVICE int columns_inside(std::int64_t column, std::int64_t columns) {
+  const std::int64_t left = columns - column;
+  return static_cast<int>(left < Tile::kColumns ? left : Tile::kColumns);
+}
+
+/// Bias and activation of a tile's sums, and what of it lies inside y. Row by row and with columns
+/// of 32 bits: of a wide tile, addresses of their own for all sums would not fit the registers.
 template <typename Tile>
 PRS_DEVICE void store_tile(const GemmArgs& gemm, const Corner& corner, typename Tile::Sums& sums) {
+  const int inside = columns_inside<Tile>(corner.column, gemm.n);
   PRS_UNROLL
-  for (int n = 0; n < Tile::kTiles; ++n) {
+  for (int i = 0; i < 4; ++i) {
+    const std::int64_t m = corner.row + Tile::row(i);
+    const float* bias = gemm.bias + m * gemm.bias_row + corner.column * gemm.bias_column;
+    const bool biased = gemm.bias != nullptr && m < gemm.m;
+    const float of_row = biased && gemm.bias_column == 0 ? gemm.beta * bias[0] : 0.0F;
+    const int of_columns = biased && gemm.bias_column != 0 ? inside : 0;
     PRS_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      const std::int64_t at_m = corner.row + Tile::row(i);
-      const std::int64_t at_n = corner.column + Tile::column(n, i);
-      sums[n][i] *= gemm.alpha;
-      if (gemm.bias == nullptr || at_m >= gemm.m || at_n >= gemm.n) continue;
-      sums[n][i] += gemm.beta * gemm.bias[at_m * gemm.bias_row + at_n * gemm.bias_column];
+    for (int n = 0; n < Tile::kTiles; ++n) {
+      const int column = Tile::column(n, i);
+      sums[n][i] = sums[n][i] * gemm.alpha + of_row;
+      if (column < of_columns) sums[n][i] += gemm.beta * bias[column];
     }
   }
-  apply_to_all(gemm.epilogue, sums);
+  apply_to_all<Tile::kShortFunctions>(gemm.epilogue, sums);
   PRS_UNROLL
-  for (int n = 0; n < Tile::kTiles; ++n) {
+  for (int i = 0; i < 4; ++i) {
+    const std::int64_t m = corner.row + Tile::row(i);
+    if (m >= gemm.m) continue;
+    float* y = gemm.y + m * gemm.n + corner.column;
     PRS_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      const std::int64_t at_m = corner.row + Tile::row(i);
-      const std::int64_t at_n = corner.column + Tile::column(n, i);
-      if (at_m < gemm.m && at_n < gemm.n) gemm.y[at_m * gemm.n + at_n] = sums[n][i];
+    for (int n = 0; n < Tile::kTiles; ++n) {
+      const int column = Tile::column(n, i);
+      if (column < inside) y[column] = sums[n][i];
     }
   }
 }

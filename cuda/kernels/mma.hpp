@@ -93,6 +93,7 @@ struct MmaTile {
   static constexpr int kTiles = kPairs * 2;  ///< Of 8 columns, of one warp.
   static constexpr int kLoads = kRows * kDepth / 256;
   using Sums = Sum[kTiles][4];
+  static constexpr bool kShortFunctions = false;  ///< apply_short().
   static_assert(kWarpRows * 16 == kRows && kPairs * kWarpColumns * 16 == kColumns, "8 warps");
   static_assert(256 % kRows == 0, "a thread gathers of one row where it does not go along k");
 

@@ -106,12 +106,14 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) conv_u8s8_mma(QuantizedConvArgs args) {
   };
   const auto store = [&](const ConvPlaces<Tile>& places, typename Tile::Sums& sums) {
     PRS_UNROLL
-    for (int n = 0; n < Tile::kTiles; ++n) {
+    for (int i = 0; i < 4; ++i) {
+      if (places.first(i) < 0) continue;
       PRS_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const std::int64_t offset = places.offset(n, i);
-        if (offset < 0) continue;
-        store_requantized(args.out, offset, places.channel(n, i), sums[n][i]);
+      for (int n = 0; n < Tile::kTiles; ++n) {
+        const int column = Tile::column(n, i);
+        if (!places.has(column)) continue;
+        store_requantized(args.out, places.first(i) + column * args.conv.outputs,
+                          places.channel0() + column, sums[n][i]);
       }
     }
   };

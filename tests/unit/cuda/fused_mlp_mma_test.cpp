@@ -11,14 +11,6 @@
 namespace prs::test {
 namespace {
 
-/// What a block may have on compute capability 9.0.
-cuda::DeviceLimits hopper(int multiprocessors) {
-  cuda::DeviceLimits limits = limits_of(227 << 10, multiprocessors);
-  limits.compute_capability = 90;
-  limits.sm_90a = true;
-  return limits;
-}
-
 /// On a device with those limits, in both precisions and under every schedule, with equal bits. The
 /// kernel is fused_mlp_{bf16,f16}_`kernel`.
 void expect_parity_on(const cuda::DeviceLimits& limits, const Tensor& input, const Layers& layers,
