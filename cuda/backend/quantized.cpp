@@ -1,8 +1,9 @@
 // Plans of QuantizeLinear, DequantizeLinear and the layers of 8-bit integers.
+#include "backend/quantized.hpp"
+
 #include <fmt/format.h>
 
 #include "backend/linear.hpp"
-#include "backend/packed.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
 #include "ops/gemm.hpp"
@@ -41,9 +42,9 @@ const Tensor& constant_weights(const Call& call) {
   return *call.inputs[1].constant;
 }
 
-bool is_i8(const Call& call) { return call.inputs[0].type.dtype == DType::kInt8; }
-
-std::uint32_t flip_of(const Call& call) { return is_i8(call) ? 0x80808080U : 0; }
+std::uint32_t flip_of(const Call& call) {
+  return call.inputs[0].type.dtype == DType::kInt8 ? 0x80808080U : 0;
+}
 
 /// Without addresses.
 Requantize ends_of(const Requantization& out) {
@@ -63,25 +64,13 @@ void set_addresses(Requantize& ends, const std::shared_ptr<const void>& starts,
   ends.offsets = step.in<float>(3);
 }
 
-/// What each channel's sum begins with: minus the share of x's zero point, as the kernels see x.
 std::shared_ptr<const void> make_starts(const Call& call, const Tensor& weights,
                                         const MatrixView& view, const Requantization& out) {
-  const std::int64_t zero_point = out.x_zero_point + (is_i8(call) ? 128 : 0);
-  const auto make = [&] {
-    std::vector<std::int32_t> starts;
-    for (std::int64_t group = 0; group < view.groups; ++group) {
-      for (std::int64_t n = 0; n < view.n; ++n) {
-        const auto* row = weights.as<std::int8_t>() + group * view.group_stride + n * view.n_stride;
-        std::int64_t sum = 0;
-        for (std::int64_t k = 0; k < view.k; ++k) sum += row[k * view.k_stride];
-        starts.push_back(static_cast<std::int32_t>(-zero_point * sum));
-      }
-    }
-    return starts;
-  };
+  const std::int32_t zero_point = u8_zero_point(call.inputs[0].type.dtype, out.x_zero_point);
   const std::string layout = fmt::format("starts {} {} {} {} {} {}", zero_point, view.groups,
                                          view.n, view.k, view.n_stride, view.k_stride);
-  return call.constants.packed({weights}, layout, make);
+  return call.constants.packed({weights}, layout,
+                               [&] { return sum_starts(weights, view, zero_point); });
 }
 
 Plan plan_direct_conv(const Call& call, const QuantizedConvArgs& args,
@@ -98,6 +87,24 @@ Plan plan_direct_conv(const Call& call, const QuantizedConvArgs& args,
 }
 
 }  // namespace
+
+std::int32_t u8_zero_point(DType x, std::int32_t zero_point) {
+  return zero_point + (x == DType::kInt8 ? 128 : 0);
+}
+
+std::vector<std::int32_t> sum_starts(const Tensor& weights, const MatrixView& view,
+                                     std::int32_t zero_point) {
+  std::vector<std::int32_t> starts;
+  for (std::int64_t group = 0; group < view.groups; ++group) {
+    for (std::int64_t n = 0; n < view.n; ++n) {
+      const auto* row = weights.as<std::int8_t>() + group * view.group_stride + n * view.n_stride;
+      std::int64_t sum = 0;
+      for (std::int64_t k = 0; k < view.k; ++k) sum += row[k * view.k_stride];
+      starts.push_back(static_cast<std::int32_t>(-zero_point * sum));
+    }
+  }
+  return starts;
+}
 
 Plan plan_quantize(const Call& call) {
   return plan_steps(

@@ -91,38 +91,47 @@ PRS_DEVICE void warpgroup_wait(Sum (&d)[kTiles][4]) {
 #define PRS_NUMBERS_128 PRS_TENS_6 "%60, %61, %62, %63"
 #define PRS_NUMBERS_256 \
   PRS_TENS_9 PRS_TEN(9) PRS_TEN(10) PRS_TEN(11) "%120, %121, %122, %123, %124, %125, %126, %127"
-// accumulators: their numbers; rest: those of a and the descriptor; then the accumulators.
-#define PRS_WGMMA(columns, type, accumulators, rest, ...)                              \
-  if constexpr (kColumns == columns) {                                                 \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32." type "." type \
-                 " {" accumulators "}, " rest ", 1, 1, 1, 0;"                          \
-                 : __VA_ARGS__                                                         \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor)         \
-                 : "memory");                                                          \
+// type: of k and the numbers; accumulators: their numbers; rest: those of a and the descriptor;
+// scales: that the product is added, and what else the type takes; then the accumulators.
+#define PRS_WGMMA(columns, type, accumulators, rest, scales, ...)                    \
+  if constexpr (kColumns == columns) {                                               \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns type " {" accumulators \
+                 "}, " rest scales ";"                                               \
+                 : __VA_ARGS__                                                       \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(descriptor)       \
+                 : "memory");                                                        \
   }
-#define PRS_WGMMAS(type)                                                                        \
-  PRS_WGMMA(16, type, "%0, %1, %2, %3, %4, %5, %6, %7", "{%8, %9, %10, %11}, %12",              \
-            PRS_D2("+f", 0))                                                                    \
+// kind: the constraint of an accumulator.
+#define PRS_WGMMAS(type, scales, kind)                                                          \
+  PRS_WGMMA(16, type, "%0, %1, %2, %3, %4, %5, %6, %7", "{%8, %9, %10, %11}, %12", scales,      \
+            PRS_D2(kind, 0))                                                                    \
   PRS_WGMMA(32, type, PRS_TEN() "%10, %11, %12, %13, %14, %15", "{%16, %17, %18, %19}, %20",    \
-            PRS_D4("+f", 0))                                                                    \
-  PRS_WGMMA(64, type, PRS_NUMBERS_64, "{%32, %33, %34, %35}, %36", PRS_D8("+f", 0))             \
-  PRS_WGMMA(128, type, PRS_NUMBERS_128, "{%64, %65, %66, %67}, %68", PRS_D16("+f", 0))          \
+            scales, PRS_D4(kind, 0))                                                            \
+  PRS_WGMMA(64, type, PRS_NUMBERS_64, "{%32, %33, %34, %35}, %36", scales, PRS_D8(kind, 0))     \
+  PRS_WGMMA(128, type, PRS_NUMBERS_128, "{%64, %65, %66, %67}, %68", scales, PRS_D16(kind, 0))  \
   PRS_WGMMA(192, type, PRS_TENS_9 "%90, %91, %92, %93, %94, %95", "{%96, %97, %98, %99}, %100", \
-            PRS_D16("+f", 0), PRS_D8("+f", 16))                                                 \
-  PRS_WGMMA(256, type, PRS_NUMBERS_256, "{%128, %129, %130, %131}, %132", PRS_D16("+f", 0),     \
-            PRS_D16("+f", 16))
+            scales, PRS_D16(kind, 0), PRS_D8(kind, 16))                                         \
+  PRS_WGMMA(256, type, PRS_NUMBERS_256, "{%128, %129, %130, %131}, %132", scales,               \
+            PRS_D16(kind, 0), PRS_D16(kind, 16))
+#define PRS_WGMMAS_F32(type) PRS_WGMMAS("k16.f32." type "." type, ", 1, 1, 1, 0", "+f")
 
 template <int kColumns, int kTiles>
 PRS_DEVICE void wgmma_m64k16_bf16(float (&d)[kTiles][4], const FragmentA& a,
                                   std::uint64_t descriptor) {
   static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  PRS_WGMMAS("bf16")
+  PRS_WGMMAS_F32("bf16")
 }
 template <int kColumns, int kTiles>
 PRS_DEVICE void wgmma_m64k16_f16(float (&d)[kTiles][4], const FragmentA& a,
                                  std::uint64_t descriptor) {
   static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  PRS_WGMMAS("f16")
+  PRS_WGMMAS_F32("f16")
+}
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], const FragmentA& a,
+                                  std::uint64_t descriptor) {
+  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
+  PRS_WGMMAS("k32.s32.u8.s8", ", 1", "+r")
 }
 
 // A in shared memory, as B. ends: what the instruction has behind its operands.
@@ -155,6 +164,7 @@ PRS_DEVICE void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], std::uint64_t a,
 }
 #undef PRS_WGMMAS_SHARED
 #undef PRS_WGMMA_SHARED
+#undef PRS_WGMMAS_F32
 #undef PRS_WGMMAS
 #undef PRS_WGMMA
 #undef PRS_NUMBERS_256

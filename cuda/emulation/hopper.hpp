@@ -69,6 +69,11 @@ void wgmma_m64k16_f16(float (&d)[kTiles][4], const FragmentA& a, std::uint64_t d
   start_product<kColumns>(ProductType::kF16, d, a, 0, descriptor, where);
 }
 template <int kColumns, int kTiles>
+void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], const FragmentA& a, std::uint64_t descriptor,
+                       Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kU8S8, d, a, 0, descriptor, where);
+}
+template <int kColumns, int kTiles>
 void wgmma_m64k16_bf16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
                        Source where = Source::here()) {
   start_product<kColumns>(ProductType::kBf16, d, nullptr, a, b, where);

@@ -1,6 +1,7 @@
-// wgmma.mma_async of m64nNk16 and m64nNk32: 32 bytes of k. PTX ISA 8.x, "Register Fragments for
-// wgmma.mma_async.m64nNk16" (warp w of the four holds rows 16 w on; in them A lies as for mma.sync
-// m16n8k16, and D as its D, tile after tile of 8 columns) and "Matrix Descriptor Format".
+// wgmma.mma_async of m64nNk16, and of bytes m64nNk32. PTX ISA 8.x, "Register Fragments for
+// wgmma.mma_async.m64nNk16" and "..k32" (warp w of the four holds rows 16 w on; in them A lies as
+// for mma.sync m16n8k16 or k32, and D as its D, tile after tile of 8 columns) and "Matrix
+// Descriptor Format".
 //
 // A warp computes its 16 rows when it waits: no earlier, and with what its registers hold then.
 #include <vector>
@@ -92,12 +93,15 @@ class WarpProduct {
                 [&](int row, int k, float value) { a[row][k] = value; });
       return;
     }
+    const int in_register = 4 / bytes_of(of(0).type);
     for (unsigned lane = 0; lane < kWarpSize; ++lane) {
-      for (unsigned i = 0; i < 8; ++i) {
-        const unsigned row = lane / 4 + i / 2 % 2 * 8;
-        const unsigned k = lane % 4 * 2 + i % 2 + i / 4 * 8;
-        const auto* bytes = reinterpret_cast<const unsigned char*>(of(lane).a + i / 2);
-        a[row][k] = value_at(of(lane).type, true, bytes, static_cast<int>(i % 2));
+      for (unsigned r = 0; r < 4; ++r) {
+        const auto* bytes = reinterpret_cast<const unsigned char*>(of(lane).a + r);
+        const unsigned row = lane / 4 + r % 2 * 8;
+        const int k = in_register * static_cast<int>(lane % 4 + r / 2 * 4);
+        for (int i = 0; i < in_register; ++i) {
+          a[row][k + i] = value_at(of(lane).type, true, bytes, i);
+        }
       }
     }
   }

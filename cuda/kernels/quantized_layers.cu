@@ -8,28 +8,24 @@
 // mostly empty.
 #include "kernels/conv_tile.hpp"
 #include "kernels/families.hpp"
+#include "kernels/requantize.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
 
 constexpr int kWord = 4;
 
-/// Stores element i of y, of that channel. As the CPU has it, operation by operation; NaN becomes
-/// the lower bound.
+/// Stores element i of y, of that channel.
 PRS_DEVICE void store_requantized(const Requantize& out, std::int64_t i, std::int64_t channel,
                                   std::int32_t sum) {
-  const float product =
-      multiply_rounded(static_cast<float>(sum + out.starts[channel]), out.multipliers[channel]);
-  const float value = add_rounded(product, out.offsets[channel]);
-  const float raised = value > out.low ? value : out.low;
-  const float bounded = raised < out.high ? raised : out.high;
+  const float value = requantized(sum, out.starts[channel], out.multipliers[channel],
+                                  out.offsets[channel], out.low, out.high);
   if (out.to == Element::kF32) {
-    static_cast<float*>(out.y)[i] = bounded;
-    return;
+    static_cast<float*>(out.y)[i] = value;
+  } else {
+    static_cast<std::uint8_t*>(out.y)[i] =
+        static_cast<std::uint8_t>(requantized_steps(value, out.zero_point));
   }
-  // The low byte is the number, whether y is u8 or i8.
-  const int steps = static_cast<int>(round_to_even(bounded)) + out.zero_point;
-  static_cast<std::uint8_t*>(out.y)[i] = static_cast<std::uint8_t>(steps);
 }
 
 struct ByteRows {

@@ -22,6 +22,23 @@ bool has_input(const Node& node, std::size_t i) {
   return i < node.inputs.size() && node.inputs[i] != kNoValue;
 }
 
+/// i8 weights, multipliers and offsets, which a quantised layer has behind its input.
+bool has_quantized_constants(const Graph& graph, const Node& node) {
+  const auto is_constant = [&](std::size_t i) {
+    return graph.value(node.inputs[i]).constant != nullptr;
+  };
+  return is_constant(1) && is_constant(2) && is_constant(3);
+}
+
+/// Of QuantizeLinear or DequantizeLinear: one scale and at most one zero point, both constant.
+bool has_one_scale(const Graph& graph, const Node& node) {
+  const Tensor* scale = f32_constant(graph, node, 1);
+  if (scale == nullptr || scale->elements() != 1) return false;
+  if (!has_input(node, 2)) return true;
+  const auto& zero_point = graph.value(node.inputs[2]).constant;
+  return zero_point != nullptr && zero_point->elements() == 1;
+}
+
 /// Extents with which no product of a few, in int, overflows before it is compared with the limits.
 bool is_small(const ops::Window& window) {
   constexpr std::int64_t kLargest = 1 << 15;
@@ -102,12 +119,22 @@ class ChainFinder {
     switch (node.kind) {
       case OpKind::kNormalize:
         return take_normalize(node);
+      case OpKind::kQuantizeLinear:
+        return take_quantize(node);
       case OpKind::kConv:
-        return take_conv(node);
+        return f32_constant(graph_, node, 1) != nullptr && is_bias_known(node) &&
+               take_conv(node, std::get<ConvParams>(node.params), false);
+      case OpKind::kQuantizedConv:
+        return has_quantized_constants(graph_, node) &&
+               take_conv(node, std::get<QuantizedConvParams>(node.params).conv, true);
       case OpKind::kMaxPool:
         return take_pool(node);
       case OpKind::kGemm:
         return take_gemm(node);
+      case OpKind::kQuantizedGemm:
+        return take_quantized_gemm(node);
+      case OpKind::kDequantizeLinear:
+        return take_dequantize(node);
       case OpKind::kArgMax:
         return take_arg_max(node);
       default:
@@ -115,9 +142,20 @@ class ChainFinder {
     }
   }
 
+  bool has_layers() const { return !chain_.convolutions.empty() || !chain_.dense.empty(); }
+
+  /// Whether a layer of that kind goes with those before it.
+  bool is_of_a_kind(bool quantized) const {
+    if (has_layers()) return quantized == chain_.quantized;
+    return quantized || chain_.quantize == nullptr;
+  }
+
+  bool is_bias_known(const Node& node) const {
+    return !has_input(node, 2) || f32_constant(graph_, node, 2) != nullptr;
+  }
+
   bool take_normalize(const Node& node) {
-    if (chain_.normalize != nullptr || !chain_.convolutions.empty() || !chain_.dense.empty() ||
-        current_ != chain_.input ||
+    if (chain_.normalize != nullptr || has_layers() || current_ != chain_.input ||
         (shape(current_).rank() != 4 && shape(node.outputs[0]).rank() != 4) ||
         std::get<NormalizeParams>(node.params).channel_axis != 1) {
       return false;
@@ -126,16 +164,22 @@ class ChainFinder {
     return true;
   }
 
-  bool take_conv(const Node& node) {
-    const Tensor* weights = f32_constant(graph_, node, 1);
-    const auto& params = std::get<ConvParams>(node.params);
-    if (!chain_.dense.empty() || shape(current_).rank() != 4 || weights == nullptr ||
-        params.group != 1 || (has_input(node, 2) && f32_constant(graph_, node, 2) == nullptr)) {
+  bool take_quantize(const Node& node) {
+    if (chain_.quantize != nullptr || has_layers() || !has_one_scale(graph_, node)) return false;
+    chain_.quantize = &node;
+    return true;
+  }
+
+  bool take_conv(const Node& node, const ConvParams& params, bool quantized) {
+    if (!chain_.dense.empty() || !is_of_a_kind(quantized) || shape(current_).rank() != 4 ||
+        params.group != 1) {
       return false;
     }
     if (!chain_.convolutions.empty() && shape(current_) != shape(last_planes_)) return false;
-    const ops::Window window = ops::conv::resolve(params, shape(current_), weights->shape());
+    const Tensor& weights = *graph_.value(node.inputs[1]).constant;
+    const ops::Window window = ops::conv::resolve(params, shape(current_), weights.shape());
     if (!is_small(window)) return false;
+    chain_.quantized = quantized;
     chain_.convolutions.push_back({.node = &node, .window = window, .pool_window = {}});
     last_planes_ = node.outputs[0];
     return true;
@@ -157,23 +201,48 @@ class ChainFinder {
   bool take_gemm(const Node& node) {
     const Tensor* weights = f32_constant(graph_, node, 1);
     const auto& params = std::get<GemmParams>(node.params);
-    if (weights == nullptr || params.trans_a || (chain_.normalize && chain_.convolutions.empty())) {
+    if (weights == nullptr || params.trans_a || !is_of_a_kind(false) ||
+        (chain_.normalize && chain_.convolutions.empty())) {
       return false;
     }
     const auto [m, n, k] = ops::gemm::resolve(params, shape(current_), weights->shape());
-    if (m != images_ || n < 1 || k < 1) return false;
     if (has_input(node, 2)) {
       const Tensor* bias = f32_constant(graph_, node, 2);
       if (bias == nullptr || ops::broadcast_strides(bias->shape(), Shape{m, n})[0] != 0)
         return false;
     }
+    return take_dense(node, m, n, k);
+  }
+
+  bool take_quantized_gemm(const Node& node) {
+    if (!has_quantized_constants(graph_, node) || !is_of_a_kind(true)) return false;
+    const GemmParams params{.trans_b = std::get<QuantizedGemmParams>(node.params).trans_b,
+                            .activation = {}};
+    const Shape& weights = graph_.value(node.inputs[1]).constant->shape();
+    const auto [m, n, k] = ops::gemm::resolve(params, shape(current_), weights);
+    if (!take_dense(node, m, n, k)) return false;
+    chain_.quantized = true;
+    return true;
+  }
+
+  bool take_dense(const Node& node, std::int64_t m, std::int64_t n, std::int64_t k) {
+    if (m != images_ || n < 1 || k < 1) return false;
     chain_.dense.push_back({&node, k, n});
+    return true;
+  }
+
+  bool take_dequantize(const Node& node) {
+    if (!chain_.quantized || chain_.dense.empty() || !has_one_scale(graph_, node)) return false;
+    chain_.dequantize = &node;
     return true;
   }
 
   bool take_arg_max(const Node& node) {
     const auto& params = std::get<ArgMaxParams>(node.params);
-    if (chain_.dense.empty() || shape(current_).rank() != 2) return false;
+    if (chain_.dense.empty() || shape(current_).rank() != 2 ||
+        graph_.value(current_).dtype != DType::kFloat32) {
+      return false;
+    }
     const auto extents = ops::arg_max::extents(params, shape(current_));
     if (extents.outer != images_ || extents.inner != 1) return false;
     chain_.scores = params.select_last_index ? Scores::kLastLargest : Scores::kFirstLargest;
@@ -196,6 +265,8 @@ Chain front_of(const Chain& chain, std::size_t count) {
   Chain front;
   front.input = chain.input;
   front.normalize = chain.normalize;
+  front.quantize = chain.quantize;
+  front.quantized = chain.quantized;
   front.convolutions.assign(chain.convolutions.begin(),
                             chain.convolutions.begin() + static_cast<std::ptrdiff_t>(count));
   front.nodes = front.convolutions.back().nodes;

@@ -14,7 +14,7 @@ namespace prs::cuda {
 
 /// Conv and the MaxPool behind it.
 struct ConvStage {
-  const Node* node;
+  const Node* node;  ///< QuantizedConv in a chain of quantised layers.
   const Node* pool = nullptr;
   ops::Window window;
   ops::Window pool_window;  ///< Set with `pool`.
@@ -24,19 +24,22 @@ struct ConvStage {
 };
 
 struct DenseStage {
-  const Node* node;
+  const Node* node;  ///< Gemm or QuantizedGemm.
   std::int64_t inputs;
   std::int64_t outputs;
 };
 
-/// The longest chain of layers that fused kernels know. Nodes [0, nodes) of the graph, and no
-/// others, take its input to its output.
+/// The longest chain of layers that fused kernels know, all of floats or all of 8-bit integers.
+/// Nodes [0, nodes) of the graph, and no others, take its input to its output.
 struct Chain {
   ValueId input = kNoValue;
   ValueId output = kNoValue;
   const Node* normalize = nullptr;
+  const Node* quantize = nullptr;  ///< QuantizeLinear in front of the layers, one scale for all.
+  bool quantized = false;          ///< The layers are of 8-bit integers.
   std::vector<ConvStage> convolutions;
   std::vector<DenseStage> dense;
+  const Node* dequantize = nullptr;  ///< DequantizeLinear behind dense layers, the same.
   Scores scores = Scores::kStored;
   std::size_t nodes = 0;
   std::string

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "backend/quantized.hpp"
+
 namespace prs::cuda {
 
 std::string kib(std::int64_t bytes) { return fmt::format("{} KiB", (bytes + 1023) / 1024); }
@@ -24,6 +26,12 @@ std::vector<Tensor> constants_of(const Fusion& fusion) {
 std::string chain_layout(const Fusion& fusion) {
   std::string layout;
   for (const DenseStage& stage : fusion.chain.dense) {
+    if (fusion.chain.quantized) {
+      const auto& params = std::get<QuantizedGemmParams>(stage.node->params);
+      const DType x = fusion.graph.value(stage.node->inputs[0]).dtype;
+      layout += fmt::format(" {}:{}", u8_zero_point(x, params.out.x_zero_point), params.trans_b);
+      continue;
+    }
     const auto& params = std::get<GemmParams>(stage.node->params);
     layout += fmt::format(" {}:{}:{}", params.alpha, params.beta, params.trans_b);
   }
@@ -64,6 +72,9 @@ FusedChoice plan_fused(const Fusion& fusion) {
     return {{},
             fmt::format("fused kernels compute in fp32, bf16 and fp16, not {}",
                         precision_name(fusion.precision))};
+  }
+  if (chain.quantized) {
+    return {{}, fmt::format("layers of 8-bit integers in {}", precision_name(fusion.precision))};
   }
   const std::string end = chain.end.empty() ? "" : ", then " + chain.end;
   const auto pools = std::count_if(chain.convolutions.begin(), chain.convolutions.end(),

@@ -7,6 +7,7 @@
 
 #include "graph/graph.hpp"
 #include "unit/cuda/parity_support.hpp"
+#include "unit/ops/quantized_cases.hpp"
 
 namespace prs::test {
 
@@ -44,6 +45,24 @@ class NetworkBuilder {
     const Shape weights = params.trans_b ? Shape{outputs, inputs} : Shape{inputs, outputs};
     return node(OpKind::kGemm, params, {current_, constant(weights), constant(Shape{outputs})});
   }
+  /// To u8 or i8.
+  NetworkBuilder& quantize(const Tensor& zero_point, float scale) {
+    return step(OpKind::kQuantizeLinear, zero_point, scale);
+  }
+  NetworkBuilder& dequantize(const Tensor& zero_point, float scale) {
+    return step(OpKind::kDequantizeLinear, zero_point, scale);
+  }
+  /// To `to`, with zero points, multipliers and offsets at random.
+  NetworkBuilder& quantized_conv(const Shape& weights, const ConvParams& params, DType to) {
+    return quantized_layer(OpKind::kQuantizedConv, weights, QuantizedConvParams{params, ends(to)},
+                           weights[0]);
+  }
+  NetworkBuilder& quantized_gemm(std::int64_t outputs, DType to, bool trans_b = false) {
+    const std::int64_t inputs = type(current_).shape[1];
+    return quantized_layer(OpKind::kQuantizedGemm,
+                           trans_b ? Shape{outputs, inputs} : Shape{inputs, outputs},
+                           QuantizedGemmParams{trans_b, ends(to)}, outputs);
+  }
   NetworkBuilder& node(OpKind kind, Params params, std::vector<ValueId> inputs = {}) {
     if (inputs.empty()) inputs = {current_};
     std::vector<InputInfo> types;
@@ -72,6 +91,20 @@ class NetworkBuilder {
          CastParams{*precision_ == Precision::kBf16 ? DType::kBFloat16 : DType::kFloat16});
     node(OpKind::kCast, CastParams{DType::kFloat32});
   }
+  NetworkBuilder& step(OpKind kind, const Tensor& zero_point, float scale) {
+    return node(kind, QuantizeParams{.to = zero_point.dtype()},
+                {current_, constant(tensor<float>({}, {scale})), constant(zero_point)});
+  }
+  Requantization ends(DType to) { return random_ends(to, type(current_).dtype, random_); }
+  NetworkBuilder& quantized_layer(OpKind kind, const Shape& weights, Params params,
+                                  std::int64_t channels) {
+    std::vector<ValueId> inputs = {
+        current_, constant(random_tensor(DType::kInt8, weights, random_, -128, 128))};
+    for (const Tensor& table : random_tables(channels, weights.elements() / channels, random_)) {
+      inputs.push_back(constant(table));
+    }
+    return node(kind, std::move(params), inputs);
+  }
   TensorType type(ValueId id) const { return {graph_.value(id).dtype, *graph_.value(id).shape}; }
   ValueId value(DType dtype, const Shape& shape) {
     Value value;
@@ -85,8 +118,9 @@ class NetworkBuilder {
     for (std::int64_t i = 0; precision_ && i < values.elements(); ++i) {
       values.as<float>()[i] = std::floor(values.as<float>()[i] * 8) / 8;
     }
-    return graph_.add_constant("constant", std::move(values));
+    return constant(std::move(values));
   }
+  ValueId constant(Tensor values) { return graph_.add_constant("constant", std::move(values)); }
 
   std::optional<Precision> precision_;
   bool rounds_;

@@ -1,6 +1,6 @@
 // Barriers, bulk copies and products of a warpgroup against what the PTX ISA says of them, written
 // out here once more; and what it leaves undefined, which is detected under every schedule.
-#include <random>
+#include <cstring>
 #include <vector>
 
 #include "device/hopper.hpp"
@@ -9,7 +9,7 @@
 namespace prs::cuda::emulated {
 namespace {
 
-constexpr int kDepth = 64;  ///< Of a tile of B, a row of 128 bytes.
+constexpr int kDepth = 64;  ///< Of a tile of B of 16-bit numbers, a row of 128 bytes.
 
 /// Small integers: exact in every format.
 float element_a(int m, int k) { return static_cast<float>((m * 7 + k * 3) % 11 - 5); }
@@ -22,136 +22,159 @@ int operand_byte(int row, int k, int bytes) {
   return byte ^ (byte & 0x380) >> 3;
 }
 
-/// B's tile as copies bring it.
-template <typename Convert>
-std::vector<std::uint16_t> tile_of_b(int columns, const Convert& convert) {
-  std::vector<std::uint16_t> tile(static_cast<std::size_t>(columns * kDepth) + 8);
+/// What the products are of: a register of A holds 4 / sizeof(B) numbers.
+struct OfF16 {
+  using B = std::uint16_t;
+  using Sum = float;
+  static std::uint32_t a(int m, int k) { return to_half(element_a(m, k)).bits; }
+  static B b(int k, int n) { return to_half(element_b(k, n)).bits; }
+  static float product(int m, int k, int n) { return element_a(m, k) * element_b(k, n); }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], const FragmentA& a, std::uint64_t b) {
+    wgmma_m64k16_f16<kColumns>(d, a, b);
+  }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
+    wgmma_m64k16_f16<kColumns>(d, a, b);
+  }
+};
+struct OfBf16 : OfF16 {
+  static std::uint32_t a(int m, int k) { return to_bfloat16(element_a(m, k)).bits; }
+  static B b(int k, int n) { return to_bfloat16(element_b(k, n)).bits; }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], const FragmentA& a, std::uint64_t b) {
+    wgmma_m64k16_bf16<kColumns>(d, a, b);
+  }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
+    wgmma_m64k16_bf16<kColumns>(d, a, b);
+  }
+};
+/// All bytes, among them those that would be others with the other sign.
+struct OfU8S8 {
+  using B = std::int8_t;
+  using Sum = std::int32_t;
+  static std::uint32_t a(int m, int k) { return static_cast<std::uint32_t>(m * 37 + k * 11) % 256; }
+  static B b(int k, int n) { return static_cast<B>((k * 29 + n * 53) % 256 - 128); }
+  static std::int32_t product(int m, int k, int n) {
+    return static_cast<std::int32_t>(a(m, k)) * b(k, n);
+  }
+  template <int kColumns>
+  static void multiply(std::int32_t (&d)[kColumns / 8][4], const FragmentA& a, std::uint64_t b) {
+    wgmma_m64k32_u8s8<kColumns>(d, a, b);
+  }
+  template <int kColumns>
+  static void multiply(std::int32_t (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
+    wgmma_m64k32_u8s8<kColumns>(d, a, b);
+  }
+};
+
+/// 16 bytes, where a copy may begin.
+struct alignas(16) Chunk {
+  std::uint8_t bytes[16];
+};
+
+/// B's tile as copies bring it, [columns] rows of 128 bytes with their chunks where "128-Byte
+/// swizzling" has them.
+template <typename Of>
+std::vector<Chunk> tile_of_b(int columns) {
+  constexpr int kBytes = static_cast<int>(sizeof(typename Of::B));
+  std::vector<Chunk> tile(static_cast<std::size_t>(columns * 8));
   for (int n = 0; n < columns; ++n) {
-    for (int k = 0; k < kDepth; ++k) {
-      tile[static_cast<std::size_t>(operand_byte(n, k, 2) / 2)] = convert(element_b(k, n));
+    for (int k = 0; k < 128 / kBytes; ++k) {
+      const int byte = operand_byte(n, k, kBytes);
+      const auto element = Of::b(k, n);
+      std::memcpy(tile[static_cast<std::size_t>(byte / 16)].bytes + byte % 16, &element,
+                  sizeof(element));
     }
   }
   return tile;
 }
 
-/// A start at a multiple of 16 bytes, as a copy wants it.
-const std::uint16_t* aligned(const std::vector<std::uint16_t>& values) {
-  const auto address = reinterpret_cast<std::uintptr_t>(values.data());
-  return values.data() + (16 - address % 16) % 16 / 2;
-}
-
 template <int kColumns>
-constexpr Shape kWarpgroups{{2, 1, 1}, {256, 1, 1}, kColumns* kDepth * 2 + 16};
+constexpr Shape kWarpgroups{{2, 1, 1}, {256, 1, 1}, kColumns * 128 + 16};
 
-template <int kColumns>
-void multiply_tile(bool bf16, const std::uint16_t* from) {
+template <typename Of, int kColumns>
+void multiply_tile(const Chunk* from) {
+  constexpr int kInRegister = 4 / static_cast<int>(sizeof(typename Of::B));
   const auto slots = dynamic_shared_1024<std::uint16_t>(0, kColumns * kDepth);
-  const auto barriers = dynamic_shared_1024<std::uint64_t>(kColumns * kDepth * 2, 1);
+  const auto barriers = dynamic_shared_1024<std::uint64_t>(kColumns * 128, 1);
   if (thread_x() == 0) {
     barrier_init(barriers, 0, 1);
     fence_async();
-    barrier_arrive_expecting(barriers, 0, kColumns * kDepth * 2);
-    copy_bulk(slots, 0, from, kColumns * kDepth * 2, barriers, 0);
+    barrier_arrive_expecting(barriers, 0, kColumns * 128);
+    copy_bulk(slots, 0, reinterpret_cast<const std::uint16_t*>(from), kColumns * 128, barriers, 0);
   }
   sync_threads();
   barrier_wait(barriers, 0, 0);
-  float d[kColumns / 8][4];
+  using Sum = typename Of::Sum;
+  Sum d[kColumns / 8][4];
   for (auto& tile : d) {
-    for (int i = 0; i < 4; ++i) tile[i] = static_cast<float>(100 * i);
+    for (int i = 0; i < 4; ++i) tile[i] = static_cast<Sum>(100 * i);
   }
   const auto row = [](int i) {
-    return static_cast<int>(thread_x() / 32 * 16 + lane() / 4) + (i / 2 % 2) * 8;
+    return static_cast<int>(thread_x() / 32 * 16 + lane() / 4) + i % 2 * 8;
   };
   std::uint32_t a[4][4] = {};
   warpgroup_fence();
   for (int step = 0; step < 4; ++step) {
-    for (int i = 0; i < 8; ++i) {
-      const int k = step * 16 + static_cast<int>(lane() % 4) * 2 + i % 2 + i / 4 * 8;
-      const float value = element_a(row(i), k);
-      a[step][i / 2] |= std::uint32_t{bf16 ? to_bfloat16(value).bits : to_half(value).bits}
-                        << (16 * (i % 2));
+    for (int i = 0; i < 4 * kInRegister; ++i) {
+      const int r = i / kInRegister;
+      const int at = i % kInRegister;
+      const int k = (step * 8 + r / 2 * 4 + static_cast<int>(lane() % 4)) * kInRegister + at;
+      a[step][r] |= Of::a(row(r), k) << (32 / kInRegister * at);
     }
-    const std::uint64_t b = matrix_descriptor(slots, step * 16);
-    if (bf16) {
-      wgmma_m64k16_bf16<kColumns>(d, a[step], b);
-    } else {
-      wgmma_m64k16_f16<kColumns>(d, a[step], b);
-    }
+    Of::template multiply<kColumns>(d, a[step], matrix_descriptor(slots, step * 16));
   }
   warpgroup_commit();
-  EXPECT_EQ(d[0][1], 100.0F);  // Under way.
+  EXPECT_EQ(d[0][1], 100);  // Under way.
   warpgroup_wait(d);
   for (int tile = 0; tile < kColumns / 8; ++tile) {
     for (int i = 0; i < 4; ++i) {
       const int n = tile * 8 + static_cast<int>(lane() % 4) * 2 + i % 2;
-      float want = static_cast<float>(100 * i);
-      for (int k = 0; k < kDepth; ++k) want += element_a(row(i), k) * element_b(k, n);
+      auto want = static_cast<Sum>(100 * i);
+      for (int k = 0; k < 32 * kInRegister; ++k) want += Of::product(row(i / 2), k, n);
       EXPECT_EQ(d[tile][i], want) << "thread " << thread_x() << " tile " << tile << " element "
                                   << i;
     }
   }
 }
 
-TEST(CudaWarpgroup, MultipliesTilesThatABulkCopyBrings) {
-  const auto halves = tile_of_b(64, [](float x) { return to_half(x).bits; });
-  const auto bfloats = tile_of_b(16, [](float x) { return to_bfloat16(x).bits; });
-  std::vector<std::uint16_t> shifted(bfloats.size() + 8);
-  std::copy(bfloats.begin(), bfloats.end() - 8,
-            shifted.begin() + (aligned(shifted) - shifted.data()));
-  std::vector<std::uint16_t> wide(halves.size() + 8);
-  std::copy(halves.begin(), halves.end() - 8, wide.begin() + (aligned(wide) - wide.data()));
-  run_all(kWarpgroups<64>, [&] { multiply_tile<64>(false, aligned(wide)); });
-  run_all(kWarpgroups<16>, [&] { multiply_tile<16>(true, aligned(shifted)); });
+template <typename Of, int kColumns>
+void multiply_tiles() {
+  const std::vector<Chunk> tile = tile_of_b<Of>(kColumns);
+  run_all(kWarpgroups<kColumns>, [&] { multiply_tile<Of, kColumns>(tile.data()); });
 }
 
-/// Elements of A and B as a product of that type takes them, and as numbers.
-struct SharedProduct {
-  ProductType type;
-  int a(int m, int k) const {
-    return type == ProductType::kU8S8 ? (m * 7 + k * 3) % 256 : sign(m, k, 7);
-  }
-  int b(int k, int n) const {
-    return type == ProductType::kU8S8 ? (k * 5 + n * 2) % 256 - 128 : sign(n, k, 5);
-  }
-  int bytes() const { return type == ProductType::kU8S8 ? 1 : 2; }
-  int depth() const { return 128 / bytes(); }
-  void store(const Shared<std::uint8_t>& s, int first, int row, int k, int value) const {
-    const int at = first + operand_byte(row, k, bytes());
-    if (type == ProductType::kU8S8) return s.store(at, static_cast<std::uint8_t>(value));
-    const auto number = static_cast<float>(value);
-    const std::uint16_t half =
-        type == ProductType::kBf16 ? to_bfloat16(number).bits : to_half(number).bits;
-    s.store(at, static_cast<std::uint8_t>(half));
-    s.store(at + 1, static_cast<std::uint8_t>(half >> 8));
-  }
-
- private:
-  static int sign(int i, int k, int factor) { return (i * factor + k * 3) % 11 - 5; }
-};
+TEST(CudaWarpgroup, MultipliesTilesThatABulkCopyBrings) {
+  multiply_tiles<OfF16, 64>();
+  multiply_tiles<OfBf16, 16>();
+  multiply_tiles<OfU8S8, 64>();
+  multiply_tiles<OfU8S8, 16>();
+}
 
 /// Both operands in shared memory, as threads write them: A [128, 128 bytes], then B.
-template <int kColumns, typename Sum, typename Multiply>
-void multiply_shared(const SharedProduct& product, const Multiply& multiply) {
-  constexpr int kB = 128 * 128;
-  const auto s = dynamic_shared_1024<std::uint8_t>(0, kB + kColumns * 128);
-  for (int i = static_cast<int>(thread_x()); i < 128 + kColumns; i += 256) {
-    for (int k = 0; k < product.depth(); ++k) {
-      const bool in_a = i < 128;
-      product.store(s, in_a ? 0 : kB, in_a ? i : i - 128, k,
-                    in_a ? product.a(i, k) : product.b(k, i - 128));
+template <typename Of, int kColumns>
+void multiply_shared() {
+  using B = typename Of::B;
+  constexpr int kBytes = static_cast<int>(sizeof(B));
+  constexpr int kRow = 128 / kBytes;
+  const auto s = dynamic_shared_1024<B>(0, (128 + kColumns) * kRow);
+  for (int row = static_cast<int>(thread_x()); row < 128 + kColumns; row += 256) {
+    for (int k = 0; k < kRow; ++k) {
+      s.store(operand_byte(row, k, kBytes) / kBytes,
+              row < 128 ? static_cast<B>(Of::a(row, k)) : Of::b(k, row - 128));
     }
   }
   fence_async();
   sync_threads();
-  const int group = static_cast<int>(thread_x()) / 128;
-  Sum d[kColumns / 8][4];
-  for (auto& tile : d) {
-    for (int i = 0; i < 4; ++i) tile[i] = static_cast<Sum>(100 * i);
-  }
+  const int first_row = static_cast<int>(thread_x()) / 128 * 64;
+  typename Of::Sum d[kColumns / 8][4] = {};
   warpgroup_fence();
   for (int step = 0; step < 4; ++step) {
-    multiply(d, matrix_descriptor(s, group * 64 * 128 + step * 32),
-             matrix_descriptor(s, kB + step * 32));
+    const int k = step * 32 / kBytes;
+    Of::template multiply<kColumns>(d, matrix_descriptor(s, first_row * kRow + k),
+                                    matrix_descriptor(s, 128 * kRow + k));
   }
   warpgroup_commit();
   warpgroup_wait(d);
@@ -159,27 +182,18 @@ void multiply_shared(const SharedProduct& product, const Multiply& multiply) {
     for (int i = 0; i < 4; ++i) {
       const int m = static_cast<int>(thread_x() / 32 * 16 + lane() / 4) + i / 2 * 8;
       const int n = tile * 8 + static_cast<int>(lane() % 4) * 2 + i % 2;
-      int want = 100 * i;
-      for (int k = 0; k < product.depth(); ++k) want += product.a(m, k) * product.b(k, n);
-      EXPECT_EQ(d[tile][i], static_cast<Sum>(want)) << "row " << m << " column " << n;
+      typename Of::Sum want = 0;
+      for (int k = 0; k < kRow; ++k) want += Of::product(m, k, n);
+      EXPECT_EQ(d[tile][i], want) << "row " << m << " column " << n;
     }
   }
 }
 
 TEST(CudaWarpgroup, MultipliesRowsAndColumnsThatThreadsWrote) {
-  constexpr Shape kTile{{1, 1, 1}, {256, 1, 1}, (128 + 64) * 128};
-  run_all(kTile, [] {
-    multiply_shared<64, float>({ProductType::kBf16},
-                               [](auto& d, auto a, auto b) { wgmma_m64k16_bf16<64>(d, a, b); });
-  });
-  run_all(kTile, [] {
-    multiply_shared<64, float>({ProductType::kF16},
-                               [](auto& d, auto a, auto b) { wgmma_m64k16_f16<64>(d, a, b); });
-  });
-  run_all(kTile, [] {
-    multiply_shared<64, std::int32_t>(
-        {ProductType::kU8S8}, [](auto& d, auto a, auto b) { wgmma_m64k32_u8s8<64>(d, a, b); });
-  });
+  constexpr Shape kTile{{1, 1, 1}, {256, 1, 1}, (128 + 128) * 128};
+  run_all(kTile, [] { multiply_shared<OfBf16, 64>(); });
+  run_all(kTile, [] { multiply_shared<OfF16, 128>(); });
+  run_all(kTile, [] { multiply_shared<OfU8S8, 64>(); });
 }
 
 TEST(CudaWarpgroup, DetectsAnOperandOfAThreadThatDidNotFence) {
