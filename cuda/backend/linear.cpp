@@ -78,7 +78,7 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
   mma.packed = packed.memory.get();
   mma.stages = packed.stages;
   return plan_kernel(
-      kernel, tile_grid(tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1), mma,
+      kernel, tile_grid(call, tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1), mma,
       args.m * args.n,
       [memory = packed.memory, has_bias = call.has(2)](GemmMmaArgs& complete,
                                                        const StepArgs& step) {
@@ -96,7 +96,7 @@ Plan plan_product(const Call& call, const GemmArgs& args) {
   const KernelId kernel = is_u8(call) ? KernelId::kGemmU8 : KernelId::kGemmF32;
   const std::int64_t count = args.batch * args.m * args.n;
   const Dim3 grid =
-      count == 0 ? Dim3{} : tile_grid(tiles(args.m, kTile), tiles(args.n, kTile), args.batch);
+      count == 0 ? Dim3{} : tile_grid(call, tiles(args.m, kTile), tiles(args.n, kTile), args.batch);
   return plan_kernel(kernel, grid, args, count,
                      [has_bias = call.has(2)](GemmArgs& complete, const StepArgs& step) {
                        complete.a = step.inputs[0];
@@ -158,8 +158,8 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
   mma.stages = packed.stages;
   return plan_kernel(
       kernel,
-      tile_grid(tiles(positions, tile.rows), tiles(args.filters, tile.columns), args.groups), mma,
-      positions * args.filters,
+      tile_grid(call, tiles(positions, tile.rows), tiles(args.filters, tile.columns), args.groups),
+      mma, positions * args.filters,
       [memory = packed.memory, uploaded = call.constants.upload(taps), has_bias = call.has(2)](
           ConvMmaArgs& complete, const StepArgs& step) {
         complete.conv.x = step.inputs[0];
@@ -172,14 +172,13 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
 
 }  // namespace
 
-Dim3 tile_grid(std::int64_t x, std::int64_t y, std::int64_t z) {
-  constexpr std::int64_t kMostX = std::numeric_limits<std::int32_t>::max();
-  constexpr std::int64_t kMost = 65535;
-  if (x > kMostX || y > kMost) {
-    fail_unsupported("{} x {} tiles on the GPU; at most {} x {}", x, y, kMostX, kMost);
+Dim3 tile_grid(const Call& call, std::int64_t x, std::int64_t y, std::int64_t z) {
+  const Dim3& most = call.limits.grid;
+  if (x > most.x || y > most.y) {
+    fail_unsupported("{} x {} tiles on the GPU; at most {} x {}", x, y, most.x, most.y);
   }
   return {static_cast<unsigned>(x), static_cast<unsigned>(y),
-          static_cast<unsigned>(std::min(z, kMost))};
+          static_cast<unsigned>(std::min<std::int64_t>(z, most.z))};
 }
 
 std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
@@ -193,9 +192,7 @@ TensorTile tensor_tile(const Call& call, std::int64_t groups, std::int64_t rows,
                        std::int64_t columns, std::int64_t buffers) {
   if (columns <= 16) return {128, 16};
   constexpr TensorTile kWide = {64, 64};
-  const bool sixteen_bits =
-      call.precision == Precision::kBf16 || call.precision == Precision::kFp16;
-  if (!call.limits.sm_90a || !sixteen_bits) return kWide;
+  if (!call.limits.sm_90a || call.precision == Precision::kTf32) return kWide;
   TensorTile tile = {128, columns <= 64 ? 64 : columns <= 128 ? 128 : 256, true, buffers};
   const auto idle = [&] {
     return groups * tiles(rows, tile.rows) * tiles(columns, tile.columns) <
@@ -294,7 +291,7 @@ Plan plan_conv(const Call& call) {
   const bool direct = kernel == KernelId::kConvU8Direct || kernel == KernelId::kConvF32Direct;
   const std::int64_t tile = args.filters <= 16 ? 16 : 64;
   const Dim3 grid = direct || count == 0 ? grid_for(count)
-                                         : tile_grid(tiles(args.images * args.outputs, 64),
+                                         : tile_grid(call, tiles(args.images * args.outputs, 64),
                                                      tiles(args.filters, tile), args.groups);
   return plan_kernel(kernel, grid, args, count,
                      [taps = call.constants.upload(geometry.taps), has_bias = call.has(2)](

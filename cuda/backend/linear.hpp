@@ -8,9 +8,9 @@
 
 namespace prs::cuda {
 
-/// Blocks along the grid's axes: x takes many, y and z 65,535; kernels stride along z only. Throws
+/// Blocks along the grid's axes, as many as the device takes; kernels stride along z only. Throws
 /// unsupported when x or y takes more.
-Dim3 tile_grid(std::int64_t x, std::int64_t y, std::int64_t z);
+Dim3 tile_grid(const Call& call, std::int64_t x, std::int64_t y, std::int64_t z);
 
 /// How many of them cover the extent.
 std::int64_t tiles(std::int64_t extent, std::int64_t tile);

@@ -9,29 +9,20 @@ namespace prs::cuda::PRS_CUDA_WORLD {
 
 /// Where a thread's sums go in y: two rows of its tile, the filters of one group.
 template <typename Tile>
-class ConvPlaces {
- public:
+struct ConvPlaces {
+  std::int64_t channel0;  ///< Of all groups' filters, the tile's first.
+  int inside;             ///< Columns of the tile that the group has.
+  std::int64_t first[2];  ///< Of each row, the tile's first column in y; -1: outside.
+
   PRS_DEVICE ConvPlaces(const ConvArgs& conv, const Corner& corner, std::int64_t group)
-      : channel0_(group * conv.filters + corner.column),
-        inside_(columns_inside<Tile>(corner.column, conv.filters)) {
+      : channel0(group * conv.filters + corner.column),
+        inside(columns_inside<Tile>(corner.column, conv.filters)) {
     PRS_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const std::int64_t position = corner.row + Tile::row(2 * i);
-      first_[i] = position < conv.images * conv.outputs ? output_at(conv, position, channel0_) : -1;
+    for (int row = 0; row < 2; ++row) {
+      const std::int64_t position = corner.row + Tile::row(2 * row);
+      first[row] = position < conv.images * conv.outputs ? output_at(conv, position, channel0) : -1;
     }
   }
-
-  /// Of all groups' filters, the tile's first.
-  PRS_DEVICE std::int64_t channel0() const { return channel0_; }
-  /// Whether the group has that column of the tile.
-  PRS_DEVICE bool has(int column) const { return column < inside_; }
-  /// Where elements i of the accumulators lie in y, of the tile's first column; -1: outside.
-  PRS_DEVICE std::int64_t first(int i) const { return first_[i / 2]; }
-
- private:
-  std::int64_t channel0_;
-  int inside_;
-  std::int64_t first_[2];
 };
 
 /// The tiles of this block, one of each group that it takes. A thread gathers for one position:
@@ -85,18 +76,18 @@ PRS_DEVICE void conv_floats(const ConvMmaArgs& args) {
       PRS_UNROLL
       for (int i = 0; i < 4; ++i) {
         const int column = Tile::column(n, i);
-        if (conv.bias == nullptr || !places.has(column)) continue;
-        sums[n][i] += conv.bias[places.channel0() + column];
+        if (conv.bias == nullptr || column >= places.inside) continue;
+        sums[n][i] += conv.bias[places.channel0 + column];
       }
     }
     apply_to_all<Tile::kShortFunctions>(conv.epilogue, sums);
     PRS_UNROLL
     for (int i = 0; i < 4; ++i) {
-      if (places.first(i) < 0) continue;
-      float* y = conv.y + places.first(i) + Tile::column(0, i) * conv.outputs;
+      if (places.first[i / 2] < 0) continue;
+      float* y = conv.y + places.first[i / 2] + Tile::column(0, i) * conv.outputs;
       PRS_UNROLL
       for (int n = 0; n < Tile::kTiles; ++n) {
-        if (places.has(Tile::column(n, i))) *y = sums[n][i];
+        if (Tile::column(n, i) < places.inside) *y = sums[n][i];
         y += 8 * conv.outputs;
       }
     }

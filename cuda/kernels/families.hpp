@@ -25,6 +25,7 @@ void add_peak_wgmma_kernels(KernelTable& table);
 void add_pool_kernels(KernelTable& table);
 void add_quantize_kernels(KernelTable& table);
 void add_quantized_layer_kernels(KernelTable& table);
+void add_quantized_wgmma_kernels(KernelTable& table);
 void add_reduce_kernels(KernelTable& table);
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

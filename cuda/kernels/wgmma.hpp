@@ -32,6 +32,14 @@ struct WgmmaF16 : ElementF16 {
   }
 };
 
+struct WgmmaU8S8 : ElementU8S8 {
+  template <int kColumns>
+  PRS_DEVICE static void multiply_shared(std::int32_t (&d)[kColumns / 8][4], std::uint64_t a,
+                                         std::uint64_t b) {
+    wgmma_m64k32_u8s8<kColumns>(d, a, b);
+  }
+};
+
 template <typename ElementType, int kTileColumns>
 struct WgmmaTile {
   using Element = ElementType;
@@ -59,6 +67,11 @@ template <typename Element>
 PRS_DEVICE void pack_chunk(const float (&values)[8], std::uint32_t (&words)[4]) {
   PRS_UNROLL
   for (int i = 0; i < 4; ++i) words[i] = Element::pair_of(values[2 * i], values[2 * i + 1]);
+}
+template <typename Element>
+PRS_DEVICE void pack_chunk(const std::uint32_t (&values)[4], std::uint32_t (&words)[4]) {
+  PRS_UNROLL
+  for (int i = 0; i < 4; ++i) words[i] = values[i];
 }
 
 inline constexpr int kRowWords = kWgmmaRowBytes / 4;

@@ -58,8 +58,12 @@ std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule&
 void expect_cuda_parity(const OpCase& test, Tolerance tolerance);
 
 /// Reference against CUDA kernels in this precision, input 1 constant, with equal bits under every
-/// schedule: those of compute capability 8.0, and of 9.0 with large tiles and with small ones.
-void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance);
+/// schedule, on a device with those limits; returns the kernel's name.
+std::string expect_device_parity(OpCase test, Precision precision, const cuda::DeviceLimits& limits,
+                             Tolerance tolerance);
+
+/// The same on devices of compute capability 8.0, and of 9.0 with large tiles and with small ones.
+void expect_precision_parity(const OpCase& test, Precision precision, Tolerance tolerance);
 
 void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
                        const std::string& label);
