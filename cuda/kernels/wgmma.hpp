@@ -211,6 +211,7 @@ PRS_DEVICE void wgmma_stages(const Shared<std::uint32_t>& buffers, ColumnStages<
     warpgroup_wait(sums);
     columns.advance();
   }
+  // A next call begins with a buffer that others may still multiply.
   sync_threads();
 }
 

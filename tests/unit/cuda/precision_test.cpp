@@ -176,18 +176,19 @@ TEST(CudaPrecisions, ConvOfManyFilters) {
 }
 
 /// A grid takes a limited number of groups: blocks go on with the next ones, in rings that stand
-/// where the last group left them.
+/// where the last group left them. Of three stages, the last lies where the next group's first
+/// goes.
 TEST(CudaPrecisions, BlocksTakeGroupAfterGroup) {
   std::mt19937_64 random(8);
   ConvParams grouped;
   grouped.group = 5;
   const OpCase test{OpKind::kConv,
                     grouped,
-                    {exact_tensor({2, 65, 4, 5}, random), exact_tensor({85, 13, 3, 3}, random)}};
+                    {exact_tensor({2, 100, 4, 5}, random), exact_tensor({85, 20, 3, 3}, random)}};
   for (cuda::DeviceLimits limits : {cuda::DeviceLimits{}, hopper(1)}) {
     limits.grid.z = 2;
     const std::string kernel =
-        expect_device_parity(test, Precision::kBf16, limits, {.atol = product_bound(test, 117)});
+        expect_device_parity(test, Precision::kBf16, limits, {.atol = product_bound(test, 180)});
     EXPECT_EQ(kernel, limits.sm_90a ? "conv_bf16_implicit_gemm_wgmma_128x64x64"
                                     : "conv_bf16_implicit_gemm_mma_64x64x32");
   }
