@@ -184,6 +184,11 @@ struct Requantize {
   std::int32_t zero_point;  ///< Of y.
 };
 
+/// What rounds a float below 2^22 to an integer, to nearest even, when it is added: numbers of 2^23
+/// and more have no fraction, and the integer is in their low bits. A conversion would take a unit
+/// with an eighth of the lanes.
+inline constexpr float kRoundToInteger = 12582912.0F;
+
 /// Weights are packed as GemmMmaArgs has it, in stages of 64 bytes of k.
 struct QuantizedGemmArgs {
   const std::uint8_t* x;  // [M, K]

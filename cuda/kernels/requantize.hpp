@@ -17,12 +17,8 @@ PRS_DEVICE float requantized(std::int32_t sum, std::int32_t start, float multipl
 }
 
 /// What a quantised output stores of such a value is the low byte of this, whether it is u8 or i8.
-/// Numbers of 2^23 and more have no fraction: the addition rounds to nearest even, and leaves an
-/// integer in the low bits; a conversion would take a unit with an eighth of the lanes.
 PRS_DEVICE std::uint32_t requantized_steps(float value, std::int32_t zero_point) {
-  constexpr float kOneAndAHalfTimes2To23 = 12582912.0F;
-  return float_bits(add_rounded(value, kOneAndAHalfTimes2To23)) +
-         static_cast<std::uint32_t>(zero_point);
+  return float_bits(add_rounded(value, kRoundToInteger)) + static_cast<std::uint32_t>(zero_point);
 }
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -68,13 +68,9 @@ FusedChoice plan_front(const Fusion& fusion) {
 FusedChoice plan_fused(const Fusion& fusion) {
   const Chain& chain = fusion.chain;
   const bool fp32 = fusion.precision == Precision::kFp32;
-  if (fusion.precision == Precision::kTf32 || fusion.precision == Precision::kInt8) {
-    return {{},
-            fmt::format("fused kernels compute in fp32, bf16 and fp16, not {}",
-                        precision_name(fusion.precision))};
-  }
-  if (chain.quantized) {
-    return {{}, fmt::format("layers of 8-bit integers in {}", precision_name(fusion.precision))};
+  const bool int8 = fusion.precision == Precision::kInt8;
+  if (fusion.precision == Precision::kTf32) {
+    return {{}, "fused kernels compute in fp32, bf16, fp16 and int8, not tf32"};
   }
   const std::string end = chain.end.empty() ? "" : ", then " + chain.end;
   const auto pools = std::count_if(chain.convolutions.begin(), chain.convolutions.end(),
@@ -87,9 +83,16 @@ FusedChoice plan_fused(const Fusion& fusion) {
       2) {
     return {{}, fmt::format("fewer than two layers in a row{}", end)};
   }
+  if (chain.quantized != int8) {
+    return {{},
+            fmt::format("layers of {} in {}", chain.quantized ? "8-bit integers" : "floats",
+                        precision_name(fusion.precision))};
+  }
   if (chain.convolutions.size() > kMaxFusedLayers || chain.dense.size() > kMaxFusedLayers) {
     return {{}, fmt::format("more than {} layers of a kind", kMaxFusedLayers)};
   }
+  if (int8 && !chain.convolutions.empty())
+    return {{}, "fused kernels in int8 take dense layers alone"};
   if (chain.convolutions.empty()) return fp32 ? plan_mlp(fusion) : plan_mlp_mma(fusion);
   FusedChoice whole = {{}, "no dense layer follows the convolutions" + end};
   if (!chain.dense.empty()) whole = plan_chain(fusion);

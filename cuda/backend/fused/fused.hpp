@@ -38,7 +38,7 @@ struct Fusion {
 };
 
 FusedChoice plan_mlp(const Fusion& fusion);
-/// In bf16 or fp16.
+/// In bf16, fp16 or int8 on tensor cores.
 FusedChoice plan_mlp_mma(const Fusion& fusion);
 FusedChoice plan_cnn(const Fusion& fusion);
 /// bf16 and fp16 on tensor cores.

@@ -46,38 +46,59 @@ struct MlpArgs {
   DenseLayer layers[kMaxFusedLayers];
 };
 
-/// Inputs of one stage of 16-bit weights: rows of 128 bytes.
+/// One stage of weights in the tensor-core kernels, of an output: 128 bytes, in 16-bit words. So
+/// many inputs of 16 bits, or twice that of 8.
 inline constexpr int kStageDepth = 64;
+/// Products of a stage.
+inline constexpr int kStageSteps = 4;
 /// Of a layer in the tensor-core kernels, whose sums are registers.
 inline constexpr int kMostMmaColumns = 256;
 
 struct DenseMmaLayer {
   int outputs;
   int columns;  ///< `outputs`, with what is added to fill the instructions' tiles.
-  int steps;    ///< Products of 16 inputs, the last one filled up with zeros.
-  int biases;   ///< Where they begin, [columns].
+  int steps;    ///< Products of 16 inputs, of 8 bits 32, the last one filled up with zeros.
+  int tables;   ///< Where its part of the tables begins.
+  // Of 16 bits:
   float scale;  ///< The packed weights times this, a power of two, are the weights.
   Epilogue epilogue;
 };
 
+/// What becomes of the sums of 8 bits, as Requantize has it.
+struct RequantizeLayer {
+  float low, high;
+  float rounding;  ///< What is added to round: kRoundToInteger, or -0, which changes nothing.
+  std::int32_t zero_point;  ///< Of the outputs as u8.
+};
+
 struct MlpMmaArgs {
   const void* x;  // [images, inputs], u8 or f32
-  /// The stages in the order of their use: for each layer, each kStageDepth inputs one matrix
-  /// [columns, kStageDepth], zeros where the layer ends; the 16-byte chunk c of row n lies at chunk
-  /// c ^ n % 8. In the first layer number k of a stage is not input k: see mlp_mma_input().
+  /// The stages in the order of their use: for each layer, each kStageDepth words of inputs one
+  /// matrix [columns, kStageDepth], zeros where the layer ends; the 16-byte chunk c of row n lies
+  /// at chunk c ^ n % 8. Number k of a stage is not input k: see mlp_mma_input() for the first
+  /// layer, mlp_u8s8_input() for the others of 8 bits.
   const void* weights;
-  const float* biases;
+  /// For each layer f32 biases [columns], which are copied to shared memory; of 8 bits i32 starts,
+  /// f32 multipliers and f32 offsets, [3, columns], which the first level cache holds: beside three
+  /// stages of 256 outputs 99 KiB of shared memory have no room for them.
+  const void* tables;
   void* y;  // f32 [images, outputs]; i64 [images] for the largest
   std::int64_t images;
   int inputs;
-  int tile;     ///< Images of a block at once, 64 or 128.
-  int slot;     ///< Elements of the largest stage.
-  int biased;   ///< Number of biases.
-  int depth;    ///< Layers.
-  int stages;   ///< Of all layers.
-  bool pixels;  ///< x is u8.
+  int tile;        ///< Images of a block at once, 64 or 128.
+  int slot;        ///< Words of the largest stage.
+  int table_size;  ///< Numbers in all tables.
+  int depth;       ///< Layers.
+  int stages;      ///< Of all layers.
+  bool pixels;     ///< x is u8.
   Scores scores;
   DenseMmaLayer layers[kMaxFusedLayers];
+  // Of 8 bits. Apart from the layers: ptxas 13.0 has no two products of wgmma under way together
+  // where those are larger than they are (C7511).
+  RequantizeLayer ends[kMaxFusedLayers];
+  bool dequantizes;           ///< The last layer's outputs, which are integers then.
+  std::int32_t y_zero_point;  ///< Of those, as u8.
+  float y_scale;
 };
 
 /// Stages in shared memory at once.
@@ -85,12 +106,21 @@ inline constexpr int kCopiedSlots = 3;  ///< By cp.async.
 inline constexpr int kBulkSlots = 4;    ///< By cp.async.bulk, which counts on a barrier for each.
 
 /// Which input of the first layer is number k of those that a stage multiplies, where the stage has
-/// `steps` products (4, but for the last): so that the four threads of a row, each of which holds
-/// elements 2 t, 2 t + 1, 2 t + 8 and 2 t + 9 of every product, read inputs that lie together.
-inline constexpr int mlp_mma_input(int k, int steps) {
-  const int step = k / 16;
-  const int thread = k % 8 / 2;
-  return thread * 4 * steps + step * 4 + k % 16 / 8 * 2 + k % 2;
+/// `steps` products (4, but for the last): so that the four threads of a row read inputs that lie
+/// together. Of a product a thread holds `pair` elements of the first half and as many of the
+/// second, 2 of 16 bits or 4 of 8.
+inline constexpr int mlp_mma_input(int k, int steps, int pair = 2) {
+  const int step = k / (8 * pair);
+  const int thread = k % (4 * pair) / pair;
+  return (thread * steps + step) * 2 * pair + k % (8 * pair) / (4 * pair) * pair + k % pair;
+}
+
+/// Which output of a layer of 8 bits is number k of those that the next one multiplies: so that a
+/// thread's four bytes of a half of a product are what it has of two tiles of 8 columns.
+inline constexpr int mlp_u8s8_input(int k) {
+  const int thread = k % 16 / 4;
+  const int tile = k / 32 * 4 + k % 32 / 16 * 2 + k % 4 / 2;
+  return tile * 8 + thread * 2 + k % 2;
 }
 
 /// Planes lie in shared memory with their padding around them, [images, channels, height, width].

@@ -8,6 +8,7 @@ template <typename ElementType, int kMostColumns>
 struct MmaProduct {
   using Element = ElementType;
   static constexpr int kColumns = kMostColumns;
+  using Sums = typename Element::Sum[kColumns / 8][4];
   /// Columns between two questions whether the layer has more: enough products for the next loads
   /// to hide behind another warp's.
   static constexpr int kGroup = 32;
@@ -15,8 +16,7 @@ struct MmaProduct {
   bool computes;
 
   PRS_DEVICE void multiply(const Shared<std::uint16_t>& slots, int at, int columns, int steps,
-                           const FragmentA (&a)[kStageSteps],
-                           float (&sums)[kColumns / 8][4]) const {
+                           const FragmentA (&a)[kStageSteps], Sums& sums) const {
     if (!computes) return;
     const int l = static_cast<int>(lane());
     const int row = l / 16 * 8 + l % 8;
@@ -75,9 +75,9 @@ class CopiedWeights {
   PRS_DEVICE void copy(int to) {
     if (left_ > 0) {
       const std::uint16_t* from = cursor_.weights();
-      const int elements = cursor_.elements();
+      const int words = cursor_.words();
       const int step = static_cast<int>(block_dim_x()) * 8;
-      for (int i = static_cast<int>(thread_x()) * 8; i < elements; i += step) {
+      for (int i = static_cast<int>(thread_x()) * 8; i < words; i += step) {
         copy_async<16>(slots, to * slot_ + i, from + i);
       }
       cursor_.advance();
@@ -87,7 +87,7 @@ class CopiedWeights {
   }
 
   StageCursor cursor_;
-  int slot_;           ///< Elements.
+  int slot_;           ///< Words.
   int at_ = 0;         ///< The slot of the next stage.
   std::int64_t left_;  ///< To be copied.
 };
@@ -106,6 +106,8 @@ void add_fused_mlp_mma_kernels(KernelTable& table) {
   add(table, KernelId::kMlpBf16Mma256, fused_mlp_mma<ElementBf16, 256>);
   add(table, KernelId::kMlpF16Mma128, fused_mlp_mma<ElementF16, 128>);
   add(table, KernelId::kMlpF16Mma256, fused_mlp_mma<ElementF16, 256>);
+  add(table, KernelId::kMlpU8S8Mma128, fused_mlp_mma<ElementU8S8, 128>);
+  add(table, KernelId::kMlpU8S8Mma256, fused_mlp_mma<ElementU8S8, 256>);
 }
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

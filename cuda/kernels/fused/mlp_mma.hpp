@@ -10,6 +10,11 @@
 // the next layer's operand by rounding alone. Pixels become the first one's in registers too, in
 // the order of mlp_mma_input().
 //
+// Of 8-bit integers a product takes 32 inputs, what the accumulators of four tiles hold: weights
+// are packed in the order in which they lie there (mlp_u8s8_input()), and requantising, the CPU's
+// operations one by one, is what rounding is to floats. All bytes between layers are u8, those of
+// i8 128 steps further up.
+//
 // Only weights go through shared memory, each once a tile: a ring of stages, filled ahead, across
 // the borders of layers and tiles. That decides the tile. The network 784-256-128-10 has 470 KB of
 // 16-bit weights and 0.47 MFLOP an image. A multiprocessor of compute capability 9.0 computes 4096
@@ -19,7 +24,7 @@
 // A Product is the instruction and a Weights the way of the stages, for those of compute capability
 // 8.0 (mlp_mma.cu) and of 9.0 (mlp_wgmma.cu):
 //   Product::kColumns      of a layer at most
-//   Product::Element       rounds two numbers: pair_of()
+//   Product::Element       Sum, f32 or i32; of 16 bits pair_of(), which rounds two numbers
 //   product(computes)      `computes`: this warp has images
 //   product.multiply(slots, at, columns, steps, a, sums)   sums += a * the stage at slots[at]
 //   Weights(args, stages), weights.slots    of so many stages; by every thread, as what follows
@@ -28,15 +33,15 @@
 //   weights.release()                       this warp is done with it
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/common.hpp"
 #include "kernels/families.hpp"
 #include "kernels/fused/args.hpp"
 #include "kernels/mma.hpp"
+#include "kernels/requantize.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
-
-/// Products of a stage.
-inline constexpr int kStageSteps = kStageDepth / 16;
 
 /// Walks the stages of all layers, from the first again after the last.
 class StageCursor {
@@ -46,9 +51,9 @@ class StageCursor {
   PRS_DEVICE const std::uint16_t* weights() const {
     return static_cast<const std::uint16_t*>(args_.weights) + offset_;
   }
-  PRS_DEVICE int elements() const { return args_.layers[layer_].columns * kStageDepth; }
+  PRS_DEVICE int words() const { return args_.layers[layer_].columns * kStageDepth; }
   PRS_DEVICE void advance() {
-    offset_ += elements();
+    offset_ += words();
     step_ += kStageSteps;
     if (step_ < args_.layers[layer_].steps) return;
     step_ = 0;
@@ -65,16 +70,17 @@ class StageCursor {
 };
 
 /// What a thread holds of a stage's inputs as they are in memory: of images `lane / 4` and 8 more
-/// of its warp's 16.
+/// of its warp's 16, kOwn of each for a product.
 struct RawPixels {
   using T = std::uint8_t;
+  static constexpr int kOwn = 4;
   std::uint32_t words[2][4];
 
   PRS_DEVICE void clear(int row) {
     PRS_UNROLL
     for (int step = 0; step < 4; ++step) words[row][step] = 0;
   }
-  PRS_DEVICE void load_four(int row, const T* from) {
+  PRS_DEVICE void load_all(int row, const T* from) {
     load_words(reinterpret_cast<const std::uint32_t*>(from), words[row]);
   }
   PRS_DEVICE void load_one(int row, int step, const T* from) {
@@ -92,13 +98,14 @@ struct RawPixels {
 
 struct RawFloats {
   using T = float;
+  static constexpr int kOwn = 4;
   float values[2][16];
 
   PRS_DEVICE void clear(int row) {
     PRS_UNROLL
     for (int i = 0; i < 16; ++i) values[row][i] = 0.0F;
   }
-  PRS_DEVICE void load_four(int row, const T* from) {
+  PRS_DEVICE void load_all(int row, const T* from) {
     PRS_UNROLL
     for (int step = 0; step < 4; ++step) load_one(row, step, from + step * 4);
   }
@@ -113,6 +120,36 @@ struct RawFloats {
   PRS_DEVICE float at(int row, int i) const { return values[row][i]; }
 };
 
+/// Which are a product's operand as they are.
+struct RawBytes {
+  using T = std::uint8_t;
+  static constexpr int kOwn = 8;
+  std::uint32_t words[2][8];
+
+  PRS_DEVICE void clear(int row) {
+    PRS_UNROLL
+    for (int i = 0; i < 8; ++i) words[row][i] = 0;
+  }
+  PRS_DEVICE void load_all(int row, const T* from) {
+    PRS_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      std::uint32_t four[4];
+      load_words(reinterpret_cast<const std::uint32_t*>(from + half * 16), four);
+      PRS_UNROLL
+      for (int i = 0; i < 4; ++i) words[row][half * 4 + i] = four[i];
+    }
+  }
+  PRS_DEVICE void load_one(int row, int step, const T* from) {
+    std::uint32_t two[2];
+    load_words(reinterpret_cast<const std::uint32_t*>(from), two);
+    words[row][step * 2] = two[0];
+    words[row][step * 2 + 1] = two[1];
+  }
+  PRS_DEVICE void set(int row, int i, T value) {
+    words[row][i / 4] |= std::uint32_t{value} << (8 * (i % 4));
+  }
+};
+
 /// The first layer's inputs for a warp, from its first image on.
 template <typename Raw>
 class InputRows {
@@ -122,11 +159,15 @@ class InputRows {
 
   /// Inputs of the stage that begins at product `step0` of the layer.
   PRS_DEVICE void load(int step0, Raw& raw) const {
+    constexpr int kOwn = Raw::kOwn;
     const int left = args_.layers[0].steps - step0;
     const int steps = left < kStageSteps ? left : kStageSteps;
-    const int first = step0 * 16 + static_cast<int>(lane()) % 4 * 4 * steps;
-    // Rows of a multiple of 16 elements: a thread's of a row are aligned, and all inside.
+    const int first = (step0 * 4 + static_cast<int>(lane()) % 4 * steps) * kOwn;
+    // Rows of a multiple of 16 elements: a thread's of a row are aligned, and those of a product
+    // all inside or none.
     const bool aligned = args_.inputs % 16 == 0;
+    // Products of 16 elements have all of theirs inside then.
+    const auto inside = [&](int own) { return kOwn == 4 || first + own <= args_.inputs; };
     PRS_UNROLL
     for (int row = 0; row < 2; ++row) {
       raw.clear(row);
@@ -134,17 +175,18 @@ class InputRows {
       if (image >= args_.images) continue;
       const auto* from =
           static_cast<const typename Raw::T*>(args_.x) + image * args_.inputs + first;
-      if (aligned && steps == kStageSteps) {
-        raw.load_four(row, from);
+      if (aligned && steps == kStageSteps && inside(kStageSteps * kOwn)) {
+        raw.load_all(row, from);
       } else if (aligned) {
         PRS_UNROLL
         for (int step = 0; step < kStageSteps; ++step) {
-          if (step < steps) raw.load_one(row, step, from + step * 4);
+          if (step < steps && inside((step + 1) * kOwn))
+            raw.load_one(row, step, from + step * kOwn);
         }
       } else {
         PRS_UNROLL
-        for (int i = 0; i < 4 * kStageSteps; ++i) {
-          if (i < 4 * steps && first + i < args_.inputs) raw.set(row, i, from[i]);
+        for (int i = 0; i < kOwn * kStageSteps; ++i) {
+          if (i < kOwn * steps && first + i < args_.inputs) raw.set(row, i, from[i]);
         }
       }
     }
@@ -167,11 +209,20 @@ PRS_DEVICE void pack_inputs(const Raw& raw, FragmentA (&a)[kStageSteps]) {
   }
 }
 
+template <typename Element>
+PRS_DEVICE void pack_inputs(const RawBytes& raw, FragmentA (&a)[kStageSteps]) {
+  PRS_UNROLL
+  for (int step = 0; step < kStageSteps; ++step) {
+    PRS_UNROLL
+    for (int r = 0; r < 4; ++r) a[step][r] = raw.words[r % 2][step * 2 + r / 2];
+  }
+}
+
 /// The first layer's sums. Inputs of the stage to come are read while one multiplies, and rounded
 /// after it: a wgmma under way lets nobody write the registers of the next.
 template <typename Raw, typename Product, typename Weights>
 PRS_DEVICE void multiply_inputs(const MlpMmaArgs& args, std::int64_t first_image, Product& product,
-                                Weights& weights, float (&sums)[Product::kColumns / 8][4]) {
+                                Weights& weights, typename Product::Sums& sums) {
   const DenseMmaLayer& layer = args.layers[0];
   const InputRows<Raw> rows(args, first_image);
   Raw raw;
@@ -190,7 +241,7 @@ PRS_DEVICE void multiply_inputs(const MlpMmaArgs& args, std::int64_t first_image
 template <typename Product, typename Weights, int kSteps>
 PRS_DEVICE void multiply_registers(const DenseMmaLayer& layer, Product& product, Weights& weights,
                                    const FragmentA (&inputs)[kSteps],
-                                   float (&sums)[Product::kColumns / 8][4]) {
+                                   typename Product::Sums& sums) {
   PRS_UNROLL
   for (int step0 = 0; step0 < kSteps; step0 += kStageSteps) {
     if (step0 >= layer.steps) break;
@@ -219,14 +270,15 @@ PRS_DEVICE void apply_to_sums(const DenseMmaLayer& layer, float (&sums)[kTiles][
 
 /// Scale, bias and function.
 template <int kTiles>
-PRS_DEVICE void finish_layer(const DenseMmaLayer& layer, const Shared<float>& biases,
+PRS_DEVICE void finish_layer(const MlpMmaArgs& args, int number, const Shared<float>& tables,
                              float (&sums)[kTiles][4]) {
+  const DenseMmaLayer& layer = args.layers[number];
   const int column = static_cast<int>(lane()) % 4 * 2;
   PRS_UNROLL
   for (int tile = 0; tile < kTiles; ++tile) {
     if (tile * 8 >= layer.columns) break;
-    const int at = layer.biases + tile * 8 + column;
-    const float bias[2] = {biases.load(at), biases.load(at + 1)};
+    const int at = layer.tables + tile * 8 + column;
+    const float bias[2] = {tables.load(at), tables.load(at + 1)};
     PRS_UNROLL
     for (int i = 0; i < 4; ++i) sums[tile][i] = fmaf(sums[tile][i], layer.scale, bias[i % 2]);
   }
@@ -248,10 +300,71 @@ PRS_DEVICE void finish_layer(const DenseMmaLayer& layer, const Shared<float>& bi
   }
 }
 
-/// The last layer's sums of a warp's images, as they are or the number of each image's largest.
+/// Requantises: a sum becomes the output's byte as u8, in its low bits, or the bits of an f32.
 template <int kTiles>
+PRS_DEVICE void finish_layer(const MlpMmaArgs& args, int number, const std::uint32_t* tables,
+                             std::int32_t (&sums)[kTiles][4]) {
+  const DenseMmaLayer& layer = args.layers[number];
+  const RequantizeLayer& ends = args.ends[number];
+  const int column = static_cast<int>(lane()) % 4 * 2;
+  PRS_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    if (tile * 8 >= layer.columns) break;
+    const std::uint32_t* from = tables + layer.tables + tile * 8 + column;
+    std::uint32_t starts[2], multipliers[2], offsets[2];
+    load_words(from, starts);
+    load_words(from + layer.columns, multipliers);
+    load_words(from + 2 * layer.columns, offsets);
+    PRS_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const float value = requantized(sums[tile][i], static_cast<std::int32_t>(starts[i % 2]),
+                                      bits_float(multipliers[i % 2]), bits_float(offsets[i % 2]),
+                                      ends.low, ends.high);
+      sums[tile][i] = static_cast<std::int32_t>(float_bits(add_rounded(value, ends.rounding))) +
+                      ends.zero_point;
+    }
+  }
+}
+
+/// A finished layer becomes the next one's inputs, and its sums zero.
+template <typename Element, int kTiles>
+PRS_DEVICE void pass_on(float (&sums)[kTiles][4], FragmentA (&inputs)[kTiles / 2]) {
+  PRS_UNROLL
+  for (int n = 0; n < kTiles; ++n) {
+    inputs[n / 2][n % 2 * 2] = Element::pair_of(sums[n][0], sums[n][1]);
+    inputs[n / 2][n % 2 * 2 + 1] = Element::pair_of(sums[n][2], sums[n][3]);
+    PRS_UNROLL
+    for (int i = 0; i < 4; ++i) sums[n][i] = 0.0F;
+  }
+}
+template <typename Element, int kTiles>
+PRS_DEVICE void pass_on(std::int32_t (&sums)[kTiles][4], FragmentA (&inputs)[kTiles / 4]) {
+  const auto bytes_of = [&](int n, int row) {  // The low ones, next to each other.
+    return permute_bytes(static_cast<std::uint32_t>(sums[n][row * 2]),
+                         static_cast<std::uint32_t>(sums[n][row * 2 + 1]), 0x0040u);
+  };
+  PRS_UNROLL
+  for (int n = 0; n < kTiles; n += 2) {
+    PRS_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      inputs[n / 4][n % 4 + row] = permute_bytes(bytes_of(n, row), bytes_of(n + 1, row), 0x5410u);
+    }
+    PRS_UNROLL
+    for (int i = 0; i < 4; ++i) sums[n][i] = sums[n + 1][i] = 0;
+  }
+}
+
+/// Of what finish_layer() made of a sum of the last layer.
+PRS_DEVICE float score_of(const MlpMmaArgs&, float value) { return value; }
+PRS_DEVICE float score_of(const MlpMmaArgs& args, std::int32_t bits) {
+  if (!args.dequantizes) return bits_float(static_cast<std::uint32_t>(bits));
+  return multiply_rounded(static_cast<float>((bits & 0xFF) - args.y_zero_point), args.y_scale);
+}
+
+/// The last layer's sums of a warp's images, as they are or the number of each image's largest.
+template <typename Sum, int kTiles>
 PRS_DEVICE void store_scores(const MlpMmaArgs& args, std::int64_t first_image,
-                             const float (&sums)[kTiles][4]) {
+                             const Sum (&sums)[kTiles][4]) {
   const int outputs = args.layers[args.depth - 1].outputs;
   const int column0 = static_cast<int>(lane()) % 4 * 2;
   const bool last = args.scores == Scores::kLastLargest;
@@ -266,7 +379,7 @@ PRS_DEVICE void store_scores(const MlpMmaArgs& args, std::int64_t first_image,
       PRS_UNROLL
       for (int i = 0; i < 2; ++i) {
         const int column = tile * 8 + column0 + i;
-        const float score = sums[tile][row * 2 + i];
+        const float score = score_of(args, sums[tile][row * 2 + i]);
         if (column >= outputs) continue;
         if (args.scores == Scores::kStored) {
           if (image < args.images) static_cast<float*>(args.y)[image * outputs + column] = score;
@@ -300,19 +413,31 @@ PRS_DEVICE void prefetch_inputs(const MlpMmaArgs& args, std::int64_t first_image
   }
 }
 
+/// Where finish_layer() finds the tables of such sums: of floats in shared memory, after a barrier
+/// of the block, whose threads all call it.
+PRS_DEVICE Shared<float> tables_for(float, const MlpMmaArgs& args, int first_byte) {
+  const auto tables = dynamic_shared_1024<float>(first_byte, args.table_size);
+  for (int i = static_cast<int>(thread_x()); i < args.table_size;
+       i += static_cast<int>(block_dim_x())) {
+    tables.store(i, static_cast<const float*>(args.tables)[i]);
+  }
+  return tables;
+}
+PRS_DEVICE const std::uint32_t* tables_for(std::int32_t, const MlpMmaArgs& args, int) {
+  return static_cast<const std::uint32_t*>(args.tables);
+}
+
 /// Grid: blocks that stay, at most one a tile. Block: two threads an image of the tile. Shared: the
-/// weights' slots, and a float a bias.
+/// weights' slots, and floats' tables.
 template <typename Product, typename Weights>
 PRS_DEVICE void fused_mlp(const MlpMmaArgs& args) {
+  using Element = typename Product::Element;
+  constexpr bool kFloats = std::is_same_v<typename Element::Sum, float>;
   constexpr int kTiles = Product::kColumns / 8;
   const std::int64_t tiles = (args.images + args.tile - 1) / args.tile;
   const std::int64_t mine = (tiles - 1 - block_x()) / grid_x() + 1;
   Weights weights(args, mine * args.stages);
-  const auto biases = dynamic_shared_1024<float>(Weights::bytes(args), args.biased);
-  for (int i = static_cast<int>(thread_x()); i < args.biased;
-       i += static_cast<int>(block_dim_x())) {
-    biases.store(i, args.biases[i]);
-  }
+  const auto tables = tables_for(typename Element::Sum{}, args, Weights::bytes(args));
   sync_threads();
   weights.begin();
   const std::int64_t first_row = thread_x() / kWarpSize * 16;
@@ -320,26 +445,22 @@ PRS_DEVICE void fused_mlp(const MlpMmaArgs& args) {
     const std::int64_t first_image = tile * args.tile + first_row;
     if (tile + grid_x() < tiles) prefetch_inputs(args, (tile + grid_x()) * args.tile);
     Product product{first_image < args.images};
-    float sums[kTiles][4] = {};
-    FragmentA inputs[kTiles / 2] = {};
+    typename Product::Sums sums = {};
+    FragmentA inputs[kFloats ? kTiles / 2 : kTiles / 4] = {};
     for (int number = 0; number < args.depth; ++number) {
       const DenseMmaLayer& layer = args.layers[number];
       if (number > 0) {
         multiply_registers(layer, product, weights, inputs, sums);
+      } else if constexpr (!kFloats) {
+        multiply_inputs<RawBytes>(args, first_image, product, weights, sums);
       } else if (args.pixels) {
         multiply_inputs<RawPixels>(args, first_image, product, weights, sums);
       } else {
         multiply_inputs<RawFloats>(args, first_image, product, weights, sums);
       }
-      finish_layer(layer, biases, sums);
+      finish_layer(args, number, tables, sums);
       if (number == args.depth - 1) break;
-      PRS_UNROLL
-      for (int n = 0; n < kTiles; ++n) {
-        inputs[n / 2][n % 2 * 2] = Product::Element::pair_of(sums[n][0], sums[n][1]);
-        inputs[n / 2][n % 2 * 2 + 1] = Product::Element::pair_of(sums[n][2], sums[n][3]);
-        PRS_UNROLL
-        for (int i = 0; i < 4; ++i) sums[n][i] = 0.0F;
-      }
+      pass_on<Element>(sums, inputs);
     }
     store_scores(args, first_image, sums);
   }

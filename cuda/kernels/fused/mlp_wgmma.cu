@@ -17,12 +17,19 @@ struct F16 : ElementF16 {
     wgmma_m64k16_f16<kColumns>(d, a, b);
   }
 };
+struct U8S8 : ElementU8S8 {
+  template <int kColumns, int kTiles>
+  PRS_DEVICE static void multiply(std::int32_t (&d)[kTiles][4], const FragmentA& a,
+                                  std::uint64_t b) {
+    wgmma_m64k32_u8s8<kColumns>(d, a, b);
+  }
+};
 
 template <typename ElementType, int kMostColumns>
 struct WgmmaProduct {
   using Element = ElementType;
   static constexpr int kColumns = kMostColumns;
-  using Sums = float[kColumns / 8][4];
+  using Sums = typename Element::Sum[kColumns / 8][4];
 
   bool computes;  ///< Means nothing: four warps compute together, and a question here would keep
                   ///< the compiler from having several products under way.
@@ -130,7 +137,7 @@ class BulkWeights {
     --left_;
     barrier_wait(barriers_, kBulkSlots + to, (round + 1) % 2);
     if (thread_x() == 0) {
-      const unsigned bytes = static_cast<unsigned>(cursor_.elements()) * 2;
+      const unsigned bytes = static_cast<unsigned>(cursor_.words()) * 2;
       barrier_arrive_expecting(barriers_, to, bytes);
       copy_bulk(slots, to * slot_, cursor_.weights(), bytes, barriers_, to);
     }
@@ -140,7 +147,7 @@ class BulkWeights {
   /// Slot i is full when the i-th ends a phase, and empty when number kBulkSlots + i does.
   const Shared<std::uint64_t> barriers_;
   StageCursor cursor_;
-  int slot_;            ///< Elements.
+  int slot_;            ///< Words.
   int at_ = 0;          ///< The slot of the next stage.
   unsigned round_ = 0;  ///< How often the ring went around.
   std::int64_t left_;   ///< To be copied.
@@ -158,6 +165,8 @@ void add_fused_mlp_wgmma_kernels(KernelTable& table) {
   add(table, KernelId::kMlpBf16Wgmma256, fused_mlp_wgmma<Bf16, 256>);
   add(table, KernelId::kMlpF16Wgmma128, fused_mlp_wgmma<F16, 128>);
   add(table, KernelId::kMlpF16Wgmma256, fused_mlp_wgmma<F16, 256>);
+  add(table, KernelId::kMlpU8S8Wgmma128, fused_mlp_wgmma<U8S8, 128>);
+  add(table, KernelId::kMlpU8S8Wgmma256, fused_mlp_wgmma<U8S8, 256>);
 }
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -296,7 +296,7 @@ TEST(FusedCnnMma, TellsWhyNot) {
                    precision);
   };
   EXPECT_EQ(note(two_convolutions, kLarge, Precision::kTf32),
-            "not fused: fused kernels compute in fp32, bf16 and fp16, not tf32");
+            "not fused: fused kernels compute in fp32, bf16, fp16 and int8, not tf32");
   ConvParams falling = padded(1, Activation::Kind::kLeakyRelu);
   falling.activation.alpha = -0.5F;
   EXPECT_EQ(note(

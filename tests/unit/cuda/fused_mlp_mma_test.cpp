@@ -140,7 +140,7 @@ TEST(FusedMlpMma, TellsWhyNot) {
   EXPECT_EQ(note(dense({256, 10}), Precision::kFp16, limits_of(48 << 10, 1)),
             "not fused: 40-256-10 needs 98 KiB of shared memory; the device has 48 KiB");
   EXPECT_EQ(note(dense({20, 10}), Precision::kTf32, kLarge),
-            "not fused: fused kernels compute in fp32, bf16 and fp16, not tf32");
+            "not fused: fused kernels compute in fp32, bf16, fp16 and int8, not tf32");
   EXPECT_EQ(note(dense({20, 10}), Precision::kBf16, kLarge),
             "fused: 2 dense layer(s), 40-20-10, by mma.sync, 128 images a block, 13 KiB of shared "
             "memory");
