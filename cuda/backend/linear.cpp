@@ -62,7 +62,7 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
   mma.pixels = is_u8(call);
   mma.rounded = is_rounded(call);
   // Whole runs of 16 bytes are copied as they are, unless the tile is narrow.
-  const bool copied = mma.rounded && args.n > 16 && args.k % 8 == 0;
+  const bool copied = mma.rounded && args.n > kNarrowColumns && args.k % 8 == 0;
   const TensorTile tile =
       tensor_tile(call, 1, args.m, args.n, copied ? kWgmmaSlots : kWgmmaGatherBuffers);
   KernelId kernel = product_kernel(
@@ -190,7 +190,7 @@ std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + ti
 // every tile gathers A anew, but smaller tiles where the large ones leave multiprocessors idle.
 TensorTile tensor_tile(const Call& call, std::int64_t groups, std::int64_t rows,
                        std::int64_t columns, std::int64_t buffers) {
-  if (columns <= 16) return {128, 16};
+  if (columns <= kNarrowColumns) return {128, kNarrowColumns};
   constexpr TensorTile kWide = {64, 64};
   if (!call.limits.sm_90a || call.precision == Precision::kTf32) return kWide;
   TensorTile tile = {128, columns <= 64 ? 64 : columns <= 128 ? 128 : 256, true, buffers};

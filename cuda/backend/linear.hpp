@@ -15,6 +15,9 @@ Dim3 tile_grid(const Call& call, std::int64_t x, std::int64_t y, std::int64_t z)
 /// How many of them cover the extent.
 std::int64_t tiles(std::int64_t extent, std::int64_t tile);
 
+/// Of the narrow tile by mma.sync.
+inline constexpr std::int64_t kNarrowColumns = 16;
+
 /// A tensor-core kernel's tile.
 struct TensorTile {
   std::int64_t rows, columns;

@@ -23,12 +23,11 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma_ring(GemmMmaArgs args) {
   PRS_SHARED(T, s_a, kRing * kStage);  // [kRing, row, k]
   PRS_SHARED(T, s_b, kRing * kStage);  // [kRing, column, k]
   const GemmArgs& gemm = args.gemm;
-  const std::int64_t m0 = static_cast<std::int64_t>(block_x()) * 64;
-  const std::int64_t n0 = static_cast<std::int64_t>(block_y()) * 64;
+  const Corner corner = tile_corner<Tile>();
   const int row = static_cast<int>(thread_x()) / 4;
   const int run = static_cast<int>(thread_x()) % 4 * 8;
   // Rows past the last compute what nobody stores.
-  const std::int64_t m = m0 + row < gemm.m ? m0 + row : gemm.m - 1;
+  const std::int64_t m = corner.row + row < gemm.m ? corner.row + row : gemm.m - 1;
   const T* a = static_cast<const T*>(gemm.a) + m * gemm.k + run;
   const T* b = static_cast<const T*>(args.packed) +
                (block_y() * args.stages * 64 + row) * Tile::kDepth + run;
@@ -57,7 +56,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma_ring(GemmMmaArgs args) {
     multiply_stage<Tile>(s_a, at + warp % Tile::kWarpRows * 16 * Tile::kPitch, s_b,
                          at + warp / Tile::kWarpRows * Tile::kPairs * 16 * Tile::kPitch, sums);
   }
-  store_tile<Tile>(gemm, {m0, n0}, sums);
+  store_tile<Tile>(gemm, corner, sums);
 }
 
 }  // namespace

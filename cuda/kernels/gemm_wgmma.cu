@@ -27,9 +27,7 @@ class CopiedRows {
     for (std::int64_t stage = 0; stage < kBuffers - 1; ++stage) copy(stage);
   }
   PRS_DEVICE void publish(const Shared<std::uint32_t>&, int) const { wait_copies<kBuffers - 2>(); }
-  PRS_DEVICE void prepare(const Shared<std::uint32_t>&, std::int64_t stage) {
-    copy(stage + kBuffers - 1);
-  }
+  PRS_DEVICE void prepare(std::int64_t stage) { copy(stage + kBuffers - 1); }
 
  private:
   /// A group of copies, empty past the last stage.

@@ -155,7 +155,7 @@ class GatheredRows {
     }
   }
   /// What can be done for later stages while that one is multiplied.
-  PRS_DEVICE void prepare(const Shared<std::uint32_t>&, std::int64_t stage) {
+  PRS_DEVICE void prepare(std::int64_t stage) {
     if (stage + 1 < stages_) fetch(stage + 1);
   }
 
@@ -207,7 +207,7 @@ PRS_DEVICE void wgmma_stages(const Shared<std::uint32_t>& buffers, ColumnStages<
           matrix_descriptor(columns.slots, b + step * 8));
     }
     warpgroup_commit();
-    rows.prepare(buffers, stage);
+    rows.prepare(stage);
     warpgroup_wait(sums);
     columns.advance();
   }
