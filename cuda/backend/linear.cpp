@@ -41,18 +41,18 @@ bool on_tensor_cores(const Call& call) {
          call.inputs[1].constant != nullptr;
 }
 
-/// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another, and of
-/// wgmma's, three each of bf16 and f16.
+/// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another, or of
+/// wgmma's, three each.
 KernelId product_kernel(KernelId bf16_narrow, KernelId bf16_wgmma, Precision precision,
                         const TensorTile& tile) {
-  const bool fp16 = precision == Precision::kFp16;
+  int type = 0;
+  if (precision == Precision::kFp16) type = 1;
+  if (precision == Precision::kTf32) type = 2;
   if (tile.wgmma) {
-    return tile.of_columns(static_cast<KernelId>(static_cast<int>(bf16_wgmma) + (fp16 ? 3 : 0)));
+    return tile.of_columns(static_cast<KernelId>(static_cast<int>(bf16_wgmma) + 3 * type));
   }
-  int offset = tile.columns == 64 ? 1 : 0;
-  if (fp16) offset += 2;
-  if (precision == Precision::kTf32) offset += 4;
-  return static_cast<KernelId>(static_cast<int>(bf16_narrow) + offset);
+  const int wide = tile.columns == kNarrowColumns ? 0 : 1;
+  return static_cast<KernelId>(static_cast<int>(bf16_narrow) + 2 * type + wide);
 }
 
 /// y = epilogue(alpha * A * B + beta * bias) with B constant; the batch entries are rows of one A.
@@ -192,7 +192,7 @@ TensorTile tensor_tile(const Call& call, std::int64_t groups, std::int64_t rows,
                        std::int64_t columns, std::int64_t buffers) {
   if (columns <= kNarrowColumns) return {128, kNarrowColumns};
   constexpr TensorTile kWide = {64, 64};
-  if (!call.limits.sm_90a || call.precision == Precision::kTf32) return kWide;
+  if (!call.limits.sm_90a) return kWide;
   TensorTile tile = {128, columns <= 64 ? 64 : columns <= 128 ? 128 : 256, true, buffers};
   const auto idle = [&] {
     return groups * tiles(rows, tile.rows) * tiles(columns, tile.columns) <

@@ -25,7 +25,8 @@
 //                                          the four with rows 16 w on; under way when it returns
 //   wgmma_m64k32_u8s8<columns>(d, a, descriptor)
 //                                          the same as m16n8k32 of bytes, sums wrap
-//   both with a descriptor for a           64 rows of A in shared memory
+//   both with a descriptor for a, and wgmma_m64k8_tf32<columns>(d, descriptor, descriptor)
+//                                          64 rows of A in shared memory
 //   warpgroup_commit(), warpgroup_wait(d)  products so far form a group; until all of them are done
 #pragma once
 

@@ -162,6 +162,10 @@ template <int kColumns, int kTiles>
 PRS_DEVICE void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], std::uint64_t a, std::uint64_t b) {
   PRS_WGMMAS_SHARED("k32.s32.u8.s8", "1", "+r")
 }
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k8_tf32(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b) {
+  PRS_WGMMAS_SHARED("k8.f32.tf32.tf32", "1, 1, 1", "+f")
+}
 #undef PRS_WGMMAS_SHARED
 #undef PRS_WGMMA_SHARED
 #undef PRS_WGMMAS_F32

@@ -97,7 +97,7 @@ std::int64_t shared_offset(const void* address);
 const void* async_read(std::int64_t offset, std::int64_t bytes, Source source);
 
 /// Elements of A and B.
-enum class ProductType { kBf16, kF16, kU8S8 };
+enum class ProductType { kBf16, kF16, kTf32, kU8S8 };
 /// One thread's part of a product under way.
 struct WarpgroupProduct {
   ProductType type;

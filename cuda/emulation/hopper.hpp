@@ -84,6 +84,11 @@ void wgmma_m64k16_f16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
   start_product<kColumns>(ProductType::kF16, d, nullptr, a, b, where);
 }
 template <int kColumns, int kTiles>
+void wgmma_m64k8_tf32(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                      Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kTf32, d, nullptr, a, b, where);
+}
+template <int kColumns, int kTiles>
 void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
                        Source where = Source::here()) {
   start_product<kColumns>(ProductType::kU8S8, d, nullptr, a, b, where);

@@ -1,6 +1,6 @@
-// wgmma.mma_async of m64nNk16, and of bytes m64nNk32. PTX ISA 8.x, "Register Fragments for
-// wgmma.mma_async.m64nNk16" and "..k32" (warp w of the four holds rows 16 w on; in them A lies as
-// for mma.sync m16n8k16 or k32, and D as its D, tile after tile of 8 columns) and "Matrix
+// wgmma.mma_async of m64nNk16, of bytes m64nNk32, of tf32 m64nNk8. PTX ISA 8.x, "Register Fragments
+// for wgmma.mma_async.m64nNk16" and "..k32" (warp w of the four holds rows 16 w on; in them A lies
+// as for mma.sync m16n8k16 or k32, and D as its D, tile after tile of 8 columns) and "Matrix
 // Descriptor Format".
 //
 // A warp computes its 16 rows when it waits: no earlier, and with what its registers hold then.
@@ -13,7 +13,10 @@ namespace {
 
 constexpr int kProductBytes = 32;
 
-int bytes_of(ProductType type) { return type == ProductType::kU8S8 ? 1 : 2; }
+int bytes_of(ProductType type) {
+  if (type == ProductType::kU8S8) return 1;
+  return type == ProductType::kTf32 ? 4 : 2;
+}
 int depth_of(ProductType type) { return kProductBytes / bytes_of(type); }
 
 /// Element i of 16 bytes or of a register.
@@ -21,6 +24,12 @@ float value_at(ProductType type, bool is_a, const unsigned char* bytes, int i) {
   if (type == ProductType::kU8S8) {
     return is_a ? static_cast<float>(bytes[i])
                 : static_cast<float>(static_cast<std::int8_t>(bytes[i]));
+  }
+  if (type == ProductType::kTf32) {
+    // The hardware takes no notice of the low 13 bits.
+    std::uint32_t bits;
+    std::memcpy(&bits, bytes + 4 * i, sizeof bits);
+    return bits_float(bits & ~0x1FFFu);
   }
   std::uint16_t half;
   std::memcpy(&half, bytes + 2 * i, sizeof half);

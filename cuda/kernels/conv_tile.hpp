@@ -56,9 +56,10 @@ struct Windows {
     return pixels ? input_at<std::uint8_t>(args, start, args.taps[k])
                   : input_at<float>(args, start, args.taps[k]);
   }
-  PRS_DEVICE void run(int row, std::int64_t k, float (&values)[8]) const {
+  template <int kCount>
+  PRS_DEVICE void run(int row, std::int64_t k, float (&values)[kCount]) const {
     PRS_UNROLL
-    for (int i = 0; i < 8; ++i) values[i] = at(row, k + i);
+    for (int i = 0; i < kCount; ++i) values[i] = at(row, k + i);
   }
 };
 

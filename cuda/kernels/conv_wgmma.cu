@@ -21,6 +21,9 @@ void add_conv_wgmma_kernels(KernelTable& table) {
   add(table, KernelId::kConvF16Wgmma64, conv_wgmma<WgmmaF16, 64>);
   add(table, KernelId::kConvF16Wgmma128, conv_wgmma<WgmmaF16, 128>);
   add(table, KernelId::kConvF16Wgmma256, conv_wgmma<WgmmaF16, 256>);
+  add(table, KernelId::kConvTf32Wgmma64, conv_wgmma<WgmmaTf32, 64>);
+  add(table, KernelId::kConvTf32Wgmma128, conv_wgmma<WgmmaTf32, 128>);
+  add(table, KernelId::kConvTf32Wgmma256, conv_wgmma<WgmmaTf32, 256>);
 }
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

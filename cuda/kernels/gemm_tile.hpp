@@ -24,23 +24,22 @@ struct MatrixRows {
                   : static_cast<const float*>(args.a)[at];
   }
 
-  /// Elements k, a multiple of 8, to k + 7.
-  PRS_DEVICE void run(int row, std::int64_t k, float (&values)[8]) const {
-    const bool whole = args.a_column == 1 && args.a_row % 8 == 0 && m0 + row < args.m &&
-                       k + 8 <= args.k && !rounded;
+  /// Elements k, a multiple of 4 or 8, and as many from it on.
+  template <int kCount>
+  PRS_DEVICE void run(int row, std::int64_t k, float (&values)[kCount]) const {
+    const bool whole = args.a_column == 1 && args.a_row % kCount == 0 && m0 + row < args.m &&
+                       k + kCount <= args.k && !rounded;
     const std::int64_t at = (m0 + row) * args.a_row + k;
     if (whole && pixels) {
-      std::uint32_t words[2];
-      load_words(
-          reinterpret_cast<const std::uint32_t*>(static_cast<const std::uint8_t*>(args.a) + at),
-          words);
       PRS_UNROLL
-      for (int i = 0; i < 8; ++i) {
-        values[i] = static_cast<float>(words[i / 4] >> (8 * (i % 4)) & 0xFFu);
+      for (int i = 0; i < kCount; i += 4) {
+        const std::uint32_t word = load_word(static_cast<const std::uint8_t*>(args.a) + at + i);
+        PRS_UNROLL
+        for (int j = 0; j < 4; ++j) values[i + j] = static_cast<float>(word >> (8 * j) & 0xFFu);
       }
     } else if (whole) {
       PRS_UNROLL
-      for (int i = 0; i < 8; i += 4) {
+      for (int i = 0; i < kCount; i += 4) {
         const Float4 four = load4(static_cast<const float*>(args.a) + at + i);
         values[i] = four.x;
         values[i + 1] = four.y;
@@ -49,7 +48,7 @@ struct MatrixRows {
       }
     } else {
       PRS_UNROLL
-      for (int i = 0; i < 8; ++i) values[i] = this->at(row, k + i);
+      for (int i = 0; i < kCount; ++i) values[i] = this->at(row, k + i);
     }
   }
 };

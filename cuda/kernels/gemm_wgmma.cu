@@ -82,6 +82,9 @@ void add_gemm_wgmma_kernels(KernelTable& table) {
   add(table, KernelId::kGemmF16Wgmma64, gemm_wgmma<WgmmaF16, 64>);
   add(table, KernelId::kGemmF16Wgmma128, gemm_wgmma<WgmmaF16, 128>);
   add(table, KernelId::kGemmF16Wgmma256, gemm_wgmma<WgmmaF16, 256>);
+  add(table, KernelId::kGemmTf32Wgmma64, gemm_wgmma<WgmmaTf32, 64>);
+  add(table, KernelId::kGemmTf32Wgmma128, gemm_wgmma<WgmmaTf32, 128>);
+  add(table, KernelId::kGemmTf32Wgmma256, gemm_wgmma<WgmmaTf32, 256>);
   add(table, KernelId::kGemmBf16WgmmaRing64, gemm_wgmma_ring<WgmmaBf16, 64>);
   add(table, KernelId::kGemmBf16WgmmaRing128, gemm_wgmma_ring<WgmmaBf16, 128>);
   add(table, KernelId::kGemmBf16WgmmaRing256, gemm_wgmma_ring<WgmmaBf16, 256>);

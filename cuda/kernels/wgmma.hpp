@@ -32,6 +32,13 @@ struct WgmmaF16 : ElementF16 {
   }
 };
 
+struct WgmmaTf32 : ElementTf32 {
+  template <int kColumns>
+  PRS_DEVICE static void multiply_shared(float (&d)[kColumns / 8][4], std::uint64_t a,
+                                         std::uint64_t b) {
+    wgmma_m64k8_tf32<kColumns>(d, a, b);
+  }
+};
 struct WgmmaU8S8 : ElementU8S8 {
   template <int kColumns>
   PRS_DEVICE static void multiply_shared(std::int32_t (&d)[kColumns / 8][4], std::uint64_t a,
@@ -69,9 +76,9 @@ PRS_DEVICE void pack_chunk(const float (&values)[8], std::uint32_t (&words)[4]) 
   for (int i = 0; i < 4; ++i) words[i] = Element::pair_of(values[2 * i], values[2 * i + 1]);
 }
 template <typename Element>
-PRS_DEVICE void pack_chunk(const std::uint32_t (&values)[4], std::uint32_t (&words)[4]) {
+PRS_DEVICE void pack_chunk(const typename Element::Value (&values)[4], std::uint32_t (&words)[4]) {
   PRS_UNROLL
-  for (int i = 0; i < 4; ++i) words[i] = values[i];
+  for (int i = 0; i < 4; ++i) words[i] = Element::of(values[i]);
 }
 
 inline constexpr int kRowWords = kWgmmaRowBytes / 4;

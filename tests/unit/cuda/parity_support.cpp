@@ -259,7 +259,6 @@ std::string expect_device_parity(OpCase test, Precision precision, const cuda::D
 
 void expect_precision_parity(const OpCase& test, Precision precision, Tolerance tolerance) {
   for (const cuda::DeviceLimits& limits : {cuda::DeviceLimits{}, hopper(1), hopper(1000)}) {
-    if (limits.sm_90a && precision == Precision::kTf32) continue;  // The same kernels.
     expect_device_parity(test, precision, limits, tolerance);
   }
 }

@@ -229,7 +229,7 @@ TEST(CudaPrecisions, TilesAreChosenByColumnsAndByWhatTheyLeaveIdle) {
   EXPECT_EQ(kernel(3, 17, hopper(1)), "gemm_bf16_wgmma_128x64x64");
   EXPECT_EQ(kernel(3, 65, hopper(1), Precision::kFp16), "gemm_f16_wgmma_128x128x64");
   EXPECT_EQ(kernel(3, 129, hopper(1)), "gemm_bf16_wgmma_128x256x64");
-  EXPECT_EQ(kernel(3, 129, hopper(1), Precision::kTf32), "gemm_tf32_mma_64x64x16");
+  EXPECT_EQ(kernel(3, 129, hopper(1), Precision::kTf32), "gemm_tf32_wgmma_128x256x32");
   // 16 tiles of 128 x 256, 32 of 64 x 256, 64 of 64 x 128.
   EXPECT_EQ(kernel(2048, 256, hopper(16)), "gemm_bf16_wgmma_128x256x64");
   EXPECT_EQ(kernel(2048, 256, hopper(32)), "gemm_bf16_wgmma_128x256x64");

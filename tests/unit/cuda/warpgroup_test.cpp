@@ -50,6 +50,18 @@ struct OfBf16 : OfF16 {
     wgmma_m64k16_bf16<kColumns>(d, a, b);
   }
 };
+/// With A in shared memory alone.
+struct OfTf32 {
+  using B = std::uint32_t;
+  using Sum = float;
+  static std::uint32_t a(int m, int k) { return to_tf32(element_a(m, k)); }
+  static B b(int k, int n) { return to_tf32(element_b(k, n)); }
+  static float product(int m, int k, int n) { return element_a(m, k) * element_b(k, n); }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
+    wgmma_m64k8_tf32<kColumns>(d, a, b);
+  }
+};
 /// All bytes, among them those that would be others with the other sign.
 struct OfU8S8 {
   using B = std::int8_t;
@@ -193,6 +205,7 @@ TEST(CudaWarpgroup, MultipliesRowsAndColumnsThatThreadsWrote) {
   constexpr Shape kTile{{1, 1, 1}, {256, 1, 1}, (128 + 128) * 128};
   run_all(kTile, [] { multiply_shared<OfBf16, 64>(); });
   run_all(kTile, [] { multiply_shared<OfF16, 128>(); });
+  run_all(kTile, [] { multiply_shared<OfTf32, 64>(); });
   run_all(kTile, [] { multiply_shared<OfU8S8, 64>(); });
 }
 
