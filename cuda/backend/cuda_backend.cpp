@@ -380,22 +380,23 @@ class Compiler {
     executable_->notes_.push_back("fused: " + choice.plan->detail);
     const Chain& taken = choice.plan->front ? *choice.plan->front : chain;
     if (choice.plan->rounded) rounded_ = taken.output;
+    const std::size_t first = choice.plan->first;
+    for (std::size_t i = 0; i < first; ++i) plan_node(static_cast<int>(i));
+    const ValueId input = first == 0 ? taken.input : graph_.nodes[first - 1].outputs[0];
     const int last = static_cast<int>(taken.nodes) - 1;
     std::string label;
-    for (std::size_t i = 0; i < taken.nodes; ++i) {
+    for (std::size_t i = first; i < taken.nodes; ++i) {
       if (is_view(graph_.nodes[i])) continue;
       label += (label.empty() ? "" : ", ") + step_label(graph_.nodes[i]);
     }
     // The input is read until the last layer is written.
-    Lifetime& input = lifetimes_[storage_[index(taken.input)]];
-    input.last = std::max(input.last, last);
-    planned_.push_back({std::move(choice.plan->plan),
-                        graph_.source + ": fused layers",
-                        {taken.input},
-                        {taken.output}});
+    Lifetime& read = lifetimes_[storage_[index(input)]];
+    read.last = std::max(read.last, last);
+    planned_.push_back(
+        {std::move(choice.plan->plan), graph_.source + ": fused layers", {input}, {taken.output}});
     new_storage(taken.output, last);
     add_info(graph_.nodes[static_cast<std::size_t>(last)].name, std::move(label), taken.output);
-    add_cost(0, taken.nodes);
+    add_cost(first, taken.nodes);
     return taken.nodes;
   }
 

@@ -42,10 +42,6 @@ const Tensor& constant_weights(const Call& call) {
   return *call.inputs[1].constant;
 }
 
-std::uint32_t flip_of(const Call& call) {
-  return call.inputs[0].type.dtype == DType::kInt8 ? 0x80808080U : 0;
-}
-
 /// Without addresses.
 Requantize ends_of(const Requantization& out) {
   Requantize ends{};
@@ -98,6 +94,8 @@ std::int32_t u8_zero_point(DType x, std::int32_t zero_point) {
   return zero_point + (x == DType::kInt8 ? 128 : 0);
 }
 
+std::uint32_t u8_flip(DType x) { return x == DType::kInt8 ? 0x80808080U : 0; }
+
 std::vector<std::int32_t> sum_starts(const Tensor& weights, const MatrixView& view,
                                      std::int32_t zero_point) {
   std::vector<std::int32_t> starts;
@@ -110,6 +108,30 @@ std::vector<std::int32_t> sum_starts(const Tensor& weights, const MatrixView& vi
     }
   }
   return starts;
+}
+
+RequantizeTables requantize_tables(const Graph& graph, const Node& node) {
+  const auto constant = [&](std::size_t i) -> const Tensor& {
+    return *graph.value(node.inputs[i]).constant;
+  };
+  const Shape& shape = constant(1).shape();
+  const auto* conv = std::get_if<QuantizedConvParams>(&node.params);
+  const auto* gemm = std::get_if<QuantizedGemmParams>(&node.params);
+  const bool rows = conv != nullptr || gemm->trans_b;  // Of the weights: outputs.
+  const std::int64_t n = shape[rows ? 0 : 1];
+  const std::int64_t k = shape.elements() / n;
+  const Requantization& out = conv != nullptr ? conv->out : gemm->out;
+  const std::int32_t zero_point =
+      u8_zero_point(graph.value(node.inputs[0]).dtype, out.x_zero_point);
+  return {sum_starts(constant(1), {1, n, k, 0, rows ? k : 1, rows ? 1 : n}, zero_point),
+          constant(2).as<float>(), constant(3).as<float>()};
+}
+
+OneScale one_scale(const Graph& graph, const Node& node) {
+  const bool has_zero_point = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
+  return {
+      *graph.value(node.inputs[1]).constant->as<float>(),
+      has_zero_point ? ops::quantize::element(graph.value(node.inputs[2]).constant->view(), 0) : 0};
 }
 
 Plan plan_quantize(const Call& call) {
@@ -143,7 +165,7 @@ Plan plan_quantized_gemm(const Call& call) {
   args.n = n;
   args.k = k;
   args.stages = packed.stages;
-  args.flip = flip_of(call);
+  args.flip = u8_flip(call.inputs[0].type.dtype);
   args.out = ends_of(params.out);
   return plan_kernel(
       byte_kernel(KernelId::kGemmU8S8Narrow, KernelId::kGemmU8S8Wgmma64, tile),
@@ -164,7 +186,7 @@ Plan plan_quantized_conv(const Call& call) {
   const MatrixView view{conv.groups, conv.filters, conv.k, conv.filters * conv.k, conv.k, 1};
   QuantizedConvArgs args{};
   args.conv = conv;
-  args.flip = flip_of(call);
+  args.flip = u8_flip(call.inputs[0].type.dtype);
   args.padding = static_cast<std::uint8_t>(params.out.x_zero_point);
   args.out = ends_of(params.out);
   auto taps = call.constants.upload(geometry.taps);

@@ -1,7 +1,7 @@
 // QuantizeLinear and DequantizeLinear: one thread an element. Bound by memory. The arithmetic is
 // that of the CPU's kernels, operation by operation, so that both give the same bits.
-#include "kernels/common.hpp"
 #include "kernels/families.hpp"
+#include "kernels/requantize.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
@@ -22,12 +22,9 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) quantize(QuantizeArgs args) {
     const std::int64_t channel = channel_of(args, i);
     const int zero = zero_point<Y>(args, channel);
     const float x = static_cast<const float*>(args.x)[i];
-    const float rounded = round_to_even(divide_rounded(x, args.scales[channel]));
-    const float low = static_cast<float>(kLow - zero);
-    const float high = static_cast<float>(kLow + 255 - zero);
-    const float raised = rounded > low ? rounded : low;
-    static_cast<Y*>(args.y)[i] =
-        static_cast<Y>(static_cast<int>(raised < high ? raised : high) + zero);
+    const float steps = quantized(x, args.scales[channel], static_cast<float>(kLow - zero),
+                                  static_cast<float>(kLow + 255 - zero));
+    static_cast<Y*>(args.y)[i] = static_cast<Y>(static_cast<int>(steps) + zero);
   }
 }
 

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <map>
 #include <utility>
 
 #include "backend/fused/cnn.hpp"
+#include "backend/quantized.hpp"
 #include "check.hpp"
 #include "kernels/fused/cnn_mma.hpp"
+#include "ops/quantize.hpp"
 
 namespace prs::cuda {
 namespace {
@@ -29,55 +32,50 @@ std::int64_t spread(std::int64_t elements) {
   return elements / 8 % 2 == 1 ? elements : elements + 8;
 }
 
-std::uint32_t pair_of(Precision precision, float low, float high) {
-  const auto bits = [&](float value) -> std::uint32_t {
-    return precision == Precision::kBf16 ? float_to_bfloat16(value) : float_to_half(value);
-  };
-  return bits(low) | bits(high) << 16;
-}
-
 Divisor divisor_of(std::int64_t value) {
   constexpr std::int64_t kOne = std::int64_t{1} << 31;
   return {static_cast<std::uint32_t>(parts(kOne, value)), static_cast<int>(value)};
 }
 
-/// Two neighbours of the input and the taps that they meet, as [channel, row, column] of the
-/// filter; -1: none.
-struct Pair {
-  std::int64_t low = -1;
-  std::int64_t high = -1;
-};
+/// The numbers of a word, neighbours in the input, and the taps that they meet, as [channel, row,
+/// column] of the filter; -1: none.
+using Neighbours = std::array<std::int64_t, 4>;
 
-/// By the distance of the first from the window's first element, which is even.
-std::map<std::int64_t, Pair> pairs_of(const ops::Window& window, const Planes& planes) {
+/// By the distance of the first from the window's first element, a multiple of `in_word`.
+std::map<std::int64_t, Neighbours> neighbours_of(const ops::Window& window, const Planes& planes,
+                                                 std::int64_t in_word) {
   const auto& [depth, height, width] = window;
-  std::map<std::int64_t, Pair> pairs;
+  std::map<std::int64_t, Neighbours> words;
   std::int64_t tap = 0;
   for (std::int64_t c = 0; c < planes.channels; ++c) {
     for (std::int64_t r = 0; r < height.kernel; ++r) {
       for (std::int64_t t = 0; t < width.kernel; ++t, ++tap) {
         const std::int64_t distance =
             (c * planes.height + r * height.dilation) * planes.width + t * width.dilation;
-        Pair& pair = pairs[distance / 2 * 2];
-        (distance % 2 == 0 ? pair.low : pair.high) = tap;
+        const auto [word, added] =
+            words.try_emplace(distance / in_word * in_word, Neighbours{-1, -1, -1, -1});
+        word->second[static_cast<std::size_t>(distance % in_word)] = tap;
       }
     }
   }
-  return pairs;
+  return words;
 }
 
 /// n8 tiles of a unit, of those that convolve() in the kernel has.
-int mma_columns(int pool, bool pairs, std::int64_t filters) {
+int mma_columns(int pool, bool neighbours, std::int64_t filters) {
   if (pool == 1) return 4;
   if (pool == 3) return 2;
-  if (pairs) return filters <= 16 ? 1 : 4;
+  if (neighbours) return filters <= 16 ? 1 : 4;
   return filters <= 16 ? 2 : 4;
 }
 
 class CnnMmaPlan {
  public:
   explicit CnnMmaPlan(const Fusion& fusion)
-      : fusion_(fusion), stages_(fusion.chain.convolutions), dense_(fusion.chain.dense) {}
+      : fusion_(fusion),
+        stages_(fusion.chain.convolutions),
+        dense_(fusion.chain.dense),
+        bytes_(fusion.chain.quantized) {}
 
   FusedChoice choose() {
     std::string reason = describe();
@@ -93,32 +91,27 @@ class CnnMmaPlan {
     // Numbers of images, and of those of a group more, are int.
     if (fusion_.images() > 1 << 30) return "too many images at once";
     std::int64_t dense_bytes = 0;
-    // The first layer reads the channels of each place filled up to 8.
+    // The first layer reads the channels of each place filled up to whole runs.
     const std::int64_t last_filters = filters(stages_.size() - 1);
     for (const DenseStage& stage : dense_) {
       const std::int64_t inputs =
-          dense_bytes == 0 ? stage.inputs / last_filters * up(last_filters, 8) : stage.inputs;
-      dense_bytes += up(inputs, 16) * up(stage.outputs, 16) * 2;
+          dense_bytes == 0 ? stage.inputs / last_filters * up(last_filters, run_) : stage.inputs;
+      dense_bytes += up(inputs, 2 * run_) * up(stage.outputs, 16) * 2 / pack_;
     }
     if (dense_bytes > kMostDenseBytes) return too_many_dense_weights(dense_bytes);
     for (const ConvStage& stage : stages_) {
-      const Activation& activation = std::get<ConvParams>(stage.node->params).activation;
-      if (stage.pool != nullptr && activation.kind == Activation::Kind::kLeakyRelu &&
-          activation.alpha < 0) {
-        return "a LeakyRelu with a negative slope stands in front of a MaxPool";
-      }
+      if (stage.pool == nullptr) continue;
+      std::string reason = turns_order(*stage.node);
+      if (!reason.empty()) return reason;
     }
     args_.images = static_cast<int>(fusion_.images());
     args_.convolutions = static_cast<int>(stages_.size());
     args_.dense = static_cast<int>(dense_.size());
     args_.pixels = fusion_.pixels();
     args_.scores = fusion_.chain.scores;
-    rounded_ = dense_.empty() && read_by_products(fusion_.graph, fusion_.chain.output);
-    if (dense_.empty()) {
-      args_.result = rounded_ ? MmaResult::kRounded : MmaResult::kPlanes;
-    } else {
-      args_.result = args_.scores == Scores::kStored ? MmaResult::kScores : MmaResult::kLargest;
-    }
+    rounded_ = !bytes_ && dense_.empty() && read_by_products(fusion_.graph, fusion_.chain.output);
+    args_.result = result();
+    if (bytes_) describe_steps();
     for (std::size_t i = 0; i < stages_.size(); ++i) describe_layer(i);
     if (!fits_alone()) {
       return fmt::format("the planes of an image or the filters take more than {}",
@@ -130,6 +123,54 @@ class CnnMmaPlan {
     return {};
   }
 
+  /// Why the largest sum may not give a convolution's largest output, or nothing.
+  std::string turns_order(const Node& node) const {
+    if (bytes_) {
+      const Tensor& multipliers = *fusion_.graph.value(node.inputs[2]).constant;
+      const auto* first = multipliers.as<float>();
+      const bool rising =
+          std::all_of(first, first + multipliers.elements(), [](float x) { return x >= 0.0F; });
+      return rising ? "" : "a scale below zero stands in front of a MaxPool";
+    }
+    const Activation& activation = std::get<ConvParams>(node.params).activation;
+    const bool rising = activation.kind != Activation::Kind::kLeakyRelu || activation.alpha >= 0;
+    return rising ? "" : "a LeakyRelu with a negative slope stands in front of a MaxPool";
+  }
+
+  MmaResult result() const {
+    if (args_.scores != Scores::kStored) return MmaResult::kLargest;
+    if (bytes_ && fusion_.graph.value(fusion_.chain.output).dtype != DType::kFloat32) {
+      return MmaResult::kBytes;
+    }
+    if (!dense_.empty()) return MmaResult::kScores;
+    return rounded_ ? MmaResult::kRounded : MmaResult::kPlanes;
+  }
+
+  /// The chain's QuantizeLinear and DequantizeLinear.
+  void describe_steps() {
+    if (const Node* node = fusion_.chain.quantize) {
+      const auto [scale, zero_point] = one_scale(fusion_.graph, *node);
+      const DType to = fusion_.graph.value(node->outputs[0]).dtype;
+      const auto [low, high] = ops::quantize::range(to);
+      args_.quantizes = true;
+      args_.quantize = {scale, static_cast<float>(low - zero_point),
+                        static_cast<float>(high - zero_point), u8_zero_point(to, zero_point)};
+    }
+    if (const Node* node = fusion_.chain.dequantize) {
+      const auto [scale, zero_point] = one_scale(fusion_.graph, *node);
+      const auto& out = std::get<QuantizedGemmParams>(dense_.back().node->params).out;
+      args_.dequantizes = true;
+      args_.dequantize = {scale, static_cast<float>(out.y_zero_point - zero_point)};
+    }
+  }
+
+  /// Of a quantised layer; numbers that stay on the chip are seen as u8.
+  static MmaByteEnds ends_of(const Requantization& out, bool stays) {
+    const std::int32_t zero_point =
+        stays ? u8_zero_point(out.to, out.y_zero_point) : out.y_zero_point;
+    return {out.low, out.high, zero_point};
+  }
+
   std::int64_t filters(std::size_t i) const { return fusion_.weights(*stages_[i].node).shape()[0]; }
 
   void describe_layer(std::size_t i) {
@@ -138,23 +179,29 @@ class CnnMmaPlan {
     const auto& [depth, height, width] = stage.window;
     MmaConvLayer& layer = args_.conv_layers[i];
     layer.pool = stage.pool != nullptr ? static_cast<int>(stage.pool_window[1].kernel) : 1;
-    std::int64_t runs = up(planes.channels, 8) / 8 * height.kernel * width.kernel;
+    std::int64_t runs = parts(planes.channels, run_) * height.kernel * width.kernel;
     if (i == 0 && layer.pool < 3) {
-      // Pairs, when fewer steps of 16 hold them than hold runs of 8 channels.
-      pairs_ = pairs_of(stage.window, planes);
-      args_.pairs = parts(static_cast<std::int64_t>(pairs_.size()), 8) < parts(runs, 2);
+      // Words of neighbours, when fewer steps hold them than hold runs of channels.
+      neighbours_ = neighbours_of(stage.window, planes, in_word_);
+      args_.neighbours = parts(static_cast<std::int64_t>(neighbours_.size()), 8) < parts(runs, 2);
     }
-    const bool in_pairs = i == 0 && args_.pairs;
-    if (in_pairs) runs = up(static_cast<std::int64_t>(pairs_.size()), 8) / 4;
-    layer.columns = mma_columns(layer.pool, in_pairs, filters(i));
-    layer.epilogue = epilogue_of(std::get<ConvParams>(stage.node->params).activation);
+    const bool in_words = i == 0 && args_.neighbours;
+    if (in_words) runs = up(static_cast<std::int64_t>(neighbours_.size()), 8) / 4;
+    layer.columns = mma_columns(layer.pool, in_words, filters(i));
+    if (bytes_) {
+      const bool stays = i + 1 < stages_.size() || !dense_.empty();
+      layer.ends = ends_of(std::get<QuantizedConvParams>(stage.node->params).out, stays);
+    } else {
+      layer.epilogue = epilogue_of(std::get<ConvParams>(stage.node->params).activation);
+    }
     const std::int64_t groups = parts(filters(i), std::int64_t{8} * layer.columns);
     const std::int64_t steps = parts(runs, 2);
     const auto take = [&](std::int64_t words) {
       return std::exchange(resident_, resident_ + words);
     };
     offsets_.push_back({take(groups * steps * layer.columns * kLaneWords),
-                        take(groups * layer.columns * 8), take(steps * (in_pairs ? 16 : 4))});
+                        take(tables_ * groups * layer.columns * 8),
+                        take(up(steps * (in_words ? 16 : 2), 4))});
     groups_.push_back(groups);
     runs_.push_back(runs);
   }
@@ -165,12 +212,12 @@ class CnnMmaPlan {
     for (std::size_t i = 0; i <= stages_.size(); ++i) {
       const Planes planes = planes_at(fusion_, i);
       const std::int64_t positions = std::int64_t{planes.height} * planes.width;
-      const std::int64_t channels =
-          i == 0 && args_.pairs ? planes.channels * 2 : up(planes.channels, 8);
+      const std::int64_t numbers =
+          i == 0 && args_.neighbours ? planes.channels * in_word_ : up(planes.channels, run_);
       // The last planes of a front need no place, but their extents must be as small.
-      fit = fit && positions * channels * 2 <= (i < stages_.size() || !dense_.empty()
-                                                    ? fusion_.limits.shared_bytes
-                                                    : std::int64_t{1} << 24);
+      fit = fit && positions * numbers * 2 / pack_ <= (i < stages_.size() || !dense_.empty()
+                                                           ? fusion_.limits.shared_bytes
+                                                           : std::int64_t{1} << 24);
     }
     return fit;
   }
@@ -185,21 +232,32 @@ class CnnMmaPlan {
     to.rows = from.rows;
     to.columns = from.columns;
     to.borders = from.height != from.rows || from.width != from.columns;
+    if (bytes_ && i < stages_.size()) to.padding = padding_of(*stages_[i].node);
     const int area = from.height * from.width;
     if (i == 0) args_.image_elements = from.channels * from.rows * from.columns;
-    if (i == 0 && args_.pairs) {
+    if (i == 0 && args_.neighbours) {
       to.channels = from.channels;
-      to.pitch = 1;
-      // Two more for a pair that ends behind the last element.
-      to.copy = static_cast<int>(up(std::int64_t{from.channels} * area + 2, 8));
-      to.image_pitch = 2 * to.copy;
+      to.runs = 1;
+      // A word more for one that ends behind the last element.
+      to.copy =
+          static_cast<int>(up(parts(std::int64_t{from.channels} * area + in_word_, pack_), 8));
+      to.image_pitch = static_cast<int>(in_word_) * to.copy;
       return;
     }
-    to.channels = static_cast<int>(up(from.channels, 8));
+    to.channels = static_cast<int>(up(from.channels, run_));
     const bool features = i == stages_.size();
-    to.pitch = features ? to.channels : static_cast<int>(spread(to.channels));
-    to.image_pitch = area * to.pitch;
-    if (features) to.image_pitch = static_cast<int>(spread(to.image_pitch));
+    to.runs = static_cast<int>(to.channels / run_);
+    const std::int64_t image_runs = std::int64_t{area} * to.runs;
+    // Runs change places within eight.
+    to.image_pitch = static_cast<int>(features ? spread(image_runs * 8) : up(image_runs, 8) * 8);
+  }
+
+  /// Four bytes of what the input has around it.
+  std::uint32_t padding_of(const Node& node) const {
+    const std::int32_t zero_point =
+        u8_zero_point(fusion_.graph.value(node.inputs[0]).dtype,
+                      std::get<QuantizedConvParams>(node.params).out.x_zero_point);
+    return static_cast<std::uint32_t>(zero_point) * 0x01010101U;
   }
 
   void describe_windows(std::size_t i) {
@@ -219,32 +277,42 @@ class CnnMmaPlan {
     const auto pool_stride = [&](std::size_t axis) {
       return pools ? static_cast<int>(stage.pool_window[axis].stride) : 1;
     };
-    layer.window_down = static_cast<int>(height.stride) * from.width;
-    layer.window_right = static_cast<int>(width.stride);
+    layer.window_down = static_cast<int>(height.stride) * from.width * from.runs;
+    layer.window_right = static_cast<int>(width.stride) * from.runs;
     layer.down = pool_stride(1) * layer.window_down;
     layer.right = pool_stride(2) * layer.window_right;
     layer.places = divisor_of(std::int64_t{to.rows} * to.columns);
     layer.row_places = divisor_of(to.columns);
-    const bool even = layer.right % 2 == 0 && from.channels % 16 == 0;
-    from.swizzle = even && from.pitch > 1 ? 1 : 0;
+    // Eight positions in a row begin `right` runs apart, a multiple of 2^n: only every 2^n-th of
+    // the eight places in a line of banks is taken, by runs that differ in n bits of the line's
+    // number.
+    const int n = std::countr_zero(static_cast<std::uint32_t>(layer.right));
+    from.shift = std::max(3, n);
+    from.mask = (1 << std::min(n, 3)) - 1;
   }
 
   void describe_dense(std::size_t i) {
     const DenseStage& stage = dense_[i];
-    const auto& params = std::get<GemmParams>(stage.node->params);
     MmaDenseLayer& layer = args_.dense_layers[i];
     // The first layer's inputs are the last planes, as they lie; the others' the units before.
-    const std::int64_t inputs = i == 0 ? std::int64_t{last().rows} * last().columns * last().pitch
-                                       : std::int64_t{args_.dense_layers[i - 1].units} * 16;
+    const std::int64_t inputs = i == 0
+                                    ? std::int64_t{last().rows} * last().columns * last().runs * 8
+                                    : std::int64_t{args_.dense_layers[i - 1].units} * 16 / pack_;
     PRS_CHECK(i > 0 || stage.inputs == filters(stages_.size() - 1) * last().rows * last().columns);
     layer.steps = static_cast<int>(parts(inputs, 16));
     layer.half = inputs % 16 != 0;
     layer.outputs = static_cast<int>(stage.outputs);
     layer.units = static_cast<int>(parts(stage.outputs, 16));
     layer.slices = std::clamp(kWarps / layer.units, 1, layer.steps);
-    layer.epilogue = epilogue_of(params.activation);
-    if (i + 1 < dense_.size()) {
-      args_.hidden_pitch = std::max(args_.hidden_pitch, static_cast<int>(spread(layer.units * 16)));
+    const bool stays = i + 1 < dense_.size();
+    if (bytes_) {
+      layer.ends = ends_of(std::get<QuantizedGemmParams>(stage.node->params).out, stays);
+    } else {
+      layer.epilogue = epilogue_of(std::get<GemmParams>(stage.node->params).activation);
+    }
+    if (stays) {
+      args_.hidden_pitch =
+          std::max(args_.hidden_pitch, static_cast<int>(spread(layer.units * 16 / pack_)));
     }
   }
 
@@ -353,12 +421,15 @@ class CnnMmaPlan {
   template <typename Value>
   void put_tile(std::size_t at, std::size_t stride, std::int64_t k0, std::int64_t column0,
                 const Value& value) {
+    const PackedFormat format(fusion_.precision);
     for (std::int64_t lane = 0; lane < kWarpSize; ++lane) {
       for (std::int64_t r = 0; r < 2; ++r) {
-        const std::int64_t k = k0 + lane % 4 * 2 + r * 8;
-        const std::int64_t column = column0 + lane / 4;
-        words_[at + static_cast<std::size_t>(lane) * stride + static_cast<std::size_t>(r)] =
-            pair_of(fusion_.precision, value(k, column), value(k + 1, column));
+        const std::int64_t k = k0 + lane % 4 * in_word_ + r * run_;
+        std::uint32_t word = 0;
+        for (std::int64_t i = 0; i < in_word_; ++i) {
+          word |= format.bits(value(k + i, column0 + lane / 4)) << (32 / in_word_ * i);
+        }
+        words_[at + static_cast<std::size_t>(lane) * stride + static_cast<std::size_t>(r)] = word;
       }
     }
   }
@@ -373,7 +444,8 @@ class CnnMmaPlan {
         for (std::int64_t n = 0; n < columns; ++n) {
           const std::int64_t tile = (group * steps + step) * columns + n / pair * pair;
           put_tile(static_cast<std::size_t>(at + tile * kLaneWords + n % pair * 2),
-                   static_cast<std::size_t>(pair * 2), step * 16, (group * columns + n) * 8, value);
+                   static_cast<std::size_t>(pair * 2), step * 2 * run_, (group * columns + n) * 8,
+                   value);
         }
       }
     }
@@ -386,23 +458,41 @@ class CnnMmaPlan {
     }
   }
 
-  void put_in_pairs(const MmaConvLayer& layer, const Tensor& weights) {
-    std::vector<Pair> pairs;
+  /// Element i of a layer's weights.
+  float weight(const Tensor& weights, std::int64_t i) const {
+    return bytes_ ? weights.as<std::int8_t>()[i] : weights.as<float>()[i];
+  }
+
+  /// A quantised layer's starts, multipliers and offsets, each with zeros up to `width`.
+  void put_tables(std::int64_t at, std::int64_t width, const Node& node) {
+    const RequantizeTables tables = requantize_tables(fusion_.graph, node);
+    for (std::size_t i = 0; i < tables.starts.size(); ++i) {
+      auto* word = words_.data() + at + i;
+      word[0] = static_cast<std::uint32_t>(tables.starts[i]);
+      word[width] = std::bit_cast<std::uint32_t>(tables.multipliers[i]);
+      word[2 * width] = std::bit_cast<std::uint32_t>(tables.offsets[i]);
+    }
+  }
+
+  void put_words_of_neighbours(const MmaConvLayer& layer, const Tensor& weights) {
+    std::vector<Neighbours> words;
     auto word = words_.begin() + layer.taps;
-    for (const auto& [distance, pair] : pairs_) {
-      pairs.push_back(pair);
-      *word++ = static_cast<std::uint32_t>(distance / 2);
-      *word++ = (pair.low >= 0 ? 0xFFFFU : 0U) | (pair.high >= 0 ? 0xFFFF0000U : 0U);
+    for (const auto& [distance, neighbours] : neighbours_) {
+      words.push_back(neighbours);
+      *word++ = static_cast<std::uint32_t>(distance / in_word_);
+      for (std::int64_t i = 0; i < in_word_; ++i) {
+        if (neighbours[static_cast<std::size_t>(i)] < 0) continue;
+        *word |= (bytes_ ? 0xFFU : 0xFFFFU) << (32 / in_word_ * i);
+      }
+      ++word;
     }
     const std::int64_t taps = weights.shape().elements(1, 4);
     put_matrix(layer.weights, layer.groups, layer.steps, layer.columns,
                [&](std::int64_t k, std::int64_t column) {
-                 if (k / 2 >= static_cast<std::int64_t>(pairs.size()) || column >= layer.filters) {
-                   return 0.0F;
-                 }
-                 const Pair& pair = pairs[static_cast<std::size_t>(k / 2)];
-                 const std::int64_t tap = k % 2 == 0 ? pair.low : pair.high;
-                 return tap < 0 ? 0.0F : weights.as<float>()[column * taps + tap];
+                 const auto at = static_cast<std::size_t>(k / in_word_);
+                 if (at >= words.size() || column >= layer.filters) return 0.0F;
+                 const std::int64_t tap = words[at][static_cast<std::size_t>(k % in_word_)];
+                 return tap < 0 ? 0.0F : weight(weights, column * taps + tap);
                });
   }
 
@@ -411,14 +501,13 @@ class CnnMmaPlan {
     const auto& [depth, height, width] = window;
     const std::int64_t channels = weights.shape()[1];
     const std::int64_t taps = height.kernel * width.kernel;
-    const std::int64_t runs = from.channels / 8;
+    const std::int64_t runs = from.channels / run_;
     auto word = words_.begin() + layer.taps;
     for (std::int64_t r = 0; r < height.kernel; ++r) {
       for (std::int64_t t = 0; t < width.kernel; ++t) {
         for (std::int64_t run = 0; run < runs; ++run) {
-          *word++ =
-              static_cast<std::uint32_t>(r * height.dilation * from.width + t * width.dilation);
-          *word++ = static_cast<std::uint32_t>(run);
+          const std::int64_t position = r * height.dilation * from.width + t * width.dilation;
+          *word++ = static_cast<std::uint32_t>(position * from.runs + run);
         }
       }
     }
@@ -427,31 +516,40 @@ class CnnMmaPlan {
                  const std::int64_t tap = k / from.channels;
                  const std::int64_t channel = k % from.channels;
                  if (tap >= taps || channel >= channels || column >= layer.filters) return 0.0F;
-                 return weights.as<float>()[(column * channels + channel) * taps + tap];
+                 return weight(weights, (column * channels + channel) * taps + tap);
                });
   }
 
   void put_dense(std::size_t i) {
     const DenseStage& stage = dense_[i];
-    const auto& params = std::get<GemmParams>(stage.node->params);
+    const GemmParams params = gemm_params(*stage.node);
     const MmaDenseLayer& layer = args_.dense_layers[i];
-    const float* weights = fusion_.weights(*stage.node).as<float>();
+    const Tensor& weights = fusion_.weights(*stage.node);
     const std::int64_t places = std::int64_t{last().rows} * last().columns;
     const std::int64_t channels = filters(stages_.size() - 1);
-    put_matrix(layer.weights, layer.units, layer.steps, kDenseTiles,
-               [&](std::int64_t k, std::int64_t n) {
-                 if (i == 0) {
-                   // [place, channel] here, [channel, place] in the graph.
-                   const std::int64_t channel = k % last().pitch;
-                   const std::int64_t place = k / last().pitch;
-                   if (channel >= channels || place >= places) return 0.0F;
-                   k = channel * places + place;
-                 }
-                 if (k >= stage.inputs || n >= stage.outputs) return 0.0F;
-                 return params.alpha *
-                        weights[params.trans_b ? n * stage.inputs + k : k * stage.outputs + n];
-               });
-    put_biases(layer.biases, *stage.node, stage.outputs, params.beta);
+    put_matrix(
+        layer.weights, layer.units, layer.steps, kDenseTiles, [&](std::int64_t k, std::int64_t n) {
+          if (i == 0) {
+            // [place, channel] here, [channel, place] in the graph.
+            const std::int64_t channel = k % last().channels;
+            const std::int64_t place = k / last().channels;
+            if (channel >= channels || place >= places) return 0.0F;
+            k = channel * places + place;
+          }
+          if (k >= stage.inputs || n >= stage.outputs) return 0.0F;
+          return params.alpha *
+                 weight(weights, params.trans_b ? n * stage.inputs + k : k * stage.outputs + n);
+        });
+    if (bytes_) {
+      put_tables(layer.biases, std::int64_t{layer.units} * 16, *stage.node);
+    } else {
+      put_biases(layer.biases, *stage.node, stage.outputs, params.beta);
+    }
+  }
+
+  GemmParams gemm_params(const Node& node) const {
+    if (!bytes_) return std::get<GemmParams>(node.params);
+    return {.trans_b = std::get<QuantizedGemmParams>(node.params).trans_b, .activation = {}};
   }
 
   std::vector<std::uint32_t> pack() {
@@ -459,12 +557,16 @@ class CnnMmaPlan {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
       const MmaConvLayer& layer = args_.conv_layers[i];
       const Tensor& weights = fusion_.weights(*stages_[i].node);
-      if (i == 0 && args_.pairs) {
-        put_in_pairs(layer, weights);
+      if (i == 0 && args_.neighbours) {
+        put_words_of_neighbours(layer, weights);
       } else {
         put_in_runs(layer, args_.planes[i], stages_[i].window, weights);
       }
-      put_biases(layer.biases, *stages_[i].node, layer.filters, 1.0F);
+      if (bytes_) {
+        put_tables(layer.biases, std::int64_t{layer.groups} * layer.columns * 8, *stages_[i].node);
+      } else {
+        put_biases(layer.biases, *stages_[i].node, layer.filters, 1.0F);
+      }
     }
     for (std::size_t i = 0; i < dense_.size(); ++i) put_dense(i);
     return std::move(words_);
@@ -477,6 +579,7 @@ class CnnMmaPlan {
       const auto& [depth, height, width] = stages_[i].window;
       text += fmt::format(" {}x{}:{}:{}:{}", args_.planes[i].height, args_.planes[i].width,
                           height.dilation, width.dilation, args_.conv_layers[i].pool);
+      if (bytes_) text += fmt::format(":{:x}", args_.planes[i].padding);
     }
     return text;
   }
@@ -488,7 +591,7 @@ class CnnMmaPlan {
       layer.weights = static_cast<int>(total_words_);
       total_words_ += std::int64_t{layer.units} * layer.steps * kDenseTiles * kLaneWords;
       layer.biases = static_cast<int>(total_words_);
-      total_words_ += std::int64_t{layer.units} * 16;
+      total_words_ += tables_ * layer.units * 16;
     }
     const auto constants = pack_chain(fusion_, layout(), [&] { return pack(); });
     const std::int64_t channels = planes_at(fusion_, 0).channels;
@@ -502,11 +605,10 @@ class CnnMmaPlan {
       full.x = step.inputs[0];
       full.y = step.outputs[0];
     };
-    const bool bf16 = fusion_.precision == Precision::kBf16;
     const std::int64_t slots = kBlocks * fusion_.limits.multiprocessors;
     const auto blocks = static_cast<unsigned>(std::clamp<std::int64_t>(args_.groups, 1, slots));
-    Plan plan = plan_kernel(bf16 ? KernelId::kCnnBf16Mma : KernelId::kCnnF16Mma, {blocks, 1, 1},
-                            args_, args_.images, complete, args_.shared_bytes);
+    Plan plan =
+        plan_kernel(kernel(), {blocks, 1, 1}, args_, args_.images, complete, args_.shared_bytes);
     std::string detail = fmt::format("{} convolution(s)", args_.convolutions);
     if (args_.dense > 0) detail += fmt::format(" and {} dense layer(s)", args_.dense);
     detail +=
@@ -519,6 +621,11 @@ class CnnMmaPlan {
     return fused;
   }
 
+  KernelId kernel() const {
+    if (bytes_) return KernelId::kCnnU8S8Mma;
+    return fusion_.precision == Precision::kBf16 ? KernelId::kCnnBf16Mma : KernelId::kCnnF16Mma;
+  }
+
   /// Words of a convolution's constants, as MmaConvLayer has them.
   struct Offsets {
     std::int64_t weights, biases, taps;
@@ -527,11 +634,16 @@ class CnnMmaPlan {
   const Fusion& fusion_;
   const std::vector<ConvStage>& stages_;
   const std::vector<DenseStage>& dense_;
+  const bool bytes_;                          ///< The numbers, instead of 16 bits each.
+  const std::int64_t pack_ = bytes_ ? 2 : 1;  ///< Numbers of a halfword.
+  const std::int64_t in_word_ = 2 * pack_;
+  const std::int64_t run_ = 8 * pack_;
+  const std::int64_t tables_ = bytes_ ? 3 : 1;  ///< Words of each output beside its weights.
   CnnMmaArgs args_{};
-  std::map<std::int64_t, Pair> pairs_;
+  std::map<std::int64_t, Neighbours> neighbours_;
   std::vector<Offsets> offsets_;
   std::vector<std::int64_t> groups_;
-  std::vector<std::int64_t> runs_;  ///< Of 8 along k.
+  std::vector<std::int64_t> runs_;  ///< Along k.
   std::int64_t resident_ = 0;       ///< Words.
   std::int64_t total_words_ = 0;
   std::vector<std::uint32_t> words_;

@@ -91,8 +91,6 @@ FusedChoice plan_fused(const Fusion& fusion) {
   if (chain.convolutions.size() > kMaxFusedLayers || chain.dense.size() > kMaxFusedLayers) {
     return {{}, fmt::format("more than {} layers of a kind", kMaxFusedLayers)};
   }
-  if (int8 && !chain.convolutions.empty())
-    return {{}, "fused kernels in int8 take dense layers alone"};
   if (chain.convolutions.empty()) return fp32 ? plan_mlp(fusion) : plan_mlp_mma(fusion);
   FusedChoice whole = {{}, "no dense layer follows the convolutions" + end};
   if (!chain.dense.empty()) whole = plan_chain(fusion);

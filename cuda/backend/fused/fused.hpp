@@ -11,10 +11,12 @@
 namespace prs::cuda {
 
 struct FusedPlan {
-  Plan plan;           ///< From one input to one output.
+  Plan plan;           ///< From the chain's input to its output, but for `first` and `front`.
   std::string detail;  ///< For the note: "3 layers, 784-256-128-10".
   /// What it takes when that is not the whole chain: its first convolutions.
   std::optional<Chain> front = std::nullopt;
+  /// So many nodes in front have kernels of their own; the last one's output is the plan's input.
+  std::size_t first = 0;
   /// The output is in the precision's 16-bit type instead of f32, which all that read it take.
   bool rounded = false;
 };
@@ -41,7 +43,7 @@ FusedChoice plan_mlp(const Fusion& fusion);
 /// In bf16, fp16 or int8 on tensor cores.
 FusedChoice plan_mlp_mma(const Fusion& fusion);
 FusedChoice plan_cnn(const Fusion& fusion);
-/// bf16 and fp16 on tensor cores.
+/// bf16, fp16 and int8 on tensor cores.
 FusedChoice plan_cnn_mma(const Fusion& fusion);
 
 /// For chains of at least two layers that one kernel takes, or whose first convolutions one does.

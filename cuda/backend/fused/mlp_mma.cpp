@@ -67,6 +67,10 @@ float scale_of(const Fusion& fusion, const DenseStage& stage) {
   return std::ldexp(1.0F, std::max(std::ilogb(largest), -126));
 }
 
+DType dtype_of_input(const Fusion& fusion, const DenseStage& stage) {
+  return fusion.graph.value(stage.node->inputs[0]).dtype;
+}
+
 const Requantization& ends_of(const DenseStage& stage) {
   return std::get<QuantizedGemmParams>(stage.node->params).out;
 }
@@ -96,8 +100,9 @@ MlpMmaArgs describe_layers(const Fusion& fusion, const Family& family) {
   args.images = fusion.images();
   args.inputs = static_cast<int>(chain.dense[0].inputs);
   args.depth = static_cast<int>(chain.dense.size());
-  args.pixels = fusion.pixels();
+  args.pixels = family.is_bytes() || fusion.pixels();
   args.scores = chain.scores;
+  if (family.is_bytes()) args.flip = u8_flip(dtype_of_input(fusion, chain.dense[0]));
   describe_scores(fusion, args);
   for (int i = 0; i < args.depth; ++i) {
     const DenseStage& stage = chain.dense[static_cast<std::size_t>(i)];
@@ -215,9 +220,9 @@ class MlpPacker {
     const bool trans_b = std::get<QuantizedGemmParams>(stage.node->params).trans_b;
     const MatrixView view{
         1, stage.outputs, stage.inputs, 0, trans_b ? stage.inputs : 1, trans_b ? 1 : stage.outputs};
-    const DType x = fusion_.graph.value(stage.node->inputs[0]).dtype;
-    const auto starts = sum_starts(fusion_.weights(*stage.node), view,
-                                   u8_zero_point(x, ends_of(stage).x_zero_point));
+    const std::int32_t zero_point =
+        u8_zero_point(dtype_of_input(fusion_, stage), ends_of(stage).x_zero_point);
+    const auto starts = sum_starts(fusion_.weights(*stage.node), view, zero_point);
     add_table(starts.data(), stage.outputs, columns);
     for (const std::size_t i : {2, 3}) {  // Multipliers and offsets.
       const auto& table = fusion_.graph.value(stage.node->inputs[i]).constant;
@@ -235,7 +240,6 @@ class MlpPacker {
 std::string refusal_of(const Fusion& fusion) {
   constexpr std::int64_t kMostInputs = 1 << 20;
   const Chain& chain = fusion.chain;
-  if (chain.quantize != nullptr) return "a QuantizeLinear in front of dense layers";
   if (chain.quantized && ends_of(chain.dense.back()).to != DType::kFloat32 &&
       chain.dequantize == nullptr) {
     return fmt::format("scores of 8 bits{}", chain.end.empty() ? "" : ", then " + chain.end);
@@ -284,12 +288,16 @@ FusedChoice plan_mlp_mma(const Fusion& fusion) {
         full.y = step.outputs[0];
       },
       shared_bytes, static_cast<unsigned>(args.tile) * 2);
-  return {FusedPlan{std::move(plan),
-                    fmt::format("{} dense layer(s), {}, by {}, {} images a block, {} of shared "
-                                "memory",
-                                args.depth, widths, family.wgmma ? "wgmma" : "mma.sync", args.tile,
-                                kib(shared_bytes))},
-          {}};
+  const Node* quantize = fusion.chain.quantize;
+  FusedPlan fused{
+      std::move(plan),
+      fmt::format("{} dense layer(s){}, {}, by {}, {} images a block, {} of shared memory",
+                  args.depth, quantize == nullptr ? "" : " behind QuantizeLinear", widths,
+                  family.wgmma ? "wgmma" : "mma.sync", args.tile, kib(shared_bytes))};
+  if (quantize != nullptr) {
+    fused.first = static_cast<std::size_t>(quantize - fusion.graph.nodes.data()) + 1;
+  }
+  return {std::move(fused), {}};
 }
 
 }  // namespace prs::cuda

@@ -72,7 +72,7 @@ struct RequantizeLayer {
 };
 
 struct MlpMmaArgs {
-  const void* x;  // [images, inputs], u8 or f32
+  const void* x;  // [images, inputs], u8 or f32; of 8 bits u8 or i8
   /// The stages in the order of their use: for each layer, each kStageDepth words of inputs one
   /// matrix [columns, kStageDepth], zeros where the layer ends; the 16-byte chunk c of row n lies
   /// at chunk c ^ n % 8. Number k of a stage is not input k: see mlp_mma_input() for the first
@@ -90,12 +90,13 @@ struct MlpMmaArgs {
   int table_size;  ///< Numbers in all tables.
   int depth;       ///< Layers.
   int stages;      ///< Of all layers.
-  bool pixels;     ///< x is u8.
+  bool pixels;     ///< x is of bytes.
   Scores scores;
   DenseMmaLayer layers[kMaxFusedLayers];
   // Of 8 bits. Apart from the layers: ptxas 13.0 has no two products of wgmma under way together
   // where those are larger than they are (C7511).
   RequantizeLayer ends[kMaxFusedLayers];
+  std::uint32_t flip;         ///< What makes four bytes of x u8: the sign bits of i8, else 0.
   bool dequantizes;           ///< The last layer's outputs, which are integers then.
   std::int32_t y_zero_point;  ///< Of those, as u8.
   float y_scale;

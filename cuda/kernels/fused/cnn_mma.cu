@@ -1,13 +1,13 @@
-// A convolutional network from its pixels on tensor cores, bf16 or fp16: (Conv, activation,
-// MaxPool) x n, and dense layers where their weights are few; what lies between stays in shared
-// memory, in the kernel's 16-bit type. Sums are f32. A block takes groups of images by turns, and
-// of a group `tile` images at once through the convolutions.
+// A convolutional network from its pixels on tensor cores, bf16, fp16 or of 8-bit integers: (Conv,
+// activation, MaxPool) x n, and dense layers where their weights are few; what lies between stays
+// in shared memory, in the kernel's 16-bit type or in bytes (cnn_mma_numbers.hpp). A block takes
+// groups of images by turns, and of a group `tile` images at once through the convolutions.
 //
 // A convolution is a product that nobody writes down: rows are positions, columns filters, k the
 // filter's taps with their channels. Activations lie channels innermost, so that ldmatrix picks a
-// position's 8 channels wherever the tap is; images of few channels lie in pairs of neighbours
-// (MmaPlanes). A warp keeps the sums of all positions of a pool's window, for 16 places of the
-// pool's result, and takes the largest in registers.
+// position's run of 16 bytes wherever the tap is; images of few channels lie so that a word of
+// neighbours is one load (MmaPlanes). A warp keeps the sums of all positions of a pool's window,
+// for 16 places of the pool's result, and takes the largest in registers.
 //
 // Why 64 positions x 32 filters: a step of k reads 4 x 512 bytes of A and 4 x 256 of B for 16
 // instructions: at 128 bytes a cycle 24 cycles of a multiprocessor's shared memory, beside 32 of
@@ -16,8 +16,7 @@
 // read more bytes an instruction; more would need more than 128 registers a thread, and so leave no
 // room for a second block, whose work fills what barriers leave idle.
 #include "kernels/families.hpp"
-#include "kernels/fused/cnn_mma.hpp"
-#include "kernels/mma.hpp"
+#include "kernels/fused/cnn_mma_numbers.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
@@ -32,39 +31,21 @@ PRS_DEVICE int quotient(int x, const Divisor& by) {
   return static_cast<int>(static_cast<std::uint64_t>(x) * by.multiplier >> 31);
 }
 
-/// The block's shared memory, under each type that something in it has.
-template <typename T>
-struct Memory {
-  Shared<T> elements;
-  Shared<std::uint32_t> words;
-  Shared<float> floats;
-  Shared<std::uint8_t> bytes;
-
-  PRS_DEVICE static Memory of(const CnnMmaArgs& args) {
-    const int size = static_cast<int>(args.shared_bytes);
-    return {dynamic_shared<T>(0, size / 2), dynamic_shared<std::uint32_t>(0, size / 4),
-            dynamic_shared<float>(0, size / 4), dynamic_shared<std::uint8_t>(0, size)};
-  }
-};
-
-/// The images that one round takes through the convolutions.
-struct Round {
-  int image0;
-  int images;
-  int in_group;  ///< Number of the first one in its group.
-};
-
-PRS_DEVICE Round round_at(const CnnMmaArgs& args, int group, int in_group) {
+PRS_DEVICE CnnRound round_at(const CnnMmaArgs& args, int group, int in_group) {
   const int image0 = group * args.group + in_group;
   int images = args.group - in_group < args.tile ? args.group - in_group : args.tile;
   if (args.images - image0 < images) images = args.images - image0;
   return {image0, images, in_group};
 }
 
+/// Where a run lies, in halfwords behind its image's first.
+PRS_DEVICE int run_at(const MmaPlanes& planes, int number) {
+  return (number ^ (number >> planes.shift & planes.mask)) * 8;
+}
+
 // ---- images in ----------------------------------------------------------------------------------
 
-template <typename T>
-PRS_DEVICE void stage(const CnnMmaArgs& args, const Memory<T>& s, const Round& round) {
+PRS_DEVICE void stage(const CnnMmaArgs& args, const CnnMemory& s, const CnnRound& round) {
   const std::int64_t image_bytes = std::int64_t{args.image_elements} * (args.pixels ? 1 : 4);
   const auto* from =
       static_cast<const std::uint8_t*>(args.x) + std::int64_t{round.image0} * image_bytes;
@@ -75,22 +56,10 @@ PRS_DEVICE void stage(const CnnMmaArgs& args, const Memory<T>& s, const Round& r
   commit_copies();
 }
 
-/// Element i of the round's images.
-template <typename T>
-PRS_DEVICE float input_at(const CnnMmaArgs& args, const Memory<T>& s, const Round& round, int i) {
-  if (args.staged) {
-    return args.pixels ? static_cast<float>(s.bytes.load(args.staging + i))
-                       : s.floats.load(args.staging / 4 + i);
-  }
-  const std::int64_t at = std::int64_t{round.image0} * args.image_elements + i;
-  return args.pixels ? static_cast<float>(static_cast<const std::uint8_t*>(args.x)[at])
-                     : static_cast<const float*>(args.x)[at];
-}
-
-/// Rounds the images, and puts zeros around them and behind their channels.
-template <typename Element>
-PRS_DEVICE void load_images(const CnnMmaArgs& args, const Memory<typename Element::T>& s,
-                            const Round& round) {
+/// The images' numbers, with padding around them and behind their channels.
+template <typename Numbers>
+PRS_DEVICE void load_images(const CnnMmaArgs& args, const CnnMemory& s, const CnnRound& round) {
+  constexpr int kPack = Numbers::kPack;
   const MmaPlanes& to = args.planes[0];
   const int area = to.height * to.width;
   const int plane = to.rows * to.columns;
@@ -102,33 +71,32 @@ PRS_DEVICE void load_images(const CnnMmaArgs& args, const Memory<typename Elemen
       const int row = quotient(position, args.input_width);
       const int column = position - row * to.width - to.left;
       const int from_row = row - to.top;
-      float value = 0.0F;
+      auto number = Numbers::padding(to);
       if (from_row >= 0 && from_row < to.rows && column >= 0 && column < to.columns &&
           channel < channels) {
-        value = input_at(
-            args, s, round,
+        number = Numbers::input_of(
+            args, s, round, channel,
             image * args.image_elements + channel * plane + from_row * to.columns + column);
-        if (args.scale != nullptr) value = fmaf(value, args.scale[channel], args.bias[channel]);
       }
-      const int at = to.first + image * to.image_pitch;
-      const auto rounded = Element::of(value);
-      if (args.pairs) {
-        s.elements.store(at + i, rounded);
-        if (i > 0) s.elements.store(at + to.copy + i - 1, rounded);
+      const int at = (to.first + image * to.image_pitch) * kPack;
+      if (args.neighbours) {
+        PRS_UNROLL
+        for (int copy = 0; copy < 2 * kPack; ++copy) {
+          if (i >= copy) Numbers::store(s, at + copy * to.copy * kPack + i - copy, number);
+        }
       } else {
-        const int run = channel / 8 ^ (position >> 3 & to.swizzle);
-        s.elements.store(at + position * to.pitch + run * 8 + channel % 8, rounded);
+        const int run = position * to.runs + channel / (8 * kPack);
+        Numbers::store(s, at + run_at(to, run) * kPack + channel % (8 * kPack), number);
       }
     }
   }
 }
 
-/// Zeros where a convolution will write its result, for the padding around that.
-template <typename T>
-PRS_DEVICE void clear(const MmaPlanes& planes, const Memory<T>& s, int images) {
+/// Padding where a convolution will write its result, for what stands around that.
+PRS_DEVICE void clear(const MmaPlanes& planes, const CnnMemory& s, int images) {
   const int end = (planes.first + images * planes.image_pitch) / 2;
   for (int i = planes.first / 2 + static_cast<int>(thread_x()); i < end; i += kBlock) {
-    s.words.store(i, 0);
+    s.words.store(i, planes.padding);
   }
 }
 
@@ -159,12 +127,13 @@ struct Stage {
   int image0;
 };
 
-template <typename Element, int kPool, int kColumns, bool kPairs>
+template <typename Numbers, int kPool, int kColumns, bool kNeighbours>
 struct Convolution {
-  using T = typename Element::T;
+  using Sum = typename Numbers::Sum;
   static constexpr int kTiles = kPool == 1 ? kMmaPlaces / 16 : kPool * kPool;
   static constexpr int kPlaces = kPool == 1 ? kMmaPlaces : 16;  ///< Of a unit.
   static constexpr int kResults = kPlaces / 16;
+  static constexpr int kPack = Numbers::kPack;
   static_assert(kPlaces * (kPool == 1 ? 1 : kTiles) == kTiles * 16, "a tile has 16 rows");
 
   /// The two rows of A's fragments that a thread has.
@@ -188,9 +157,10 @@ struct Convolution {
     }
   }
 
-  /// Where a window begins: the image's first element, and the position in that.
+  /// Where a window begins: the image's first halfword, and the run or, of neighbours, the number
+  /// behind that.
   struct Origin {
-    int base, position;
+    int base, number;
   };
   PRS_DEVICE static Origin origin_of(const Stage& stage, int place0, int tile, int tile_row) {
     const MmaConvLayer& layer = stage.layer;
@@ -198,27 +168,26 @@ struct Convolution {
     const int number = place0 + (kPool == 1 ? tile * 16 : 0) + tile_row;
     // Rows past the last place compute what nobody stores.
     const Place place = place_of(layer, number < last ? number : last);
-    int position = place.row * layer.down + place.column * layer.right;
-    if (kPool > 1) {
-      position += tile / kPool * layer.window_down + tile % kPool * layer.window_right;
-    }
-    return {stage.from.first + place.image * stage.from.image_pitch, position};
+    int from = place.row * layer.down + place.column * layer.right;
+    if (kPool > 1) from += tile / kPool * layer.window_down + tile % kPool * layer.window_right;
+    return {stage.from.first + place.image * stage.from.image_pitch, from};
   }
 
   /// sums[tile * kColumns + n] += the products of all steps.
-  PRS_DEVICE static void multiply(const Stage& stage, const Memory<T>& s, int place0, int group,
-                                  float (&sums)[kTiles * kColumns][4]) {
+  PRS_DEVICE static void multiply(const Stage& stage, const CnnMemory& s, int place0, int group,
+                                  Sum (&sums)[kTiles * kColumns][4]) {
     const MmaConvLayer& layer = stage.layer;
     const int l = static_cast<int>(lane());
     int weights = layer.weights + group * layer.steps * kColumns * kLanes * 2;
-    if constexpr (kPairs) {
+    if constexpr (kNeighbours) {
+      constexpr int kInWord = 2 * kPack;  // Numbers.
       int at[kTiles][2];
       PRS_UNROLL
       for (int p = 0; p < kTiles; ++p) {
         for (int half = 0; half < 2; ++half) {
           const Origin origin = origin_of(stage, place0, p, row(half));
-          const int odd = origin.position & 1;
-          at[p][half] = (origin.base + origin.position - odd + odd * stage.from.copy) / 2;
+          const int copy = origin.number % kInWord;
+          at[p][half] = (origin.base + copy * stage.from.copy) / 2 + origin.number / kInWord;
         }
       }
       for (int step = 0; step < layer.steps; ++step, weights += kColumns * kLanes * 2) {
@@ -230,12 +199,13 @@ struct Convolution {
         load_words(s.words, layer.taps + (step * 8 + 4 + l % 4) * 2, high);
         PRS_UNROLL
         for (int p = 0; p < kTiles; ++p) {
-          const FragmentA a = {s.words.load(at[p][0] + static_cast<int>(low[0])) & low[1],
-                               s.words.load(at[p][1] + static_cast<int>(low[0])) & low[1],
-                               s.words.load(at[p][0] + static_cast<int>(high[0])) & high[1],
-                               s.words.load(at[p][1] + static_cast<int>(high[0])) & high[1]};
+          const FragmentA a = {
+              Numbers::kept(s.words.load(at[p][0] + static_cast<int>(low[0])), low[1]),
+              Numbers::kept(s.words.load(at[p][1] + static_cast<int>(low[0])), low[1]),
+              Numbers::kept(s.words.load(at[p][0] + static_cast<int>(high[0])), high[1]),
+              Numbers::kept(s.words.load(at[p][1] + static_cast<int>(high[0])), high[1])};
           PRS_UNROLL
-          for (int n = 0; n < kColumns; ++n) Element::multiply(sums[p * kColumns + n], a, b[n]);
+          for (int n = 0; n < kColumns; ++n) Numbers::multiply(sums[p * kColumns + n], a, b[n]);
         }
       }
     } else {
@@ -245,31 +215,27 @@ struct Convolution {
       for (int step = 0; step < layer.steps; ++step, weights += kColumns * kLanes * 2) {
         FragmentB b[kColumns];
         load_columns(s.words, weights, b);
-        std::uint32_t tap[2];
-        load_words(s.words, layer.taps + (step * 2 + l / 16) * 2, tap);
+        const int tap = static_cast<int>(s.words.load(layer.taps + step * 2 + l / 16));
         // What the last step reads past the last run is some position's, and may be infinite.
         const std::uint32_t upper = layer.half && step == layer.steps - 1 ? 0 : ~0u;
         PRS_UNROLL
         for (int p = 0; p < kTiles; ++p) {
-          int position = origins[kPool == 1 ? p : 0].position + static_cast<int>(tap[0]);
-          if (kPool > 1) {
-            position += p / kPool * layer.window_down + p % kPool * layer.window_right;
-          }
-          const int run = static_cast<int>(tap[1]) ^ (position >> 3 & stage.from.swizzle);
+          const Origin& origin = origins[kPool == 1 ? p : 0];
+          int run = origin.number + tap;
+          if (kPool > 1) run += p / kPool * layer.window_down + p % kPool * layer.window_right;
           FragmentA a;
-          load_matrix_x4(a, s.elements,
-                         origins[kPool == 1 ? p : 0].base + position * stage.from.pitch + run * 8);
+          load_matrix_x4(a, s.halfwords, origin.base + run_at(stage.from, run));
           a[2] &= upper;
           a[3] &= upper;
           PRS_UNROLL
-          for (int n = 0; n < kColumns; ++n) Element::multiply(sums[p * kColumns + n], a, b[n]);
+          for (int n = 0; n < kColumns; ++n) Numbers::multiply(sums[p * kColumns + n], a, b[n]);
         }
       }
     }
   }
 
   /// results[q * kColumns + n] of 16 places and 8 filters each.
-  PRS_DEVICE static void store(const Stage& stage, const CnnMmaArgs& args, const Memory<T>& s,
+  PRS_DEVICE static void store(const Stage& stage, const CnnMmaArgs& args, const CnnMemory& s,
                                int place0, int group,
                                const float (&results)[kResults * kColumns][4]) {
     const MmaConvLayer& layer = stage.layer;
@@ -283,46 +249,28 @@ struct Convolution {
         const Place place = place_of(layer, number);
         const int position =
             (place.row + stage.to.top) * stage.to.width + place.column + stage.to.left;
-        const int base = stage.to.first + (stage.to_image + place.image) * stage.to.image_pitch +
-                         position * stage.to.pitch;
+        const int base = stage.to.first + (stage.to_image + place.image) * stage.to.image_pitch;
         const std::int64_t plane0 = std::int64_t{stage.image0 + place.image} * layer.filters;
         PRS_UNROLL
         for (int n = 0; n < kColumns; ++n) {
-          const int run = group * kColumns + n;
+          const int eight = group * kColumns + n;  // Of the filters.
           const float low = results[q * kColumns + n][half * 2];
           const float high = results[q * kColumns + n][half * 2 + 1];
           if (!stage.leaves) {
-            // Behind the last filter come zeros: an infinity times its weights of zero is NaN.
-            const int left = layer.filters - run * 8 - t * 2;
-            const int at = run ^ (position >> 3 & stage.to.swizzle);
-            if (run * 8 < stage.to.channels) {
-              s.words.store((base + at * 8) / 2 + t,
-                            Element::pair_of(left > 0 ? low : 0.0F, left > 1 ? high : 0.0F));
+            const int at = base + run_at(stage.to, position * stage.to.runs + eight / kPack);
+            if (eight * 8 < stage.to.channels) {
+              Numbers::put_pair(s, at + (eight % kPack * 8 + t * 2) / kPack, layer,
+                                layer.filters - eight * 8 - t * 2, low, high);
             }
             continue;
           }
           for (int i = 0; i < 2; ++i) {
-            const int filter = run * 8 + t * 2 + i;
+            const int filter = eight * 8 + t * 2 + i;
             if (filter >= layer.filters) continue;
             const std::int64_t at = (plane0 + filter) * places + number - place.image * places;
-            if (args.result == MmaResult::kRounded) {
-              static_cast<T*>(args.y)[at] = Element::of(i == 0 ? low : high);
-            } else {
-              static_cast<float*>(args.y)[at] = i == 0 ? low : high;
-            }
+            Numbers::leave(args, layer, at, i == 0 ? low : high);
           }
         }
-      }
-    }
-  }
-
-  PRS_DEVICE static void add_biases(const MmaConvLayer& layer, const Memory<T>& s, int group,
-                                    float (&values)[kResults * kColumns][4]) {
-    const int column = layer.biases + group * kColumns * 8 + static_cast<int>(lane()) % 4 * 2;
-    PRS_UNROLL
-    for (int i = 0; i < kResults * kColumns; ++i) {
-      for (int j = 0; j < 4; ++j) {
-        values[i][j] += s.floats.load(column + i % kColumns * 8 + j % 2);
       }
     }
   }
@@ -331,7 +279,7 @@ struct Convolution {
   /// any memory's.)
   PRS_OUT_OF_LINE static void run(const CnnMmaArgs& args, int number, int image0, int images,
                                   int in_group) {
-    const auto s = Memory<T>::of(args);
+    const auto s = CnnMemory::of(args);
     const bool last = number == args.convolutions - 1;
     const Stage stage = {args.conv_layers[number],
                          args.planes[number],
@@ -346,58 +294,54 @@ struct Convolution {
     for (int unit = warp_number(); unit < units; unit += kWarps) {
       const int group = unit % layer.groups;
       const int place0 = unit / layer.groups * kPlaces;
-      float sums[kTiles * kColumns][4] = {};
+      const int column = group * kColumns * 8 + static_cast<int>(lane()) % 4 * 2;
+      Sum sums[kTiles * kColumns][4];
+      Numbers::template begin<kColumns>(layer, s, column, sums);
       multiply(stage, s, place0, group, sums);
       if constexpr (kPool > 1) {
         // Bias and activation never turn the order of two sums around (plan_cnn_mma sees to it).
         PRS_UNROLL
         for (int i = kColumns; i < kTiles * kColumns; ++i) {
           for (int j = 0; j < 4; ++j) {
-            sums[i % kColumns][j] = larger(sums[i][j], sums[i % kColumns][j]);
+            sums[i % kColumns][j] = Numbers::larger_of(sums[i][j], sums[i % kColumns][j]);
           }
         }
       }
       float results[kResults * kColumns][4];
-      PRS_UNROLL
-      for (int i = 0; i < kResults * kColumns; ++i) {
-        for (int j = 0; j < 4; ++j) results[i][j] = sums[i][j];
-      }
-      add_biases(layer, s, group, results);
-      apply_to_all(layer.epilogue, results);
+      Numbers::template finish<kColumns>(layer, s, column, sums, results);
       store(stage, args, s, place0, group, results);
     }
   }
 };
 
 /// The shapes of a unit that there are: mma_columns() in the plan chooses among them.
-template <typename Element>
-PRS_DEVICE void convolve(const CnnMmaArgs& args, int number, const Round& round) {
+template <typename Numbers>
+PRS_DEVICE void convolve(const CnnMmaArgs& args, int number, const CnnRound& round) {
   const MmaConvLayer& layer = args.conv_layers[number];
   const bool wide = layer.columns == 4;
   const auto run = [&](auto convolution) {
     decltype(convolution)::run(args, number, round.image0, round.images, round.in_group);
   };
-  if (number == 0 && args.pairs) {
-    if (layer.pool == 1) return run(Convolution<Element, 1, 4, true>());
-    if (wide) return run(Convolution<Element, 2, 4, true>());
-    return run(Convolution<Element, 2, 1, true>());
+  if (number == 0 && args.neighbours) {
+    if (layer.pool == 1) return run(Convolution<Numbers, 1, 4, true>());
+    if (wide) return run(Convolution<Numbers, 2, 4, true>());
+    return run(Convolution<Numbers, 2, 1, true>());
   }
-  if (layer.pool == 1) return run(Convolution<Element, 1, 4, false>());
-  if (layer.pool == 3) return run(Convolution<Element, 3, 2, false>());
-  if (wide) return run(Convolution<Element, 2, 4, false>());
-  return run(Convolution<Element, 2, 2, false>());
+  if (layer.pool == 1) return run(Convolution<Numbers, 1, 4, false>());
+  if (layer.pool == 3) return run(Convolution<Numbers, 3, 2, false>());
+  if (wide) return run(Convolution<Numbers, 2, 4, false>());
+  return run(Convolution<Numbers, 2, 2, false>());
 }
 
-template <typename Element>
-PRS_DEVICE void convolve_all(const CnnMmaArgs& args, const Memory<typename Element::T>& s,
-                             const Round& round) {
+template <typename Numbers>
+PRS_DEVICE void convolve_all(const CnnMmaArgs& args, const CnnMemory& s, const CnnRound& round) {
   for (int i = 0; i < args.convolutions; ++i) {
     const MmaPlanes& to = args.planes[i + 1];
     if (to.borders && !to.alone) {
       clear(to, s, round.images);
       sync_threads();
     }
-    convolve<Element>(args, i, round);
+    convolve<Numbers>(args, i, round);
     sync_threads();
   }
 }
@@ -405,9 +349,9 @@ PRS_DEVICE void convolve_all(const CnnMmaArgs& args, const Memory<typename Eleme
 // ---- dense layers -------------------------------------------------------------------------------
 
 /// Sums of kMmaImages images over a slice of k for each unit: a warp a unit and slice.
-template <typename Element>
+template <typename Numbers>
 PRS_DEVICE void multiply_slices(const CnnMmaArgs& args, const MmaDenseLayer& layer, int from,
-                                int pitch, const Memory<typename Element::T>& s) {
+                                int pitch, const CnnMemory& s) {
   constexpr int kAhead = 4;  ///< Steps whose weights, from the second-level cache, come together.
   const int l = static_cast<int>(lane());
   const int image = l % 16 < args.group ? l % 16 : args.group - 1;
@@ -419,7 +363,7 @@ PRS_DEVICE void multiply_slices(const CnnMmaArgs& args, const MmaDenseLayer& lay
     const std::uint32_t* weights = args.constants + layer.weights +
                                    static_cast<std::int64_t>(unit) * layer.steps * kLanes * 4 +
                                    l * 4;
-    float sums[kDenseTiles][4] = {};
+    typename Numbers::Sum sums[kDenseTiles][4] = {};
     for (int step0 = begin; step0 < end; step0 += kAhead) {
       std::uint32_t b[kAhead][4];
       PRS_UNROLL
@@ -432,14 +376,14 @@ PRS_DEVICE void multiply_slices(const CnnMmaArgs& args, const MmaDenseLayer& lay
         if (step >= end) continue;
         FragmentA a;
         const bool half = layer.half && step == layer.steps - 1;
-        load_matrix_x4(a, s.elements, from + image * pitch + step * 16 + (half ? 0 : l / 16 * 8));
+        load_matrix_x4(a, s.halfwords, from + image * pitch + step * 16 + (half ? 0 : l / 16 * 8));
         const std::uint32_t upper = half ? 0 : ~0u;
         a[2] &= upper;
         a[3] &= upper;
         PRS_UNROLL
         for (int n = 0; n < kDenseTiles; ++n) {
           const FragmentB r_b = {b[j][n * 2], b[j][n * 2 + 1]};
-          Element::multiply(sums[n], a, r_b);
+          Numbers::multiply(sums[n], a, r_b);
         }
       }
     }
@@ -448,9 +392,9 @@ PRS_DEVICE void multiply_slices(const CnnMmaArgs& args, const MmaDenseLayer& lay
     for (int n = 0; n < kDenseTiles; ++n) {
       for (int j = 0; j < 4; ++j) {
         const int row = l / 4 + j / 2 * 8;
-        s.floats.store(args.sums + (slice * kMmaImages + row) * width +
-                           (unit * kDenseTiles + n) * 8 + l % 4 * 2 + j % 2,
-                       sums[n][j]);
+        Numbers::sums_of(s).store(args.sums + (slice * kMmaImages + row) * width +
+                                      (unit * kDenseTiles + n) * 8 + l % 4 * 2 + j % 2,
+                                  sums[n][j]);
       }
     }
   }
@@ -458,40 +402,40 @@ PRS_DEVICE void multiply_slices(const CnnMmaArgs& args, const MmaDenseLayer& lay
 
 /// Bias and activation of the slices' sums: to the next layer at `to`, to y, or, for the largest,
 /// back to slice 0.
-template <typename Element>
+template <typename Numbers>
 PRS_DEVICE void finish_dense(const CnnMmaArgs& args, const MmaDenseLayer& layer, bool last, int to,
-                             int image0, int images, const Memory<typename Element::T>& s) {
+                             int image0, int images, const CnnMemory& s) {
   const int width = layer.units * kDenseTiles * 8;
   for (int i = static_cast<int>(thread_x()); i < images * width; i += kBlock) {
     const int image = i / width;
     const int n = i - image * width;
-    float sum = 0.0F;
+    typename Numbers::Sum sum{};
     for (int slice = 0; slice < layer.slices; ++slice) {
-      sum += s.floats.load(args.sums + slice * kMmaImages * width + i);
+      sum += Numbers::sums_of(s).load(args.sums + slice * kMmaImages * width + i);
     }
-    const float value = apply(layer.epilogue, sum + bits_float(args.constants[layer.biases + n]));
+    const float value = Numbers::dense_value(args, layer, n, sum);
     if (!last) {
-      // Behind the last output as behind the last filter.
-      s.elements.store(to + image * args.hidden_pitch + n,
-                       Element::of(n < layer.outputs ? value : 0.0F));
+      Numbers::put(s, (to + image * args.hidden_pitch) * Numbers::kPack + n, layer,
+                   n < layer.outputs, value);
     } else if (args.result == MmaResult::kLargest) {
-      s.floats.store(args.sums + i, value);
+      s.floats.store(args.sums + i, Numbers::score(args, value));
     } else if (n < layer.outputs) {
-      static_cast<float*>(args.y)[std::int64_t{image0 + image} * layer.outputs + n] = value;
+      Numbers::leave(args, layer, std::int64_t{image0 + image} * layer.outputs + n,
+                     Numbers::score(args, value));
     }
   }
 }
 
-template <typename Element>
+template <typename Numbers>
 PRS_OUT_OF_LINE void multiply_all(const CnnMmaArgs& args, int image0, int images) {
-  const auto s = Memory<typename Element::T>::of(args);
+  const auto s = CnnMemory::of(args);
   int from = args.features;
   int pitch = args.features_pitch;
   for (int i = 0; i < args.dense; ++i) {
     const MmaDenseLayer layer = args.dense_layers[i];
-    multiply_slices<Element>(args, layer, from, pitch, s);
+    multiply_slices<Numbers>(args, layer, from, pitch, s);
     sync_threads();
-    finish_dense<Element>(args, layer, i == args.dense - 1, args.hidden[i % 2], image0, images, s);
+    finish_dense<Numbers>(args, layer, i == args.dense - 1, args.hidden[i % 2], image0, images, s);
     from = args.hidden[i % 2];
     pitch = args.hidden_pitch;
     sync_threads();
@@ -510,10 +454,9 @@ PRS_OUT_OF_LINE void multiply_all(const CnnMmaArgs& args, int image0, int images
 // ---- the kernel ---------------------------------------------------------------------------------
 
 /// Two blocks a multiprocessor: 128 registers a thread.
-template <typename Element>
+template <typename Numbers>
 PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256, 2) fused_cnn_mma(PRS_GRID_CONSTANT CnnMmaArgs args) {
-  using T = typename Element::T;
-  const auto s = Memory<T>::of(args);
+  const auto s = CnnMemory::of(args);
   for (int i = static_cast<int>(thread_x()) * 4; i < args.resident; i += kBlock * 4) {
     copy_async<16>(s.words, i, args.constants + i);
   }
@@ -525,23 +468,23 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256, 2) fused_cnn_mma(PRS_GRID_CONSTANT CnnMma
   }
   const int stride = static_cast<int>(grid_x());
   for (; group < args.groups; group += stride) {
-    Round round = round_at(args, group, 0);
+    CnnRound round = round_at(args, group, 0);
     while (round.images > 0) {
       wait_copies<0>();
       // Also: everybody is done with the round before, and with what is cleared once.
       sync_threads();
-      load_images<Element>(args, s, round);
+      load_images<Numbers>(args, s, round);
       sync_threads();
-      Round next = round_at(args, group, round.in_group + args.tile);
+      CnnRound next = round_at(args, group, round.in_group + args.tile);
       const bool more = next.images > 0;
       if (!more && group + stride < args.groups) next = round_at(args, group + stride, 0);
       if (args.staged && next.images > 0) stage(args, s, next);
-      convolve_all<Element>(args, s, round);
+      convolve_all<Numbers>(args, s, round);
       if (!more) break;
       round = next;
     }
     if (args.dense > 0) {
-      multiply_all<Element>(args, group * args.group, round.in_group + round.images);
+      multiply_all<Numbers>(args, group * args.group, round.in_group + round.images);
     }
   }
 }
@@ -549,8 +492,9 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256, 2) fused_cnn_mma(PRS_GRID_CONSTANT CnnMma
 }  // namespace
 
 void add_fused_cnn_mma_kernels(KernelTable& table) {
-  add(table, KernelId::kCnnBf16Mma, fused_cnn_mma<ElementBf16>);
-  add(table, KernelId::kCnnF16Mma, fused_cnn_mma<ElementF16>);
+  add(table, KernelId::kCnnBf16Mma, fused_cnn_mma<CnnHalves<ElementBf16>>);
+  add(table, KernelId::kCnnF16Mma, fused_cnn_mma<CnnHalves<ElementF16>>);
+  add(table, KernelId::kCnnU8S8Mma, fused_cnn_mma<CnnBytes>);
 }
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -1,9 +1,10 @@
-// The arguments of fused_cnn_{bf16,f16}_mma, and the order in which it takes its weights. C++17.
+// The arguments of fused_cnn_{bf16,f16,u8s8}_mma, and the order in which it takes its weights.
+// C++17.
 //
-// Everything in shared memory is counted in elements of 16 bits or in words of 32 bits, from its
-// start; the resident constants come first. A unit of work is a warp's: kMmaPlaces positions of a
-// layer's result (with a pool as many as one m16 tile has rows, once for each position of the
-// window), times `columns` n8 tiles.
+// Everything in shared memory is counted in halfwords of 16 bits, each one number or two bytes, or
+// in words of 32 bits, from its start; the resident constants come first. A unit of work is a
+// warp's: kMmaPlaces positions of a layer's result (with a pool as many as one m16 tile has rows,
+// once for each position of the window), times `columns` n8 tiles.
 #pragma once
 
 #include <cstdint>
@@ -25,24 +26,31 @@ struct Divisor {
   int divisor;
 };
 
-/// What a convolution reads: [images, height, width, pitch], channels innermost, in runs of 8; or,
-/// in pairs, [images, 2, channels, height, width]: the second copy begins one element later, so
-/// that whichever two neighbours a thread wants are one aligned word of one of them.
+/// What a convolution reads: [images, height, width, runs], channels innermost, in runs of 8
+/// halfwords; or, of neighbours, [images, copies, channels, height, width]: each copy, as many as a
+/// word has numbers, begins one number later, so that whichever neighbours a thread wants are one
+/// aligned word of one of them.
 struct MmaPlanes {
-  int first;  ///< Elements; even, and a multiple of 8 unless in pairs.
-  int image_pitch;
-  int pitch;  ///< From one position to the next: an odd multiple of 8; in pairs 1.
-  /// 1: in every other eight positions neighbouring runs change places, so that every other
-  /// position's run number r, too, lies in other banks (what a pool or a stride of 2 reads). Else
-  /// 0.
-  int swizzle;
-  int copy;           ///< From one copy to the next; 0 unless in pairs.
-  int channels;       ///< A multiple of 8 unless in pairs; zeros behind the last.
-  int height, width;  ///< With the padding.
-  int top, left;      ///< Padding before the first row and column.
-  int rows, columns;  ///< Without it.
-  bool borders;       ///< Has padding.
-  bool alone;         ///< Nothing else ever lies in its place: padding is cleared once.
+  int first;        ///< Halfwords; even, and a multiple of 8 unless of neighbours.
+  int image_pitch;  ///< Halfwords
+  int runs;         ///< From one position to the next; of neighbours 1.
+  /// Run number n of an image lies at n ^ (n >> shift & mask): so that the eight that ldmatrix
+  /// reads at once, of places in a row, lie in different banks.
+  int shift, mask;
+  int copy;               ///< Halfwords from one copy to the next; 0 unless of neighbours.
+  int channels;           ///< Whole runs unless of neighbours.
+  std::uint32_t padding;  ///< A word of what stands around them: zeros, or bytes of the zero point.
+  int height, width;      ///< With the padding.
+  int top, left;          ///< Padding before the first row and column.
+  int rows, columns;      ///< Without it.
+  bool borders;           ///< Has padding.
+  bool alone;             ///< Nothing else ever lies in its place: padding is cleared once.
+};
+
+/// What becomes of the sums of 8-bit integers, beside their tables (Requantize).
+struct MmaByteEnds {
+  float low, high;
+  std::int32_t zero_point;
 };
 
 /// Conv, activation and MaxPool over pool x pool outputs (1: none).
@@ -50,34 +58,51 @@ struct MmaConvLayer {
   int filters;
   int columns;  ///< n8 tiles of a unit: 1, 2 or 4.
   int groups;   ///< Units next to each other along the filters.
-  int steps;    ///< Of 16 along k.
+  int steps;    ///< Of 16 halfwords along k.
   bool half;    ///< The last step has 8 only.
   /// Word where the fragments begin: [groups, steps, columns / 2, lane, 2 tiles, 2 registers]; for
   /// one column [groups, steps, lane, 2 registers].
   int weights;
-  int biases;  ///< Word; f32 [groups * columns * 8]
-  /// Word; [steps * 2, 2] of the runs of 8 along k: how many positions behind the window's first,
-  /// and which of that position's runs. In pairs [steps * 8, 2]: the distance from the window's
-  /// first element in words, and a mask of what belongs to the filter.
+  /// Word; f32 [groups * columns * 8]; of bytes [3, groups * columns * 8]: starts, multipliers and
+  /// offsets.
+  int biases;
+  /// Word; [steps * 2] of the runs along k: how many runs behind the window's first. Of neighbours
+  /// [steps * 8, 2]: the distance from the window's first number in words, and a mask of what
+  /// belongs to the filter.
   int taps;
-  int down, right;                ///< From a place to the next, in positions of the input.
+  int down, right;                ///< From a place to the next, in runs; of neighbours in numbers.
   int window_down, window_right;  ///< The same within a pool's window.
   int pool;
   Divisor places;      ///< By the places of an image, rows * columns.
   Divisor row_places;  ///< By those of a row.
-  Epilogue epilogue;
+  Epilogue epilogue;   ///< Of floats, and of bytes:
+  MmaByteEnds ends;
 };
 
 /// y = epilogue(W x + bias); an alpha and beta in W and bias.
 struct MmaDenseLayer {
-  int steps;  ///< Of 16 along k.
+  int steps;  ///< Of 16 halfwords along k.
   bool half;  ///< The last step has 8 only.
   int outputs;
   int units;    ///< Of kDenseTiles n8 tiles each.
   int slices;   ///< Warps that share a unit, along k.
   int weights;  ///< Word of the constants: [units, steps, lane, 2 tiles, 2 registers]
-  int biases;   ///< Word; f32 [units * 16]
+  int biases;   ///< Word; [units * 16] or [3, units * 16], as of a convolution.
   Epilogue epilogue;
+  MmaByteEnds ends;
+};
+
+/// QuantizeLinear of the images. The zero point is of numbers as u8.
+struct QuantizeStep {
+  float scale;
+  float low, high;
+  std::int32_t zero_point;
+};
+
+/// DequantizeLinear of what lies `steps` above the layer's zero point: (steps + shift) * scale.
+struct DequantizeStep {
+  float scale;
+  float shift;
 };
 
 /// What the kernel leaves in y.
@@ -86,6 +111,7 @@ enum class MmaResult : int {
   kLargest,  ///< i64 [images]: the first or the last largest score's index, as `scores` says.
   kPlanes,   ///< f32 [images, filters, rows, columns] of the last convolution
   kRounded,  ///< The same in the kernel's own 16-bit type.
+  kBytes,    ///< Planes or scores in u8 or i8.
 };
 
 struct CnnMmaArgs {
@@ -100,19 +126,23 @@ struct CnnMmaArgs {
   int groups;
   int convolutions;  ///< Layers of each kind.
   int dense;
-  int resident;  ///< Words; a multiple of 4.
-  bool pixels;   ///< x is u8.
-  bool pairs;    ///< How planes[0] lies.
-  bool staged;   ///< Images come by cp.async: they are a multiple of 16 bytes.
+  int resident;     ///< Words; a multiple of 4.
+  bool pixels;      ///< x is u8.
+  bool neighbours;  ///< How planes[0] lies.
+  bool staged;      ///< Images come by cp.async: they are a multiple of 16 bytes.
+  bool quantizes;   ///< Of bytes: x, or what it is normalised to, is quantised first.
+  QuantizeStep quantize;
+  bool dequantizes;  ///< Of bytes: scores are those of a DequantizeLinear.
+  DequantizeStep dequantize;
   MmaResult result;
   Scores scores;
   int staging;         ///< Byte of [tile, an image of x].
   int image_elements;  ///< Of x.
-  int features;        ///< Element of [group, features_pitch], what the first dense layer reads.
-  int features_pitch;  ///< As the pitches of planes.
-  int hidden[2];       ///< Elements of the other dense layers' inputs, [group, hidden_pitch].
+  int features;        ///< Halfword of [group, features_pitch], what the first dense layer reads.
+  int features_pitch;  ///< An odd multiple of 8.
+  int hidden[2];       ///< Halfwords of the other dense layers' inputs, [group, hidden_pitch].
   int hidden_pitch;
-  int sums;  ///< Word of f32 [slices, kMmaImages, units * 16] of a dense layer.
+  int sums;  ///< Word of [slices, kMmaImages, units * 16] of a dense layer.
   std::int64_t shared_bytes;
   Divisor input_area;  ///< height * width of planes[0]
   Divisor input_width;

@@ -148,6 +148,13 @@ struct RawBytes {
   PRS_DEVICE void set(int row, int i, T value) {
     words[row][i / 4] |= std::uint32_t{value} << (8 * (i % 4));
   }
+  PRS_DEVICE void flip(std::uint32_t bits) {
+    PRS_UNROLL
+    for (int i = 0; i < 8; ++i) {
+      words[0][i] ^= bits;
+      words[1][i] ^= bits;
+    }
+  }
 };
 
 /// The first layer's inputs for a warp, from its first image on.
@@ -189,6 +196,11 @@ class InputRows {
           if (i < kOwn * steps && first + i < args_.inputs) raw.set(row, i, from[i]);
         }
       }
+    }
+    if constexpr (std::is_same_v<Raw, RawBytes>) {
+      // Here, although it waits for the loads: where operands are packed, it would keep ptxas 13.0
+      // from having several products under way (C7511).
+      if (args_.flip != 0) raw.flip(args_.flip);
     }
   }
 

@@ -13,11 +13,12 @@ namespace {
 const cuda::DeviceLimits kCopying = limits_of(99 << 10, 1);
 
 std::vector<Tensor> run_on(const std::shared_ptr<Backend>& backend, const Graph& graph,
-                           const Tensor& input, const std::string& kernel = "") {
+                           const Tensor& input, const std::string& kernel = "",
+                           std::size_t steps = 1) {
   const auto executable = backend->compile(graph, {.limits = {}, .precision = Precision::kInt8});
   if (!kernel.empty()) {
-    EXPECT_EQ(executable->steps()[0].kernel, kernel) << executable->notes()[0];
-    EXPECT_EQ(executable->steps().size(), 1U);
+    EXPECT_EQ(executable->steps().back().kernel, kernel) << executable->notes()[0];
+    EXPECT_EQ(executable->steps().size(), steps);
   }
   const auto context = executable->new_context();
   return run_executable(*executable, *context, graph, {input});
@@ -25,26 +26,30 @@ std::vector<Tensor> run_on(const std::shared_ptr<Backend>& backend, const Graph&
 
 /// Under every schedule. The kernel is fused_mlp_u8s8_`kernel`.
 void expect_bits_on(const cuda::DeviceLimits& limits, const Graph& graph, const Tensor& input,
-                    const std::vector<Tensor>& want, const std::string& kernel) {
+                    const std::vector<Tensor>& want, const std::string& kernel, std::size_t steps) {
   if (limits.sm_90a && !launchable(limits).sm_90a) return;  // A GPU that knows no wgmma.
   for (const auto& schedule : kSchedules) {
     const std::shared_ptr<Backend> backend =
         cuda::make_backend(make_test_runtime(schedule, launchable(limits)));
-    expect_equal_bits(run_on(backend, graph, input, "fused_mlp_u8s8_" + kernel), want,
+    expect_equal_bits(run_on(backend, graph, input, "fused_mlp_u8s8_" + kernel, steps), want,
                       kernel + " " + input.shape().to_string());
   }
 }
 
-/// By both instructions; `columns` is the widest layer that the kernel takes.
-void expect_the_cpus_bits(const Graph& graph, int columns, int multiprocessors = 1) {
+/// By both instructions; `columns` is the widest layer that the kernel takes. `steps`: with those
+/// in front of the fused layers.
+void expect_the_cpus_bits(const Graph& graph, int columns, int multiprocessors = 1,
+                          std::size_t steps = 1) {
   const Value& value = graph.value(graph.inputs[0].value);
   std::mt19937_64 random(5);
-  const Tensor input = random_tensor(value.dtype, *value.shape, random, 0, 256);
+  const bool floats = value.dtype == DType::kFloat32;
+  const Tensor input =
+      random_tensor(value.dtype, *value.shape, random, floats ? -40 : 0, floats ? 40 : 256);
   const std::vector<Tensor> want = interpret(graph, std::vector{input});
   expect_equal_bits(run_on(cpu::make_backend(), graph, input), want, "the CPU");
   const std::string tile = "_128x" + std::to_string(columns);
-  expect_bits_on(limits_of(99 << 10, multiprocessors), graph, input, want, "mma" + tile);
-  expect_bits_on(hopper(multiprocessors), graph, input, want, "wgmma" + tile);
+  expect_bits_on(limits_of(99 << 10, multiprocessors), graph, input, want, "mma" + tile, steps);
+  expect_bits_on(hopper(multiprocessors), graph, input, want, "wgmma" + tile, steps);
 }
 
 /// Layers of these widths, u8 and i8 between them by turns, B transposed every other time; f32 at
@@ -173,6 +178,24 @@ TEST(FusedMlpInt8, DequantizesScores) {
   }
 }
 
+TEST(FusedMlpInt8, LeavesQuantizingInFrontToItsOwnKernel) {
+  const std::vector<Tensor> zeros = {tensor<std::uint8_t>({}, {131}),
+                                     tensor<std::int8_t>({}, {-128}), tensor<std::int8_t>({}, {5})};
+  for (const std::int64_t inputs : {7, 48, 272}) {
+    for (const Tensor& zero : zeros) {
+      NetworkBuilder floats(DType::kFloat32, {17, inputs});
+      floats.quantize(zero, 0.25F);
+      expect_the_cpus_bits(add_layers(floats, {20, 10}).graph(), 128, 1, 2);
+    }
+  }
+  NetworkBuilder pixels(DType::kUint8, {3, 1, 6, 7});
+  pixels.node(OpKind::kNormalize, NormalizeParams{{0.01F}, {-0.4F}, 1})
+      .quantize(zeros[1], 0.011F)
+      .flatten();
+  add_layers(pixels, {20, 10}).node(OpKind::kArgMax, ArgMaxParams{.axis = 1});
+  expect_the_cpus_bits(pixels.graph(), 128, 1, 3);
+}
+
 TEST(FusedMlpInt8, TellsWhyNot) {
   const auto note = [](const Graph& graph, const cuda::DeviceLimits& limits = kCopying) {
     return note_of(graph, limits, Precision::kInt8);
@@ -198,7 +221,8 @@ TEST(FusedMlpInt8, TellsWhyNot) {
   NetworkBuilder floats(DType::kFloat32, {4, 40});
   floats.quantize(Tensor(DType::kUint8, {}), 0.5F);
   EXPECT_EQ(note(add_layers(floats, {20, 10}).graph()),
-            "not fused: a QuantizeLinear in front of dense layers");
+            "fused: 2 dense layer(s) behind QuantizeLinear, 40-20-10, by mma.sync, 128 images a "
+            "block, 12 KiB of shared memory");
 }
 
 }  // namespace
