@@ -60,7 +60,7 @@ void expect_cuda_parity(const OpCase& test, Tolerance tolerance);
 /// Reference against CUDA kernels in this precision, input 1 constant, with equal bits under every
 /// schedule, on a device with those limits; returns the kernel's name.
 std::string expect_device_parity(OpCase test, Precision precision, const cuda::DeviceLimits& limits,
-                             Tolerance tolerance);
+                                 Tolerance tolerance);
 
 /// The same on devices of compute capability 8.0, and of 9.0 with large tiles and with small ones.
 void expect_precision_parity(const OpCase& test, Precision precision, Tolerance tolerance);
