@@ -189,7 +189,7 @@ struct Requantize {
 /// with an eighth of the lanes.
 inline constexpr float kRoundToInteger = 12582912.0F;
 
-/// Weights are packed as GemmMmaArgs has it, in stages of 64 bytes of k.
+/// Weights are packed as GemmMmaArgs has it, in stages of 64 bytes of k, by wgmma as above.
 struct QuantizedGemmArgs {
   const std::uint8_t* x;  // [M, K]
   const void* packed;
