@@ -132,6 +132,7 @@ class CudaExecutable : public Executable {
                               "page-locked memory; try a smaller batch",
                               error.message(), arena_bytes_, staging_bytes_));
     }
+    clear_tickets(*context);
     for (const Place& place : input_places_) context->inputs.push_back(address(place, *context));
     for (const Place& place : output_places_) {
       context->outputs.push_back(const_cast<void*>(address(place, *context)));
@@ -206,6 +207,15 @@ class CudaExecutable : public Executable {
     if (may_complain_) *reinterpret_cast<Complaint*>(staging) = {};
   }
 
+  /// Once: whoever takes tickets leaves zeros.
+  void clear_tickets(CudaContext& context) const {
+    if (ticket_bytes_ == 0) return;
+    std::memset(context.staging.data(), 0, static_cast<std::size_t>(ticket_bytes_));
+    device_->runtime->copy_to_device(*context.stream, context.arena.data() + tickets_.offset,
+                                     context.staging.data(), ticket_bytes_);
+    device_->runtime->synchronize(*context.stream);
+  }
+
   Complaint* complaint_of(CudaContext& context) const {
     return reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
   }
@@ -225,10 +235,13 @@ class CudaExecutable : public Executable {
 
   void enqueue_steps(CudaContext& context, std::size_t first, std::size_t end) const {
     const Launcher launch(*device_->runtime, *context.stream);
+    std::byte* arena = context.arena.data();
     for (std::size_t i = first; i < end; ++i) {
       const Step& step = steps_[i];
       step.plan.run({context.inputs.data() + step.first_input,
-                     context.outputs.data() + step.first_output, complaint_of(context), launch});
+                     context.outputs.data() + step.first_output, complaint_of(context),
+                     reinterpret_cast<unsigned*>(arena + tickets_.offset), arena + scratch_.offset,
+                     launch});
     }
   }
 
@@ -294,8 +307,12 @@ class CudaExecutable : public Executable {
   std::vector<Port> inputs_;
   std::vector<Port> outputs_;
   std::vector<std::shared_ptr<const void>> constants_;
+  // Of the arena, behind what lives for some steps only: all steps' own.
   Place complaint_;
+  Place tickets_;
+  Place scratch_;
   bool may_complain_ = false;
+  std::int64_t ticket_bytes_ = 0;
   std::int64_t arena_bytes_ = 0;
   std::int64_t staging_bytes_ = 0;
 };
@@ -340,6 +357,9 @@ class Compiler {
     return options_.precision == Precision::kBf16 ? DType::kBFloat16 : DType::kFloat16;
   }
   static std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
+  static std::int64_t aligned(std::int64_t bytes) {
+    return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+  }
 
   /// The value whose bytes `id` shows: itself, or what a chain of views begins with.
   ValueId source_of(ValueId id) const { return source_[index(id)]; }
@@ -414,7 +434,8 @@ class Compiler {
     // Kernels are named by what they compute with.
     const bool on_tensor_cores = step.plan.kernel.find("mma_") != std::string::npos;
     cost.precision = on_tensor_cores ? options_.precision : Precision::kFp32;
-    const bool half = cost.precision == Precision::kBf16 || cost.precision == Precision::kFp16;
+    const bool half = step.plan.kernel.find("_bf16_") != std::string::npos ||
+                      step.plan.kernel.find("_f16_") != std::string::npos;
     for (std::size_t i = first; i < end; ++i) {
       const Node& node = graph_.nodes[i];
       cost.flops += node_cost(graph_, node).flops;
@@ -457,7 +478,8 @@ class Compiler {
     }
     try {
       planned_.push_back({make_plan({node.kind, node.params, inputs, outputs, device_->constants,
-                                     static_cast<int>(planned_.size()), options_.precision}),
+                                     device_->runtime->limits(), static_cast<int>(planned_.size()),
+                                     options_.precision}),
                           describe(graph_, node), node.inputs, node.outputs});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());
@@ -490,12 +512,19 @@ class Compiler {
 
   void place_storages() {
     CudaExecutable& target = *executable_;
+    Scratch most;
     for (const Planned& planned : planned_) {
       target.may_complain_ = target.may_complain_ || planned.plan.complaint != nullptr;
+      most.tickets = std::max(most.tickets, planned.plan.scratch.tickets);
+      most.bytes = std::max(most.bytes, planned.plan.scratch.bytes);
     }
     memory_ = plan_memory(lifetimes_);
+    target.ticket_bytes_ = most.tickets * static_cast<std::int64_t>(sizeof(unsigned));
     target.complaint_.offset = memory_.arena_bytes;
-    target.arena_bytes_ = memory_.arena_bytes + (target.may_complain_ ? kArenaAlignment : 0);
+    target.tickets_.offset =
+        target.complaint_.offset + (target.may_complain_ ? kArenaAlignment : 0);
+    target.scratch_.offset = target.tickets_.offset + aligned(target.ticket_bytes_);
+    target.arena_bytes_ = target.scratch_.offset + aligned(most.bytes);
     if (target.arena_bytes_ > options_.limits.max_arena_bytes) {
       fail(ErrorCode::kOutOfMemory,
            "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
@@ -515,8 +544,7 @@ class Compiler {
   Port port_of(ValueId id) {
     CudaExecutable& target = *executable_;
     const Port port{place_of(id), bytes_of(id), target.staging_bytes_};
-    target.staging_bytes_ +=
-        (port.size_bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+    target.staging_bytes_ += aligned(port.size_bytes);
     return port;
   }
 
@@ -525,6 +553,8 @@ class Compiler {
     target.staging_bytes_ = kArenaAlignment;  // The complaint comes first.
     for (const GraphPort& port : graph_.inputs) target.inputs_.push_back(port_of(port.value));
     for (const GraphPort& port : graph_.outputs) target.outputs_.push_back(port_of(port.value));
+    // Before the first run the zeros for the tickets come from there.
+    target.staging_bytes_ = std::max(target.staging_bytes_, target.ticket_bytes_);
     for (Planned& planned : planned_) {
       target.steps_.push_back({std::move(planned.plan), std::move(planned.name),
                                target.input_places_.size(), target.output_places_.size()});

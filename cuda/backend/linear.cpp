@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "backend/dot.hpp"
 #include "backend/linear.hpp"
 #include "backend/packed.hpp"
 #include "backend/plan.hpp"
@@ -34,11 +35,14 @@ void require_dtypes(const Call& call) {
   }
 }
 
+/// Whether the call's matrix, or filters, are.
+bool is_constant(const Call& call) { return call.inputs[1].constant != nullptr; }
+
 /// Whether the call's matrix goes through tensor cores: it is constant, and nobody asked for f32.
 /// What of a quantised model was not quantised is f32.
 bool on_tensor_cores(const Call& call) {
   return call.precision != Precision::kFp32 && call.precision != Precision::kInt8 &&
-         call.inputs[1].constant != nullptr;
+         is_constant(call);
 }
 
 /// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another.
@@ -76,9 +80,48 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
                      });
 }
 
+KernelId dot_kernel(Precision precision) {
+  switch (precision) {
+    case Precision::kTf32:
+      return KernelId::kGemmTf32Dot;
+    case Precision::kBf16:
+      return KernelId::kGemmBf16Dot;
+    case Precision::kFp16:
+      return KernelId::kGemmF16Dot;
+    default:
+      return KernelId::kGemmF32Dot;
+  }
+}
+
+/// The same for few rows, in f32 as well.
+Plan plan_dot_product(const Call& call, const GemmArgs& args) {
+  const Precision precision = on_tensor_cores(call) ? call.precision : Precision::kFp32;
+  const DotSpread spread =
+      spread_dot(call, args.m, *call.inputs[1].constant,
+                 {1, args.n, args.k, 0, args.b_column, args.b_row}, PackedFormat(precision));
+  GemmDotArgs dot{};
+  dot.gemm = args;
+  dot.dot = spread.shape;
+  dot.pixels = is_u8(call);
+  dot.rounded = is_rounded(call);
+  dot.runs = args.a_column == 1 && (args.m == 1 || args.a_row % 16 == 0);
+  Plan plan = plan_kernel(dot_kernel(precision), spread.grid, dot, args.m * args.n,
+                          [memory = spread.memory, has_bias = call.has(2)](GemmDotArgs& complete,
+                                                                           const StepArgs& step) {
+                            complete.gemm.a = step.inputs[0];
+                            complete.gemm.bias = has_bias ? step.in<float>(2) : nullptr;
+                            complete.gemm.y = step.out<float>(0);
+                            set_scratch(complete.dot, step);
+                          });
+  plan.scratch = spread.scratch;
+  return plan;
+}
+
 Plan plan_product(const Call& call, const GemmArgs& args) {
-  const bool empty = args.m * args.n * args.k == 0;
-  if (on_tensor_cores(call) && args.batch == 1 && !empty) return plan_mma_product(call, args);
+  if (is_constant(call) && args.batch == 1 && args.m * args.n * args.k > 0) {
+    if (takes_dot(args.m, args.n, call.limits)) return plan_dot_product(call, args);
+    if (on_tensor_cores(call)) return plan_mma_product(call, args);
+  }
   constexpr std::int64_t kTile = 64;
   const KernelId kernel = is_u8(call) ? KernelId::kGemmU8 : KernelId::kGemmF32;
   const std::int64_t count = args.batch * args.m * args.n;
@@ -233,7 +276,7 @@ Plan plan_matmul(const Call& call) {
   const auto shared = std::all_of(product.b_strides.begin(), product.b_strides.end(),
                                   [](std::int64_t stride) { return stride == 0; });
   const auto dense = args.batch * product.m * product.k == call.inputs[0].type.shape.elements();
-  if (on_tensor_cores(call) && shared && dense) {
+  if (is_constant(call) && shared && dense) {
     args.m *= args.batch;
     args.batch = 1;
     return plan_product(call, args);

@@ -1,6 +1,7 @@
 // Plans of QuantizeLinear, DequantizeLinear and the layers of 8-bit integers.
 #include <fmt/format.h>
 
+#include "backend/dot.hpp"
 #include "backend/linear.hpp"
 #include "backend/packed.hpp"
 #include "backend/plan.hpp"
@@ -97,6 +98,22 @@ Plan plan_direct_conv(const Call& call, const QuantizedConvArgs& args,
                      });
 }
 
+Plan plan_quantized_dot(const Call& call, const QuantizedGemmArgs& args, const MatrixView& view,
+                        std::shared_ptr<const void> starts) {
+  const DotSpread spread =
+      spread_dot(call, args.m, constant_weights(call), view, PackedFormat(Precision::kInt8));
+  Plan plan = plan_kernel(KernelId::kGemmU8S8Dot, spread.grid, QuantizedDotArgs{args, spread.shape},
+                          args.m * args.n,
+                          [memory = spread.memory, starts = std::move(starts)](
+                              QuantizedDotArgs& complete, const StepArgs& step) {
+                            complete.gemm.x = step.in<std::uint8_t>(0);
+                            set_addresses(complete.gemm.out, starts, step);
+                            set_scratch(complete.dot, step);
+                          });
+  plan.scratch = spread.scratch;
+  return plan;
+}
+
 }  // namespace
 
 Plan plan_quantize(const Call& call) {
@@ -121,25 +138,28 @@ Plan plan_quantized_gemm(const Call& call) {
   const auto [m, n, k] = ops::gemm::resolve({.trans_b = params.trans_b, .activation = {}},
                                             call.inputs[0].type.shape, weights.shape());
   const MatrixView view{1, n, k, 0, params.trans_b ? k : 1, params.trans_b ? 1 : n};
-  const MmaTileExtents tile = mma_tile(n);
-  const PackedMatrix packed =
-      pack_matrix(call.constants, weights, view, PackedFormat(Precision::kInt8), tile.columns);
   QuantizedGemmArgs args{};
-  args.packed = packed.memory.get();
   args.m = m;
   args.n = n;
   args.k = k;
-  args.stages = packed.stages;
   args.flip = flip_of(call);
   args.out = ends_of(params.out);
-  return plan_kernel(
-      tile.columns == 64 ? KernelId::kGemmU8S8Wide : KernelId::kGemmU8S8Narrow,
-      tile_grid(tiles(m, tile.rows), tiles(n, tile.columns), 1), args, m * n,
-      [memory = packed.memory, starts = make_starts(call, weights, view, params.out)](
-          QuantizedGemmArgs& complete, const StepArgs& step) {
-        complete.x = step.in<std::uint8_t>(0);
-        set_addresses(complete.out, starts, step);
-      });
+  auto starts = make_starts(call, weights, view, params.out);
+  if (m * n * k > 0 && takes_dot(m, n, call.limits)) {
+    return plan_quantized_dot(call, args, view, std::move(starts));
+  }
+  const MmaTileExtents tile = mma_tile(n);
+  const PackedMatrix packed =
+      pack_matrix(call.constants, weights, view, PackedFormat(Precision::kInt8), tile.columns);
+  args.packed = packed.memory.get();
+  args.stages = packed.stages;
+  return plan_kernel(tile.columns == 64 ? KernelId::kGemmU8S8Wide : KernelId::kGemmU8S8Narrow,
+                     tile_grid(tiles(m, tile.rows), tiles(n, tile.columns), 1), args, m * n,
+                     [memory = packed.memory, starts = std::move(starts)](
+                         QuantizedGemmArgs& complete, const StepArgs& step) {
+                       complete.x = step.in<std::uint8_t>(0);
+                       set_addresses(complete.out, starts, step);
+                     });
 }
 
 Plan plan_quantized_conv(const Call& call) {

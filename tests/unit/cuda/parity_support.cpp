@@ -185,16 +185,16 @@ void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>
   }
 }
 
-std::string cuda_kernel(const OpCase& test, Precision precision) {
-  const auto backend = cuda::make_backend(make_test_runtime({}));
+std::string cuda_kernel(const OpCase& test, Precision precision, const cuda::DeviceLimits& limits) {
+  const auto backend = cuda::make_backend(make_test_runtime({}, limits));
   const Graph graph = graph_of(test, infer_types(test));
   return backend->compile(graph, {.limits = {}, .precision = precision})->steps()[0].kernel;
 }
 
 std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
-                             Precision precision) {
+                             Precision precision, const cuda::DeviceLimits& limits) {
   const Graph graph = graph_of(test, infer_types(test));
-  const auto backend = cuda::make_backend(make_test_runtime(schedule));
+  const auto backend = cuda::make_backend(make_test_runtime(schedule, limits));
   const auto executable = backend->compile(graph, {.limits = {}, .precision = precision});
   std::vector<Tensor> inputs;
   for (const GraphPort& port : graph.inputs) {
@@ -228,12 +228,13 @@ void expect_cuda_parity(const OpCase& test, Tolerance tolerance) {
   }
 }
 
-void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance) {
+void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance,
+                             const cuda::DeviceLimits& limits) {
   test.constant_inputs = {1};
   const std::vector<Tensor> want = run_reference(test);
   std::vector<Tensor> first;
   for (const auto& schedule : kSchedules) {
-    const std::vector<Tensor> got = run_cuda(test, schedule, precision);
+    const std::vector<Tensor> got = run_cuda(test, schedule, precision, limits);
     const std::string label =
         std::string(op_def(test.kind).name) + " " + std::string(precision_name(precision)) + " " +
         test.inputs[0].shape().to_string() + " " + test.inputs[1].shape().to_string();

@@ -42,11 +42,13 @@ std::vector<Tensor> run_executable(const Executable& executable, ExecutionContex
                                    const Graph& graph, const std::vector<Tensor>& inputs);
 
 /// The kernel that the call is planned with.
-std::string cuda_kernel(const OpCase& test, Precision precision);
+std::string cuda_kernel(const OpCase& test, Precision precision,
+                        const cuda::DeviceLimits& limits = {});
 
 /// The call as a graph of one node, under one schedule, twice in one context: equal bits demanded.
 std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
-                             Precision precision = Precision::kFp32);
+                             Precision precision = Precision::kFp32,
+                             const cuda::DeviceLimits& limits = {});
 
 /// Reference, CPU kernels and CUDA kernels against each other, the latter with equal bits under
 /// every schedule.
@@ -54,7 +56,8 @@ void expect_cuda_parity(const OpCase& test, Tolerance tolerance);
 
 /// Reference against CUDA kernels in this precision, input 1 constant, with equal bits under every
 /// schedule.
-void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance);
+void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance,
+                             const cuda::DeviceLimits& limits = {});
 
 void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
                        const std::string& label);

@@ -21,7 +21,7 @@ TEST(CudaQuantized, GemmGivesTheReferencesBitsAroundItsTiles) {
     std::int64_t m, n, k;
   };
   std::size_t variant = 0;
-  for (const auto& [m, n, k] : std::vector<Extents>{{1, 1, 1},
+  for (const auto& [m, n, k] : std::vector<Extents>{{9, 1, 1},
                                                     {1, 10, 128},
                                                     {127, 16, 63},
                                                     {128, 15, 64},
@@ -29,7 +29,7 @@ TEST(CudaQuantized, GemmGivesTheReferencesBitsAroundItsTiles) {
                                                     {64, 17, 4},
                                                     {65, 64, 31},
                                                     {63, 65, 32},
-                                                    {3, 131, 130},
+                                                    {11, 131, 130},
                                                     {5, 7, 0},
                                                     {0, 4, 3},
                                                     {4, 0, 3}}) {
@@ -136,9 +136,10 @@ TEST(CudaQuantized, MaxPoolOfBytes) {
 
 TEST(CudaQuantized, KernelsAreChosenByColumnsAndFilters) {
   std::mt19937_64 random(5);
-  const auto gemm = [&](std::int64_t n) {
-    return cuda_kernel(random_quantized_gemm(3, n, 8, 1, random), Precision::kInt8);
+  const auto gemm = [&](std::int64_t n, std::int64_t m = 9) {
+    return cuda_kernel(random_quantized_gemm(m, n, 8, 1, random), Precision::kInt8);
   };
+  EXPECT_EQ(gemm(17, 8), "gemm_u8s8_dot_8x8");
   EXPECT_EQ(gemm(16), "gemm_u8s8_mma_128x16x64");
   EXPECT_EQ(gemm(17), "gemm_u8s8_mma_64x64x64");
   const auto conv = [&](std::int64_t filters) {
@@ -151,7 +152,7 @@ TEST(CudaQuantized, KernelsAreChosenByColumnsAndFilters) {
   // What was not quantised stays f32.
   OpCase plain{OpKind::kGemm,
                GemmParams{},
-               {random_tensor(DType::kFloat32, {3, 4}, random),
+               {random_tensor(DType::kFloat32, {9, 4}, random),
                 random_tensor(DType::kFloat32, {4, 5}, random)}};
   plain.constant_inputs = {1};
   EXPECT_EQ(cuda_kernel(plain, Precision::kInt8), "gemm_f32_smem_64x64x16");
