@@ -165,10 +165,10 @@ std::vector<Tap> make_taps(const ops::Window& window, std::int64_t channels) {
   return taps;
 }
 
-/// The narrowest tile that holds a group's filters; none below half of the narrow one.
-KernelId conv_kernel(const ConvArgs& args, bool u8) {
+/// No tile for groups of filters below half of the narrow one.
+KernelId conv_kernel(const ConvArgs& args, std::int64_t tile, bool u8) {
   if (args.filters < 8) return u8 ? KernelId::kConvU8Direct : KernelId::kConvF32Direct;
-  if (args.filters <= 16) return u8 ? KernelId::kConvU8Gemm16 : KernelId::kConvF32Gemm16;
+  if (tile == 16) return u8 ? KernelId::kConvU8Gemm16 : KernelId::kConvF32Gemm16;
   return u8 ? KernelId::kConvU8Gemm64 : KernelId::kConvF32Gemm64;
 }
 
@@ -214,6 +214,12 @@ std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + ti
 
 MmaTileExtents mma_tile(std::int64_t columns) {
   return columns <= 16 ? MmaTileExtents{128, 16} : MmaTileExtents{64, 64};
+}
+
+std::int64_t conv_tile_filters(std::int64_t positions, std::int64_t filters, std::int64_t groups,
+                               const DeviceLimits& limits) {
+  const std::int64_t wide = tiles(positions, 64) * tiles(filters, 64) * groups;
+  return filters <= 16 || 2 * wide <= limits.multiprocessors ? 16 : 64;
 }
 
 ConvGeometry conv_geometry(const Call& call, const ConvParams& params) {
@@ -298,12 +304,13 @@ Plan plan_conv(const Call& call) {
   if (on_tensor_cores(call) && count > 0 && args.filters >= kFewestMmaFilters) {
     return plan_mma_conv(call, args, geometry.taps);
   }
-  const KernelId kernel = conv_kernel(args, is_u8(call));
+  const std::int64_t positions = args.images * args.outputs;
+  const std::int64_t tile = conv_tile_filters(positions, args.filters, args.groups, call.limits);
+  const KernelId kernel = conv_kernel(args, tile, is_u8(call));
   const bool direct = kernel == KernelId::kConvU8Direct || kernel == KernelId::kConvF32Direct;
-  const std::int64_t tile = args.filters <= 16 ? 16 : 64;
-  const Dim3 grid = direct || count == 0 ? grid_for(count)
-                                         : tile_grid(tiles(args.images * args.outputs, 64),
-                                                     tiles(args.filters, tile), args.groups);
+  const Dim3 grid = direct || count == 0
+                        ? grid_for(count)
+                        : tile_grid(tiles(positions, 64), tiles(args.filters, tile), args.groups);
   return plan_kernel(kernel, grid, args, count,
                      [taps = call.constants.upload(geometry.taps), has_bias = call.has(2)](
                          ConvArgs& complete, const StepArgs& step) {

@@ -23,6 +23,12 @@ struct MmaTileExtents {
 /// over.
 MmaTileExtents mma_tile(std::int64_t columns);
 
+/// Filters of a block of f32's implicit GEMM, which has 64 positions: few where a group has no
+/// more, or where that puts idle multiprocessors to work. (Each block gathers the windows for
+/// itself.)
+std::int64_t conv_tile_filters(std::int64_t positions, std::int64_t filters, std::int64_t groups,
+                               const DeviceLimits& limits);
+
 /// Filters of a group below which most of a tensor-core kernel's tile would be zeros.
 inline constexpr std::int64_t kFewestMmaFilters = 4;
 

@@ -7,6 +7,8 @@
 #include <random>
 #include <set>
 
+#include "backend/fused/estimate.hpp"
+#include "backend/linear.hpp"
 #include "backend/memory.hpp"
 #include "check.hpp"
 #include "engine/model_state.hpp"
@@ -21,12 +23,17 @@
 
 namespace prs {
 
-/// In this program "cuda" is the device of the tests; takes the place of cuda/backends.cpp.
+/// In this program "cuda" is the device of the tests, as of compute capability 8.6, and
+/// "cuda:large" has an H200's multiprocessors and shared memory; takes the place of
+/// cuda/backends.cpp.
 std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device == "cpu") return cpu::make_backend();
-  if (device != "cuda") fail_argument("device '{}'", device);
+  const bool large = device == "cuda:large";
+  if (device != "cuda" && !large) fail_argument("device '{}'", device);
   cuda::DeviceLimits limits;
-  limits.shared_bytes = 99 << 10;  // As of compute capability 8.6.
+  limits.shared_bytes = large ? 227 << 10 : 99 << 10;
+  limits.multiprocessors = large ? 132 : 1;
+  if (large) limits.memory_bytes = std::int64_t{140} << 30;
   return cuda::make_backend(
       test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, test::launchable(limits)));
 }
@@ -226,6 +233,66 @@ TEST(CudaModelQuantized, OtherToolsModelsHaveTheCpusBits) {
 
 INSTANTIATE_TEST_SUITE_P(Shipped, CudaModelTest, ::testing::Values("mlp", "lenet", "cnn"),
                          [](const auto& model) { return std::string(model.param); });
+
+/// What `inspect` tells of fusing, for each batch of 1, 8, 64 and 4096 images.
+std::vector<std::string> notes_of(const std::string& model, Precision precision) {
+  EngineOptions options;
+  options.threads = 1;
+  options.device = "cuda:large";
+  options.precision = precision;
+  const Engine engine = Engine::load(models_folder() / (model + ".onnx"), options);
+  std::vector<std::string> notes;
+  for (const std::int64_t batch : {1, 8, 64, 4096}) {
+    notes.push_back(engine.describe(batch).notes.back());
+  }
+  return notes;
+}
+
+TEST(CudaModelLatency, FewImagesAreFusedWhereThatIsFaster) {
+  struct Case {
+    const char* model;
+    Precision precision;
+    bool fused[4];
+  };
+  for (const auto& [model, precision, fused] :
+       {Case{"mlp", Precision::kFp32, {false, false, false, true}},
+        Case{"mlp", Precision::kBf16, {false, false, false, true}},
+        Case{"lenet", Precision::kFp32, {true, true, true, true}},
+        Case{"lenet", Precision::kBf16, {true, true, true, true}},
+        Case{"cnn", Precision::kBf16, {false, false, true, true}}}) {
+    const std::vector<std::string> notes = notes_of(model, precision);
+    for (std::size_t i = 0; i < notes.size(); ++i) {
+      EXPECT_EQ(notes[i].rfind("fused: ", 0) == 0, fused[i])
+          << model << " in " << precision_name(precision) << ": " << notes[i];
+    }
+  }
+  EXPECT_EQ(notes_of("mlp", Precision::kFp32)[0],
+            "not fused: 1 image(s) would keep 1 of 132 multiprocessors busy, for about 16 us; 3 "
+            "kernels that spread their layers over all take about 5 (counted, not measured)");
+}
+
+TEST(CudaModelLatency, KernelsAreCountedByTheirBusiestPart) {
+  using cuda::Arithmetic;
+  using cuda::estimate_us;
+  const double launch_us = estimate_us({}, 132);
+  EXPECT_GT(launch_us, 0.0);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .bytes = 64e3}, 132), launch_us + 10);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .bytes = 1280e3}, 132), launch_us + 20);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .blocks = 10}, 132), launch_us + 1);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .blocks = 1000}, 20), launch_us + 0.5);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 14e5, .arithmetic = Arithmetic::kMatrixProducts}, 1),
+                   launch_us + 1);
+}
+
+/// One image of cnn's: 9 tiles of 64 positions x 64 filters, or 36 of 64 x 16.
+TEST(CudaModelLatency, ConvolutionsOfFewImagesTakeSmallerTiles) {
+  cuda::DeviceLimits limits;
+  limits.multiprocessors = 132;
+  EXPECT_EQ(cuda::conv_tile_filters(576, 64, 1, limits), 16);
+  EXPECT_EQ(cuda::conv_tile_filters(8 * 576, 64, 1, limits), 64);
+  EXPECT_EQ(cuda::conv_tile_filters(8 * 576, 16, 1, limits), 16);
+  EXPECT_EQ(cuda::conv_tile_filters(576, 64, 8, limits), 64);
+}
 
 struct SmallNetwork {
   SmallNetwork() {
