@@ -132,7 +132,7 @@ class CudaExecutable : public Executable {
                               "page-locked memory; try a smaller batch",
                               error.message(), arena_bytes_, staging_bytes_));
     }
-    clear_tickets(*context);
+    clear_zeros(*context);
     for (const Place& place : input_places_) context->inputs.push_back(address(place, *context));
     for (const Place& place : output_places_) {
       context->outputs.push_back(const_cast<void*>(address(place, *context)));
@@ -147,11 +147,7 @@ class CudaExecutable : public Executable {
     stage(context, inputs);
     start(context);
     device_->runtime->synchronize(*context.stream);
-    const auto* told = reinterpret_cast<const Complaint*>(staging);
-    if (may_complain_ && told->step != 0) {
-      const Step& step = steps_[told->step - 1];
-      fail_argument("{}: {}", step.node, step.plan.complaint(told->value));
-    }
+    if (may_complain_) fail_if_told(context);
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       if (outputs_[i].size_bytes == 0) continue;
       std::memcpy(outputs[i], staging + outputs_[i].staging,
@@ -186,6 +182,7 @@ class CudaExecutable : public Executable {
       profile.steps.back().step = infos_[i];
       if (profile.resident_us) profile.steps.back().time_us = time_steps(i, i + 1, kTimes);
     }
+    clear_zeros(context);  // Of a complaint that nobody asked for.
     return profile;
   }
 
@@ -204,16 +201,24 @@ class CudaExecutable : public Executable {
       std::memcpy(staging + inputs_[i].staging, inputs[i],
                   static_cast<std::size_t>(inputs_[i].size_bytes));
     }
-    if (may_complain_) *reinterpret_cast<Complaint*>(staging) = {};
   }
 
-  /// Once: whoever takes tickets leaves zeros.
-  void clear_tickets(CudaContext& context) const {
-    if (ticket_bytes_ == 0) return;
-    std::memset(context.staging.data(), 0, static_cast<std::size_t>(ticket_bytes_));
-    device_->runtime->copy_to_device(*context.stream, context.arena.data() + tickets_.offset,
-                                     context.staging.data(), ticket_bytes_);
+  /// The complaint and the tickets. Runs leave them so: whoever takes tickets puts them back, and a
+  /// complaint ends the run.
+  void clear_zeros(CudaContext& context) const {
+    if (zero_bytes_ == 0) return;
+    std::memset(context.staging.data(), 0, static_cast<std::size_t>(zero_bytes_));
+    device_->runtime->copy_to_device(*context.stream, context.arena.data() + complaint_.offset,
+                                     context.staging.data(), zero_bytes_);
     device_->runtime->synchronize(*context.stream);
+  }
+
+  void fail_if_told(CudaContext& context) const {
+    const Complaint told = *reinterpret_cast<const Complaint*>(context.staging.data());
+    if (told.step == 0) return;
+    clear_zeros(context);
+    const Step& step = steps_[told.step - 1];
+    fail_argument("{}: {}", step.node, step.plan.complaint(told.value));
   }
 
   Complaint* complaint_of(CudaContext& context) const {
@@ -227,9 +232,6 @@ class CudaExecutable : public Executable {
       if (port.size_bytes == 0) continue;
       runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
                              staging + port.staging, port.size_bytes);
-    }
-    if (may_complain_) {
-      runtime.copy_to_device(*context.stream, complaint_of(context), staging, sizeof(Complaint));
     }
   }
 
@@ -307,12 +309,12 @@ class CudaExecutable : public Executable {
   std::vector<Port> inputs_;
   std::vector<Port> outputs_;
   std::vector<std::shared_ptr<const void>> constants_;
-  // Of the arena, behind what lives for some steps only: all steps' own.
+  // Behind what lives for some steps only: all steps' own. The first two are zeros between runs.
   Place complaint_;
   Place tickets_;
   Place scratch_;
   bool may_complain_ = false;
-  std::int64_t ticket_bytes_ = 0;
+  std::int64_t zero_bytes_ = 0;
   std::int64_t arena_bytes_ = 0;
   std::int64_t staging_bytes_ = 0;
 };
@@ -519,11 +521,12 @@ class Compiler {
       most.bytes = std::max(most.bytes, planned.plan.scratch.bytes);
     }
     memory_ = plan_memory(lifetimes_);
-    target.ticket_bytes_ = most.tickets * static_cast<std::int64_t>(sizeof(unsigned));
+    const std::int64_t complaint_bytes = target.may_complain_ ? kArenaAlignment : 0;
+    target.zero_bytes_ =
+        complaint_bytes + aligned(most.tickets * static_cast<std::int64_t>(sizeof(unsigned)));
     target.complaint_.offset = memory_.arena_bytes;
-    target.tickets_.offset =
-        target.complaint_.offset + (target.may_complain_ ? kArenaAlignment : 0);
-    target.scratch_.offset = target.tickets_.offset + aligned(target.ticket_bytes_);
+    target.tickets_.offset = target.complaint_.offset + complaint_bytes;
+    target.scratch_.offset = target.complaint_.offset + target.zero_bytes_;
     target.arena_bytes_ = target.scratch_.offset + aligned(most.bytes);
     if (target.arena_bytes_ > options_.limits.max_arena_bytes) {
       fail(ErrorCode::kOutOfMemory,
@@ -553,8 +556,8 @@ class Compiler {
     target.staging_bytes_ = kArenaAlignment;  // The complaint comes first.
     for (const GraphPort& port : graph_.inputs) target.inputs_.push_back(port_of(port.value));
     for (const GraphPort& port : graph_.outputs) target.outputs_.push_back(port_of(port.value));
-    // Before the first run the zeros for the tickets come from there.
-    target.staging_bytes_ = std::max(target.staging_bytes_, target.ticket_bytes_);
+    // Before the first run the zeros come from there.
+    target.staging_bytes_ = std::max(target.staging_bytes_, target.zero_bytes_);
     for (Planned& planned : planned_) {
       target.steps_.push_back({std::move(planned.plan), std::move(planned.name),
                                target.input_places_.size(), target.output_places_.size()});

@@ -19,6 +19,7 @@
 #include "support/qdq_model.hpp"
 #include "support/sample_models.hpp"
 #include "support/temp_dir.hpp"
+#include "unit/cuda/network_builder.hpp"
 #include "unit/cuda/parity_support.hpp"
 
 namespace prs {
@@ -353,6 +354,59 @@ TEST(CudaBackend, RecordsARunOnceAndStartsItAsAWhole) {
     test::expect_equal_bits(network.run(*context), first, "a recorded run");
   }
   EXPECT_EQ(network.runtime->counts().recordings, 1);
+}
+
+/// What a run that was recorded does.
+void expect_run_of(const Graph& graph, const std::vector<Tensor>& inputs, std::int64_t launches,
+                   std::int64_t copies) {
+  cuda::DeviceLimits limits;
+  limits.multiprocessors = 132;
+  const auto runtime = cuda::emulated::make_runtime({}, limits);
+  const auto backend = cuda::make_backend(runtime);
+  const auto executable = backend->compile(graph, {});
+  const auto context = executable->new_context();
+  for (int i = 0; i < 2; ++i) test::run_executable(*executable, *context, graph, inputs);
+  const auto before = runtime->counts();
+  test::run_executable(*executable, *context, graph, inputs);
+  const auto after = runtime->counts();
+  EXPECT_EQ(after.launches - before.launches, launches);
+  EXPECT_EQ(after.copies - before.copies, copies);
+  EXPECT_EQ(after.recordings, 1);
+}
+
+/// The nodes of a CUDA graph, each of which takes its time.
+TEST(CudaBackend, ARunIsTwoCopiesAndAKernelAnOperatorAndNothingElse) {
+  std::mt19937_64 random(1);
+  expect_run_of(test::NetworkBuilder(DType::kUint8, {1, 1, 28, 28})
+                    .flatten()
+                    .gemm(256, test::relu())
+                    .gemm(128, test::relu())
+                    .gemm(10)
+                    .graph(),
+                {test::random_tensor(DType::kUint8, {1, 1, 28, 28}, random, 0, 256)}, 3, 2);
+  // Sums of several blocks need no more.
+  expect_run_of(test::NetworkBuilder(DType::kFloat32, {1, 32768}).gemm(3).graph(),
+                {test::random_tensor(DType::kFloat32, {1, 32768}, random)}, 1, 2);
+}
+
+/// Whether there is one is a copy more.
+TEST(CudaBackend, AComplaintEndsItsRunAndNoOther) {
+  const Graph graph = test::NetworkBuilder(DType::kInt64, {3}).gather({4, 2}).graph();
+  const Tensor good = test::tensor<std::int64_t>({3}, {0, 3, -1});
+  expect_run_of(graph, {good}, 1, 3);
+  const auto backend = cuda::make_backend(test::make_test_runtime({}));
+  const auto executable = backend->compile(graph, {});
+  const auto context = executable->new_context();
+  const auto want = test::run_executable(*executable, *context, graph, {good});
+  for (const std::int64_t wrong : {4, -5, 100}) {
+    test::expect_error(ErrorCode::kInvalidArgument,
+                       "index " + std::to_string(wrong) + " out of range", [&] {
+                         test::run_executable(*executable, *context, graph,
+                                              {test::tensor<std::int64_t>({3}, {0, wrong, 1})});
+                       });
+    test::expect_equal_bits(test::run_executable(*executable, *context, graph, {good}), want,
+                            "after a complaint");
+  }
 }
 
 TEST(CudaBackend, ADeviceThatIsFullFailsTheRunAndLeavesNothingBehind) {

@@ -44,6 +44,10 @@ class NetworkBuilder {
     const Shape weights = params.trans_b ? Shape{outputs, inputs} : Shape{inputs, outputs};
     return node(OpKind::kGemm, params, {current_, constant(weights), constant(Shape{outputs})});
   }
+  /// Rows of a table, by what came so far.
+  NetworkBuilder& gather(const Shape& table) {
+    return node(OpKind::kGather, GatherParams{}, {constant(table), current_});
+  }
   NetworkBuilder& node(OpKind kind, Params params, std::vector<ValueId> inputs = {}) {
     if (inputs.empty()) inputs = {current_};
     std::vector<InputInfo> types;
