@@ -1,8 +1,8 @@
 # Finds the CUDA toolkit and decides whether the CUDA part is built.
 #
 # PRS_CUDA=AUTO takes it when a toolkit and a host compiler that it supports are there, ON insists,
-# OFF leaves it out. Sets PRS_CUDA_ENABLED and PRS_CUDA_VERSION ("13.0", or "" without CUDA), and
-# enables the language CUDA.
+# OFF leaves it out. Sets PRS_CUDA_ENABLED, PRS_CUDA_VERSION ("13.0", or "" without CUDA) and
+# PRS_CUDA_WARNINGS (options of nvcc), and enables the language CUDA.
 
 set(PRS_CUDA_ENABLED OFF)
 set(PRS_CUDA_VERSION "")
@@ -117,6 +117,11 @@ set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
 set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+# Errors only of the toolkits that the kernels were built with here: others may warn of what is none.
+set(PRS_CUDA_WARNINGS -Xcompiler=-Wall,-Wextra)
+if(PRS_WERROR AND version MATCHES "^(11\\.8|13\\.0)$")
+  list(APPEND PRS_CUDA_WARNINGS -Werror=all-warnings -Xcompiler=-Werror)
+endif()
 set(PRS_CUDA_ENABLED ON)
 set(PRS_CUDA_VERSION ${version})
 message(STATUS "CUDA: ${version}, host compiler ${CMAKE_CUDA_HOST_COMPILER}, architectures ${CMAKE_CUDA_ARCHITECTURES}")

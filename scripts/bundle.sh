@@ -30,6 +30,10 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$file" ] || fail "which file? scripts/bundle.sh prs-gpu.tar.gz"
 [ -x "$build/bin/prs-gpu" ] || fail "$build/bin/prs-gpu is missing: cmake --build $build"
+if "$build/bin/prs-gpu" --version | grep -q 'built without CUDA'; then
+  echo "bundle.sh: warning: $build was built without CUDA: what is packed computes on the CPU, and
+  gpu-check.sh has nothing to check. With nvcc: cmake --preset release -D PRS_CUDA=ON, and build again" >&2
+fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

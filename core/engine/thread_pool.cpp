@@ -123,21 +123,21 @@ bool ThreadPool::run_shared(std::int64_t count, Call call, const void* body) {
   const std::uint32_t last = state_.load(std::memory_order_relaxed);
   state_.store((job_of(last) + 1) * kJob | kOpen, std::memory_order_release);
   state_.notify_all();
-  work();
+  const std::int64_t own = work();
   state_.fetch_and(~kOpen, std::memory_order_acq_rel);
   const Clock::time_point worked = Clock::now();
   const Clock::duration spin = spins_ ? kLongestSpin : Clock::duration::zero();
   wait_for(state_, spin, spin, [](std::uint32_t state) { return (state & kActive) == 0; });
-  const bool late = Clock::now() - worked > worked - published_;
+  const bool late = own == count || Clock::now() - worked > worked - published_;
   const std::lock_guard lock(error_mutex_);
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   return late;
 }
 
-void ThreadPool::work() {
-  for (;;) {
+std::int64_t ThreadPool::work() {
+  for (std::int64_t done = 0;; ++done) {
     const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= count_) return;
+    if (task >= count_) return done;
     try {
       call_(body_, task);
     } catch (...) {

@@ -18,8 +18,8 @@ namespace prs {
 class ThreadPool {
  public:
   /// `threads` counts the caller: threads - 1 are started, on first use. `most_late`: runs of parts
-  /// in a row, in which the caller waits for longer than it works, before it does the next alone.
-  /// The first ones may be spent on waking a thread.
+  /// in a row, in which the caller waits for longer than it works or nobody else comes, before it
+  /// does the next alone. The first ones may be spent on waking a thread.
   explicit ThreadPool(int threads, int most_late = 32);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -36,7 +36,7 @@ class ThreadPool {
 
   /// Calls body(part, parts) once for each of `count` parts of one size, which take microseconds,
   /// as run() does, or body(0, 1): when another run uses the pool, and for the next thousands of
-  /// runs after the threads came late again and again, as they do on a busy machine.
+  /// runs after the threads came late or not at all again and again, as they do on a busy machine.
   template <typename Body>
   void run_parts(std::int64_t count, const Body& body) {
     const auto part = [&](std::int64_t index) { body(index, count); };
@@ -55,9 +55,11 @@ class ThreadPool {
   void run_job(std::int64_t count, Call call, const void* body);
   /// False: nothing was run.
   bool run_short(std::int64_t count, Call call, const void* body);
-  /// Whether waiting for the others took the caller longer than its own tasks.
+  /// Whether the caller was better off alone: waiting for the others took it longer than its own
+  /// tasks, or these were all.
   bool run_shared(std::int64_t count, Call call, const void* body);
-  void work();
+  /// The number of tasks that this thread did.
+  std::int64_t work();
   void start_threads();
   void worker_loop();
 

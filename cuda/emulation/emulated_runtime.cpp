@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
@@ -75,7 +76,9 @@ class Device : public EmulatedRuntime {
       {
         const std::lock_guard lock(mutex_);
         ++counts_.launches;
+        lost_ = lost_ || counts_.launches >= last_launch_;
       }
+      use();
       execute({kernel_name(launch.kernel), entry.invoke, entry.function, args->bytes.get(),
                launch.grid, launch.block, launch.dynamic_shared_bytes},
               schedule_, limits_);
@@ -131,7 +134,11 @@ class Device : public EmulatedRuntime {
     limit_ = bytes;
   }
 
-  void lose() override { lost_ = true; }
+  void lose_after(std::int64_t launches) override {
+    const std::lock_guard lock(mutex_);
+    last_launch_ = counts_.launches + launches;
+    lost_ = launches == 0;
+  }
 
  private:
   using Work = std::function<void()>;
@@ -232,6 +239,7 @@ class Device : public EmulatedRuntime {
   mutable std::mutex mutex_;
   std::map<void*, Allocation> allocations_;
   Counts counts_;
+  std::int64_t last_launch_ = std::numeric_limits<std::int64_t>::max();
   std::int64_t used_ = 0;
   std::int64_t limit_ = std::int64_t{1} << 40;
 };

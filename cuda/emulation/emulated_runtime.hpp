@@ -23,8 +23,10 @@ class EmulatedRuntime : public Runtime {
   virtual Counts counts() const = 0;
   /// Allocations beyond that total, device memory only, throw out of memory.
   virtual void limit_memory(std::int64_t bytes) = 0;
-  /// From here on every call fails as after a sticky error.
-  virtual void lose() = 0;
+  /// After so many launches more every call fails as after a sticky error, which the last one made.
+  virtual void lose_after(std::int64_t launches) = 0;
+  /// From here on every call does.
+  void lose() { lose_after(0); }
 };
 
 /// Device memory starts as NaN patterns; what is written next to an allocation is told when it is

@@ -43,7 +43,7 @@ std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& conte
   return load_model(step, context);
 }
 
-void check_entry(const config::Step& step, const std::optional<std::string>& no_gpu) {
+void check_entry(const config::Step& step, const std::optional<std::string>& gpuless) {
   check_file(step.entry.path);
   switch (step.entry.kind) {
     case Kind::kScript:
@@ -51,7 +51,7 @@ void check_entry(const config::Step& step, const std::optional<std::string>& no_
     case Kind::kPlugin:
       return check_plugin(step);
     case Kind::kModel:
-      return check_model(step, no_gpu);
+      return check_model(step, gpuless);
   }
 }
 

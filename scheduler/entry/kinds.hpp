@@ -10,7 +10,7 @@
 namespace prs::entry {
 
 std::unique_ptr<Entry> load_model(const config::Step& step, const Context& context);
-void check_model(const config::Step& step, const std::optional<std::string>& no_gpu);
+void check_model(const config::Step& step, const std::optional<std::string>& gpuless);
 
 std::unique_ptr<Entry> load_plugin(const config::Step& step, const Context& context);
 void check_plugin(const config::Step& step);

@@ -440,24 +440,29 @@ std::unique_ptr<Entry> load_model(const config::Step& step, const Context& conte
   return std::make_unique<ModelEntry>(step, context);
 }
 
-void check_model(const config::Step& step, const std::optional<std::string>& no_gpu) {
+void check_model(const config::Step& step, const std::optional<std::string>& gpuless) {
   ScorerOptions options = scorer_options(step, 1);
-  if (no_gpu && options.engine.device.starts_with("cuda")) {
+  if (gpuless && options.engine.device.starts_with("cuda")) {
     throw Error(ErrorCode::kUnavailable,
                 fmt::format("device: {}: {}; leave device out, or give cpu, to compute on the CPU",
-                            options.engine.device, *no_gpu));
+                            options.engine.device, *gpuless));
   }
   // Devices are the workers': who starts them must not touch a GPU.
   // Nor is it known here which precisions theirs have, but that int8 is computed by the CPU.
   const bool on_cpu =
-      options.engine.device == "cpu" ||
-      (options.engine.device == "auto" && (no_gpu || options.engine.precision == Precision::kInt8));
+      options.engine.device == "cpu" || (options.engine.device == "auto" &&
+                                         (gpuless || options.engine.precision == Precision::kInt8));
   if (!on_cpu) options.engine.precision = Precision::kFp32;
   options.engine.device = "cpu";
   options.engine.threads = 1;
   // Whatever can be wrong shows with one image; the workers compile for more.
   options.engine.max_batch = 1;
-  load_scorer(options);
+  try {
+    load_scorer(options);
+  } catch (const Error& error) {
+    if (!gpuless || error.code() != ErrorCode::kUnsupported) throw;
+    throw Error(error.code(), fmt::format("{}; {}", error.message(), *gpuless));
+  }
 }
 
 }  // namespace prs::entry

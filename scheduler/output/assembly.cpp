@@ -70,6 +70,16 @@ struct Segment {
   ReadWindow window;
 };
 
+/// Whether both are names of one file.
+bool is_same_file(const fs::path& a, const fs::path& b) {
+  std::error_code error;
+  return fs::equivalent(a, b, error) && !error;
+}
+
+void remove_file(const fs::path& path) {
+  if (::unlink(path.c_str()) != 0) fail_io(path, "remove the file", errno);
+}
+
 /// Renames without replacing a file of the new name.
 void rename_new(const fs::path& from, const fs::path& to) {
   int result = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE);
@@ -104,6 +114,7 @@ struct Assembly::State {
   bool sort_pieces();
   void write_sorted();
   fs::path make_final();
+  void replace_partial(const fs::path& made);
 };
 
 void Assembly::State::create() {
@@ -125,11 +136,12 @@ void Assembly::State::reopen(std::int64_t resume_length) {
       published = true;
       return;
     }
-    // Only a sorted or converted copy is there before .partial goes; it can be made again.
-    if (!options.ordered && !options.convert) fail_exists(options.final_path);
-    if (::unlink(options.final_path.c_str()) != 0) {
-      fail_io(options.final_path, "remove the unfinished output", errno);
+    // Only a sorted or converted copy is there before .partial goes, under both of its names. It
+    // can be made again.
+    if (!is_same_file(options.final_path, sorted) && !is_same_file(options.final_path, converted)) {
+      fail_exists(options.final_path);
     }
+    remove_file(options.final_path);
   }
   if (partial_length < resume_length) {
     const std::string found =
@@ -226,6 +238,23 @@ void Assembly::State::write_sorted() {
   flush();
 }
 
+/// Gives the finished copy the final name, then removes .partial. The copy keeps its old name for
+/// so long, which tells a resume that the file of the final name is the job's.
+void Assembly::State::replace_partial(const fs::path& made) {
+  const fs::path& final_path = options.final_path;
+  const bool linked = ::link(made.c_str(), final_path.c_str()) == 0;
+  if (!linked) {
+    if (errno == EEXIST) {
+      remove_file(made);
+      fail_exists(final_path);
+    }
+    rename_new(made, final_path);  // A file system without hard links.
+  }
+  sync_folder(final_path.parent_path());
+  remove_file(partial);
+  if (linked) remove_file(made);
+}
+
 /// The file that is to get the final name, on the disk: .partial, or a copy sorted or converted.
 fs::path Assembly::State::make_final() {
   fs::path rows = partial;
@@ -255,14 +284,14 @@ Assembly::Assembly(const AssemblyOptions& options, std::int64_t resume_length)
   state_->buffer.resize(static_cast<std::size_t>(kBufferBytes));
   create_folders(options.final_path.parent_path());
   create_folders(options.segment_folder);
-  std::error_code ignored;
-  fs::remove(state_->sorted, ignored);
-  fs::remove(state_->converted, ignored);
   if (resume_length < 0) {
     state_->create();
   } else {
     state_->reopen(resume_length);
   }
+  std::error_code ignored;
+  fs::remove(state_->sorted, ignored);
+  fs::remove(state_->converted, ignored);
 }
 
 Assembly::~Assembly() = default;
@@ -309,14 +338,7 @@ void Assembly::publish() {
     if (made == state.partial) {
       rename_new(state.partial, state.options.final_path);
     } else {
-      try {
-        rename_new(made, state.options.final_path);
-      } catch (...) {
-        ::unlink(made.c_str());
-        throw;
-      }
-      sync_folder(folder);
-      if (::unlink(state.partial.c_str()) != 0) fail_io(state.partial, "remove the file", errno);
+      state.replace_partial(made);
     }
     state.file = Descriptor();
     state.published = true;

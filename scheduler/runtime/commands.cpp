@@ -78,7 +78,7 @@ void Orchestrator::carry_out(const job::StartWorker& command) {
   hello.set_logs_folder(folder_.logs().string());
   hello.set_run_id(options_.run_id);
   hello.set_agent_name(process);
-  hello.set_process_count(workers_wanted());
+  hello.set_process_count(process_count(step_, gpus_));
   hello.set_work_folder(folder_.work().string());
   hello.set_shares_weights(static_cast<bool>(weights_));
   hello.set_metrics_path(metric_files_.path(process).string());

@@ -1,11 +1,13 @@
 #include "runtime/environment.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <map>
 
 #include "gpu/nvml.hpp"
+#include "prs/engine.hpp"
 
 namespace prs::runtime {
 namespace {
@@ -44,9 +46,25 @@ NodeGpus find_gpus() {
   return gpus;
 }
 
-std::optional<std::string> why_no_gpu(const NodeGpus& gpus) {
-  if (!gpus.visible.entries.empty()) return std::nullopt;
-  return gpus.driver_problem.empty() ? "no GPU is visible here" : gpus.driver_problem;
+int process_count(const config::Step& step, const NodeGpus& gpus) {
+  if (step.process_count_per_node > 0) return step.process_count_per_node;
+  return gpus.visible.entries.empty() ? available_processors() : 1;
+}
+
+std::optional<std::string> why_gpuless(const config::Step& step, const NodeGpus& gpus,
+                                       int workers) {
+  const auto count = static_cast<int>(gpus.visible.entries.size());
+  if (count == 0) {
+    return gpus.driver_problem.empty() ? "no GPU is visible here" : gpus.driver_problem;
+  }
+  const int served = step.gpus_per_worker == 0 ? 1 : count / step.gpus_per_worker;
+  if (workers <= served || step.gpuless_unset) return std::nullopt;
+  if (served == 0) {
+    return fmt::format("gpus_per_worker is {}, and the number of GPUs {}", step.gpus_per_worker,
+                       count);
+  }
+  return fmt::format("{} workers, and GPUs for {} of them (give --workers {})", workers, served,
+                     served);
 }
 
 std::optional<std::string> worker_devices(const config::Step& step, const NodeGpus& gpus,

@@ -20,8 +20,11 @@ struct NodeGpus {
   std::string driver_problem;               ///< Why the driver reports no GPUs, or "".
 };
 
-/// Why no worker is given a GPU; nothing when there is one.
-std::optional<std::string> why_no_gpu(const NodeGpus& gpus);
+/// How many workers the step wants, whether it says so or not (section C).
+int process_count(const config::Step& step, const NodeGpus& gpus);
+
+/// Why one of so many workers is given no GPU, or sees none; nothing when all have some.
+std::optional<std::string> why_gpuless(const config::Step& step, const NodeGpus& gpus, int workers);
 
 /// Asks environment and driver (G1, G6). Throws invalid argument as gpu::visible_devices does.
 NodeGpus find_gpus();

@@ -66,7 +66,7 @@ dataset::MiniBatch recorded_mini_batch(const fs::path& output, std::int64_t id) 
 void run_in_foreground(const config::Step& step, const dataset::MiniBatch& mini_batch,
                        const ForegroundOptions& options) {
   const NodeGpus gpus = find_gpus();
-  entry::check_entry(step, why_no_gpu(gpus));
+  entry::check_entry(step, why_gpuless(step, gpus, 1));
   config::Step own = step;
   own.output = step.output / "debug";
   const JobFolder folder(own.output);

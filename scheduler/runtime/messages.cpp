@@ -19,6 +19,13 @@ std::string header_text(const std::string& header) {
   return header.empty() ? "none" : '"' + header + '"';
 }
 
+/// Of a worker that ended by itself: ": " and what it said of it, without further lines; or "".
+std::string why(const WorkerHandle& worker) {
+  if (!worker.last_failure) return "";
+  const std::string& message = worker.last_failure->message();
+  return ": " + message.substr(0, message.find('\n'));
+}
+
 }  // namespace
 
 bool Orchestrator::read_messages(WorkerHandle& worker) {
@@ -107,7 +114,10 @@ void Orchestrator::on_failure(WorkerHandle& worker, const wire::RunFailed& faile
   // Without memory or its device the worker ends by itself: its exit is the event (W3).
   log_user_error(worker, fmt::format("run of mini-batch {}", failed.mini_batch()), failed.message(),
                  failed.trace());
-  if (failed.out_of_memory() || failed.device_lost()) return;
+  if (failed.out_of_memory() || failed.device_lost()) {
+    worker.last_failure = failed;
+    return;
+  }
   times_ = &failed.times();
   speaker_ = &worker;
   feed(job::RunFailed{worker.id, failed.mini_batch(), failed.attempt(), failed.message()});
@@ -133,9 +143,9 @@ void Orchestrator::on_exit(WorkerHandle& worker) {
                                 kernel_oom_kills() > worker.oom_kills_before;
   if ((!status.signaled && status.code == kWorkerOutOfMemory) || killed_by_kernel) {
     kind = job::ExitKind::kOutOfMemory;
-    detail = "out of memory (" + detail + ")";
+    detail = "out of memory (" + detail + ")" + why(worker);
   } else if (!status.signaled && status.code == kWorkerDeviceLost) {
-    detail = "its device failed (" + detail + ")";
+    detail = "its device failed (" + detail + ")" + why(worker);
   } else if (!status.signaled && status.code == 0 && worker.shutting_down) {
     kind = job::ExitKind::kOrderly;
   }
@@ -151,7 +161,13 @@ void Orchestrator::on_exit(WorkerHandle& worker) {
     reporter_.remember_failure(worker.report.process + " ended: " + detail, "",
                                logs_.paths().worker_stderr(0, worker.report.process).string());
   }
+  if (worker.last_failure) {
+    times_ = &worker.last_failure->times();
+    speaker_ = &worker;
+  }
   feed(job::WorkerExited{worker.id, kind, detail, between});
+  times_ = nullptr;
+  speaker_ = nullptr;
   // Every accepted range has been copied; the rest of the segment is of no use to anybody.
   if (assembly_) assembly_->forget_segment(worker.segment);
   std::error_code ignored;
@@ -194,7 +210,7 @@ SentMiniBatch Orchestrator::take_back(WorkerHandle& worker, std::int64_t mini_ba
   }
   SentMiniBatch sent = std::move(*found);
   worker.sent.erase(found);
-  worker.front_since = Clock::now();
+  sent.since = std::exchange(worker.front_since, Clock::now());
   return sent;
 }
 
@@ -217,7 +233,7 @@ void Orchestrator::log_try(const WorkerHandle& worker, const SentMiniBatch& sent
     report.run_method_s = times_->run_method_s();
   } else {
     // The worker did not come to say it.
-    const auto elapsed = Clock::now() - worker.front_since;
+    const auto elapsed = Clock::now() - sent.since;
     report.elapsed_s = std::chrono::duration<double>(elapsed).count();
     report.start_us =
         unix_us() - std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count();

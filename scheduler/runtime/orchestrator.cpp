@@ -71,11 +71,6 @@ store::JobRecord Orchestrator::begin_record() {
   return record;
 }
 
-int Orchestrator::workers_wanted() const {
-  return step_.process_count_per_node > 0 ? step_.process_count_per_node
-                                          : default_process_count(gpus_.visible.entries.size());
-}
-
 void Orchestrator::begin() {
   logs_.set_level(log_level(step_.logging_level));
   logs_.add_node(0);
@@ -117,7 +112,7 @@ void Orchestrator::start_listing() {
   lister_.emplace(dataset::input_spec(step_), std::move(partitioner_), identify, recorder_.get());
   loop_.add(lister_->fd(), kListingTag);
   // There are to be no more workers than mini-batches; of a long input they start meanwhile.
-  lister_->wait_for(static_cast<std::size_t>(workers_wanted()) + 1, kShortListing);
+  lister_->wait_for(static_cast<std::size_t>(process_count(step_, gpus_)) + 1, kShortListing);
   take_listed();
 }
 
@@ -376,12 +371,11 @@ std::string Orchestrator::finish_profile() {
   }
 }
 
-int default_process_count(std::size_t gpus) { return gpus > 0 ? 1 : available_processors(); }
-
 RunOutcome run_job(const RunOptions& options) {
   // Before the output folder is touched.
   NodeGpus gpus = find_gpus();
-  entry::check_entry(options.step, why_no_gpu(gpus));
+  entry::check_entry(options.step,
+                     why_gpuless(options.step, gpus, process_count(options.step, gpus)));
   if (is_parquet(options.step)) dataset::require_parquet();
   return Orchestrator(options, std::move(gpus)).run();
 }

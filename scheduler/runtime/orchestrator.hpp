@@ -45,7 +45,4 @@ struct RunOutcome {
 /// first worker starts: output folder, inputs, entry.
 RunOutcome run_job(const RunOptions& options);
 
-/// How many workers a node gets when the step does not say (section C).
-int default_process_count(std::size_t gpus);
-
 }  // namespace prs::runtime

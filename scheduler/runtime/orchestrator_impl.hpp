@@ -56,7 +56,8 @@ class Orchestrator {
         record_(begin_record()),
         logs_(logs::Paths(folder_.logs()), static_cast<int>(record_.restarts)),
         listing_(folder_.listing(), options.resume),
-        job_(job_settings(step_, workers_wanted(), first_process_number(logs_.paths())), now()),
+        job_(job_settings(step_, process_count(step_, gpus_), first_process_number(logs_.paths())),
+             now()),
         reporter_(step_, options.run_id, logs_) {}
 
   RunOutcome run() {
@@ -76,9 +77,8 @@ class Orchestrator {
   std::string finish_profile();
   store::Journal open_journal();
   store::JobRecord begin_record();
-  int workers_wanted() const;
   bool shares_weights() const {
-    return step_.entry.kind == config::EntrySpec::Kind::kModel && workers_wanted() > 1;
+    return step_.entry.kind == config::EntrySpec::Kind::kModel && process_count(step_, gpus_) > 1;
   }
   void begin();
   void restore_accepted();

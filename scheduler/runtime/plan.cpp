@@ -18,10 +18,7 @@ namespace {
 
 void plan_workers(const config::Step& step, const NodeGpus& gpus, Plan& plan) {
   plan.gpu_notes = gpus.visible.notes;
-  std::int64_t count = step.process_count_per_node > 0
-                           ? step.process_count_per_node
-                           : default_process_count(gpus.visible.entries.size());
-  count = std::min(count, plan.mini_batches);
+  const auto count = std::min<std::int64_t>(process_count(step, gpus), plan.mini_batches);
   gpu::SlotPool slots(static_cast<int>(gpus.visible.entries.size()));
   for (int process = 0; process < count; ++process) {
     const std::vector<int> held = slots.acquire(step.gpus_per_worker);
@@ -34,7 +31,7 @@ void plan_workers(const config::Step& step, const NodeGpus& gpus, Plan& plan) {
 
 Plan plan_step(const config::Step& step) {
   const NodeGpus gpus = find_gpus();
-  entry::check_entry(step, why_no_gpu(gpus));
+  entry::check_entry(step, why_gpuless(step, gpus, process_count(step, gpus)));
   Plan plan;
   dataset::Partitioner partitioner(dataset::input_spec(step), step.mini_batch_size);
   while (const std::optional<dataset::MiniBatch> mini_batch = partitioner.next()) {

@@ -10,6 +10,7 @@
 
 #include "job/job.hpp"
 #include "logs/log_tree.hpp"
+#include "protocol.pb.h"
 #include "runtime/child.hpp"
 #include "runtime/frame.hpp"
 
@@ -19,8 +20,9 @@ namespace prs::runtime {
 struct SentMiniBatch {
   std::int64_t mini_batch = -1;
   int attempt = 0;
-  std::uint64_t number = 0;  ///< For the worker's claims.
-  std::string description;   ///< dataset::serialize
+  std::uint64_t number = 0;                          ///< For the worker's claims.
+  std::string description;                           ///< dataset::serialize
+  std::chrono::steady_clock::time_point since = {};  ///< When it could run; once it has an end.
 };
 
 struct WorkerHandle {
@@ -34,7 +36,9 @@ struct WorkerHandle {
   bool wants_write = false;  ///< epoll watches for room in the socket.
   bool socket_ended = false;
   bool shutting_down = false;
-  std::string killed_for;                    ///< Why it was killed; empty: it was not.
+  std::string killed_for;  ///< Why it was killed; empty: it was not.
+  /// The failure after which it ends by itself: without memory, or its device.
+  std::optional<wire::RunFailed> last_failure;
   std::optional<Clock::time_point> kill_at;  ///< When SIGKILL follows.
   std::int64_t oom_kills_before = 0;
   std::string segment;  ///< File name.

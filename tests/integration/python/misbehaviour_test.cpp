@@ -137,6 +137,8 @@ def run(mini_batch):
 TEST_F(Misbehaving, W3_MemoryBeyondTheLimitEndsAsRunOom) {
   bad_item("hoard = [bytearray(1 << 26) for _ in range(1000)]");
   expect_failed(run_script({"--set", "worker_memory_limit=1GB"}), "RUN_OOM");
+  const std::string tries = read_text(out("logs/sys/job_report/processed_mini-batches.csv"));
+  EXPECT_NE(tries.find("): MemoryError (score.py:5 in "), std::string::npos) << tries;
 }
 
 TEST_F(Misbehaving, MegabytesPrintedAreAllThere) {

@@ -15,6 +15,17 @@
 namespace prs::test {
 namespace fs = std::filesystem;
 
+std::vector<std::vector<std::string>> csv_rows(const fs::path& path) {
+  std::vector<std::vector<std::string>> rows;
+  for (const std::string& line : lines_of(read_text(path))) {
+    std::istringstream fields(line.substr(0, line.find('"')));
+    std::vector<std::string> row;
+    for (std::string field; std::getline(fields, field, ',');) row.push_back(field);
+    rows.push_back(row);
+  }
+  return rows;
+}
+
 CallReader::CallReader(const std::string& path) {
   if (::mkfifo(path.c_str(), 0600) != 0) throw std::runtime_error("mkfifo " + path);
   // For writing, too: it never ends, whatever writers come and go.

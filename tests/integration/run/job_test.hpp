@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -12,6 +13,9 @@
 #include "../program.hpp"
 
 namespace prs::test {
+
+/// The first fields of a CSV file's rows, up to the first one that is quoted.
+std::vector<std::vector<std::string>> csv_rows(const std::filesystem::path& path);
 
 /// One call of the plugin: "1234 run /dir/7.txt 0".
 struct PluginCall {

@@ -243,6 +243,11 @@ TEST_F(Run, W4_AHangingRunIsCutAndItsStackIsInTheLog) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(rows(), rows_of(3));
   EXPECT_EQ(statuses()["RUN_TIMEOUT"], 1);
+  for (const std::vector<std::string>& cut :
+       csv_rows(out("logs/sys/job_report/processed_mini-batches.csv"))) {
+    if (cut.at(10) != "RUN_TIMEOUT") continue;
+    EXPECT_GE(std::stod(cut.at(7)), 3) << "seconds";
+  }
   std::string stacks;
   for (const auto& entry : fs::directory_iterator(out("logs/sys/node/0"))) {
     if (entry.path().string().ends_with(".stderr.txt")) stacks += read_text(entry.path());

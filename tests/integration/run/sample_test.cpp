@@ -29,18 +29,6 @@ constexpr int kDamaged = kImages / 100;
 bool is_damaged(int image) { return image % 100 == 37; }
 std::string name_of(int image) { return fmt::format("{:05}.png", image); }
 
-/// The first fields of a CSV file's rows, up to the first one that is quoted.
-std::vector<std::vector<std::string>> csv_rows(const fs::path& path) {
-  std::vector<std::vector<std::string>> rows;
-  for (const std::string& line : lines_of(read_text(path))) {
-    std::istringstream fields(line.substr(0, line.find('"')));
-    std::vector<std::string> row;
-    for (std::string field; std::getline(fields, field, ',');) row.push_back(field);
-    rows.push_back(row);
-  }
-  return rows;
-}
-
 /// The sum of a column, by its name.
 std::int64_t sum_of(const std::vector<std::vector<std::string>>& rows, const std::string& column) {
   const auto found = std::find(rows[0].begin(), rows[0].end(), column);

@@ -116,19 +116,47 @@ TEST(ThreadPool, ServesSeveralCallersAtOnce) {
   EXPECT_EQ(total.load(), 4 * 200 * 28);
 }
 
+/// Keeps the calling thread, and those that it starts, on one of its processors.
+class OneProcessor {
+ public:
+  OneProcessor() {
+    EXPECT_EQ(::sched_getaffinity(0, sizeof before_, &before_), 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int cpu = 0; CPU_COUNT(&one) == 0; ++cpu) {
+      if (CPU_ISSET(cpu, &before_)) CPU_SET(cpu, &one);
+    }
+    EXPECT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  }
+  ~OneProcessor() { EXPECT_EQ(::sched_setaffinity(0, sizeof before_, &before_), 0); }
+  OneProcessor(const OneProcessor&) = delete;
+  OneProcessor& operator=(const OneProcessor&) = delete;
+
+ private:
+  cpu_set_t before_;
+};
+
+TEST(ThreadPool, DoesPartsAloneWhereNobodyComes) {
+  const OneProcessor pinned;
+  ThreadPool pool(2);
+  // No part is longer than it takes to hand the processor over.
+  std::atomic<std::int64_t> alone{0};
+  constexpr std::int64_t kRuns = 20'000;
+  for (std::int64_t i = 0; i < kRuns; ++i) {
+    pool.run_parts(2, [&](std::int64_t, std::int64_t parts) {
+      if (parts == 1) ++alone;
+    });
+  }
+  EXPECT_GT(alone, kRuns / 2);
+}
+
 TEST(AvailableProcessors, AreThoseOfTheAffinityMask) {
   cpu_set_t before;
   ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
   EXPECT_GE(available_processors(), 1);
   EXPECT_LE(available_processors(), CPU_COUNT(&before));
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  for (int cpu = 0; CPU_COUNT(&one) == 0; ++cpu) {
-    if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
-  }
-  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  const OneProcessor pinned;
   EXPECT_EQ(available_processors(), 1);
-  EXPECT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 }  // namespace

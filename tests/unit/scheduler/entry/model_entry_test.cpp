@@ -65,7 +65,7 @@ class Model : public test::EntryTest {
 };
 
 TEST_F(Model, GivesARowForEachImageInOrder) {
-  check_entry(step_, std::nullopt);
+  check_entry(step_);
   const auto entry = started();
   const Rows rows = entry->run(test::files(photos(7)));
   const Lines expected = classes(7);
@@ -85,7 +85,7 @@ TEST_F(Model, WhatOnlyAGpuHasIsRefusedBeforeTheJobWhenNoWorkerGetsOne) {
   const std::string none = "no NVIDIA driver";
   const auto expect_refused = [&](ErrorCode code, const std::string& message) {
     test::expect_error(code, message, [&] { check_entry(step_, none); });
-    check_entry(step_, std::nullopt);
+    check_entry(step_);
   };
   for (const char* device : {"cuda", "cuda:1"}) {
     step_.device = device;
@@ -94,7 +94,8 @@ TEST_F(Model, WhatOnlyAGpuHasIsRefusedBeforeTheJobWhenNoWorkerGetsOne) {
   }
   step_.device = "auto";
   step_.model_options = {{"precision", "tf32"}};
-  expect_refused(ErrorCode::kUnsupported, "cpu does not compute in tf32; it has fp32, bf16, int8");
+  expect_refused(ErrorCode::kUnsupported,
+                 "cpu does not compute in tf32; it has fp32, bf16, int8; no NVIDIA driver");
   step_.model_options = {{"precision", "bf16"}};
   check_entry(step_, none);
 }
@@ -139,7 +140,7 @@ TEST_F(Model, RowsOfATableAreScoredByTheirColumns) {
   const fs::path file = at("rows.csv");
   step_.inputs = {file.string()};
   const auto batch = table(file, "name,a,b\nx,1,2\ny,3.5,2\nz,0,1\n");
-  check_entry(step_, std::nullopt);
+  check_entry(step_);
   EXPECT_EQ(started()->run(batch).text, "rows.csv#0: 1\nrows.csv#1: 0\nrows.csv#2: 1\n");
   step_.model_options = {{"columns", "b, a"}, {"batch", "2"}};
   EXPECT_EQ(started()->run(batch).text, "rows.csv#0: 0\nrows.csv#1: 1\nrows.csv#2: 0\n");

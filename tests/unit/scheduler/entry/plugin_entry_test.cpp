@@ -15,7 +15,7 @@ class Plugin : public test::EntryTest {
 
 TEST_F(Plugin, TheExampleGivesARowForEachFile) {
   use("file_sizes");
-  check_entry(step_, std::nullopt);
+  check_entry(step_);
   test::write_file(at("a.bin"), "12345");
   test::write_file(at("p/b.bin"), "");
   const auto entry = started();

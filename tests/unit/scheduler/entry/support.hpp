@@ -83,7 +83,7 @@ class EntryTest : public testing::Test {
   }
   /// What both a check before the job and loading in a worker say.
   void expect_refused(ErrorCode code, const std::string& text) const {
-    expect_error(code, text, [&] { entry::check_entry(step_, std::nullopt); });
+    expect_error(code, text, [&] { entry::check_entry(step_); });
     expect_error(code, text, [&] { started(); });
   }
 

@@ -274,9 +274,9 @@ TEST_F(AssemblyTest, O2_ConvertedRowsAreTheFinalFile) {
   }
   EXPECT_EQ(read_file(final_path()), "converted:\na\nb\n");
   EXPECT_EQ(files(), Names{"rows.txt"});
-  // Killed right before .partial went: it is made again, whatever is there of it.
+  // Killed right before .partial went: it is made again.
   write_file(partial(), "b\na\n");
-  write_file(final_path(), "half of it");
+  fs::create_hard_link(final_path(), final_path().string() + ".converted");
   {
     Assembly assembly(options_, 4);
     assembly.restore(1, 0, 2);
@@ -346,7 +346,37 @@ TEST_F(AssemblyTest, X1_AJobKilledWithinAnOrderedPublishIsFinishedByResume) {
   resume();
   write_file(partial(), "b 2\na 1\n");
   write_file(final_path(), "a 1\nb 2\n");
+  fs::create_hard_link(final_path(), final_path().string() + ".sorted");
   resume();
+}
+
+TEST_F(AssemblyTest, O5_AFileThatCameToAnInterruptedJobIsKept) {
+  const auto refused = [&] {
+    write_file(partial(), "b 2\na 1\n");
+    write_file(final_path(), "of mine!");
+    expect_error(ErrorCode::kInvalidArgument, "exists already", [&] { Assembly(options_, 8); });
+    EXPECT_EQ(read_file(final_path()), "of mine!");
+    EXPECT_EQ(read_file(partial()), "b 2\na 1\n");
+  };
+  fs::create_directories(final_path().parent_path());
+  refused();
+  options_.ordered = true;
+  refused();
+  // Beside a copy that the job had made.
+  write_file(final_path().string() + ".sorted", "a 1\nb 2\n");
+  refused();
+  options_.convert = [](const fs::path& rows, const fs::path& target) {
+    write_file(target, read_file(rows));
+  };
+  refused();
+  // Without it the job goes on.
+  fs::remove(final_path());
+  Assembly assembly(options_, 8);
+  assembly.restore(0, 4, 4);
+  assembly.restore(1, 0, 4);
+  assembly.publish();
+  EXPECT_EQ(read_file(final_path()), "a 1\nb 2\n");
+  EXPECT_EQ(files(), Names{"rows.txt"});
 }
 
 TEST_F(AssemblyTest, TheFoldersErrorsNameThem) {
