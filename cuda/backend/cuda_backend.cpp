@@ -275,9 +275,13 @@ class Compiler {
     // Before the first run the zeros come from there.
     target.staging_bytes_ = std::max(target.staging_bytes_, target.zero_bytes_);
     for (Planned& planned : planned_) {
+      const std::uint32_t unread = planned.plan.unread;
       target.steps_.push_back({std::move(planned.plan), std::move(planned.name),
                                target.input_places_.size(), target.output_places_.size()});
-      for (const ValueId id : planned.inputs) target.input_places_.push_back(place_of(id));
+      for (std::size_t i = 0; i < planned.inputs.size(); ++i) {
+        const bool reads = i >= 32 || (unread >> i & 1U) == 0;
+        target.input_places_.push_back(reads ? place_of(planned.inputs[i]) : Place{});
+      }
       for (const ValueId id : planned.outputs) target.output_places_.push_back(place_of(id));
     }
   }

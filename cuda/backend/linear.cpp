@@ -114,6 +114,7 @@ Plan plan_dot_product(const Call& call, const GemmArgs& args) {
                             set_scratch(complete.dot, step);
                           });
   plan.scratch = spread.scratch;
+  plan.unread = 1U << 1;
   return plan;
 }
 

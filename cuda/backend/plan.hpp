@@ -125,6 +125,8 @@ struct Plan {
   /// What a complaint about `value` says, after the node's name. Set when the kernel may complain.
   std::function<std::string(std::int64_t value)> complaint = {};
   Scratch scratch = {};
+  /// Bits of the inputs that no launch reads, packed constants: they need not be on the device.
+  std::uint32_t unread = 0;
   std::int64_t blocks = 0;  ///< Of its launch, where that is one.
 };
 

@@ -111,6 +111,7 @@ Plan plan_quantized_dot(const Call& call, const QuantizedGemmArgs& args, const M
                             set_scratch(complete.dot, step);
                           });
   plan.scratch = spread.scratch;
+  plan.unread = 1U << 1;
   return plan;
 }
 
