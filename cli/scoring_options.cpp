@@ -221,6 +221,9 @@ Scorer load_scorer(const ScoringOptions& options, const ImageList& images) {
   spdlog::info("{}: {} classes, on {} in {}, {} thread{}", options.model.string(), engine.classes(),
                engine.device(), precision_name(engine.precision()), engine.threads(),
                engine.threads() == 1 ? "" : "s");
+  if (const std::string problem = engine.device_problem(); !problem.empty()) {
+    spdlog::warn("{}; this runs on the CPU", problem);
+  }
   spdlog::info("images: {}", entry::describe_input(engine.input()));
   for (const std::string& line : describe_origins(engine.input())) spdlog::info("  {}", line);
   return scorer;

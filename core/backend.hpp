@@ -89,6 +89,8 @@ class Backend {
   virtual ~Backend();
 
   virtual std::string name() const = 0;
+  /// Why it could not use a device that is there and made do without; "" when it could.
+  virtual std::string problem() const { return {}; }
 
   /// The precisions that compile() takes; kFp32 is always among them.
   virtual std::span<const Precision> precisions() const = 0;

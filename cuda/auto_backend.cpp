@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -147,7 +148,14 @@ class AutoBackend : public Backend {
     }
   }
 
-  std::string name() const override { return gpu_->name(); }
+  std::string name() const override {
+    if (!problem().empty()) return cpu_->name();
+    return fmt::format("{} or {}", gpu_->name(), cpu_->name());
+  }
+  std::string problem() const override {
+    const std::lock_guard lock(mutex_);
+    return problem_;
+  }
   std::span<const Precision> precisions() const override { return precisions_; }
   int lanes(int threads) const override { return gpu_->lanes(threads); }
   std::int64_t preferred_images() const override { return gpu_->preferred_images(); }
@@ -159,11 +167,28 @@ class AutoBackend : public Backend {
   /// Where a graph ended up is told by the device of its steps.
   std::unique_ptr<Executable> compile(const Graph& graph,
                                       const CompileOptions& options) const override {
+    try {
+      return compile_on_faster(graph, options);
+    } catch (const Error& error) {
+      // Another process may have its memory, or have it for itself.
+      if (error.code() != ErrorCode::kOutOfMemory && error.code() != ErrorCode::kUnavailable) throw;
+      std::unique_ptr<Executable> on_cpu = try_compile(*cpu_, graph, options);
+      if (on_cpu == nullptr) throw;
+      const std::lock_guard lock(mutex_);
+      problem_ = fmt::format("{} cannot be used: {}", gpu_->name(), error.message());
+      return std::make_unique<ChosenExecutable>(std::move(on_cpu), "auto: " + problem_);
+    }
+  }
+
+ private:
+  std::unique_ptr<Executable> compile_on_faster(const Graph& graph,
+                                                const CompileOptions& options) const {
     const std::string key = fmt::format("{}\n{}\n{}", options_.machine,
                                         precision_name(options.precision), shape_of(graph));
     if (const auto known = cache_.find(key)) {
       // A kept decision may not hold for this device any more: then all is as without it.
       if (auto chosen = try_compile(known->gpu_wins() ? *gpu_ : *cpu_, graph, options)) {
+        chosen->new_context();  // Throws now, not in the first run, where there is no memory.
         return with_note(std::move(chosen), *known);
       }
     }
@@ -176,7 +201,6 @@ class AutoBackend : public Backend {
     return with_note(std::move(times.gpu_wins() ? on_gpu : on_cpu), times);
   }
 
- private:
   /// Null where the backend has no kernels for it.
   static std::unique_ptr<Executable> try_compile(const Backend& backend, const Graph& graph,
                                                  const CompileOptions& options) {
@@ -233,6 +257,8 @@ class AutoBackend : public Backend {
   AutoOptions options_;
   Cache cache_;
   std::vector<Precision> precisions_;  ///< The GPU's, then the CPU's own.
+  mutable std::mutex mutex_;
+  mutable std::string problem_;  ///< Why the GPU was not used.
 };
 
 }  // namespace

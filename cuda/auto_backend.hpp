@@ -25,7 +25,8 @@ struct AutoOptions {
 std::filesystem::path auto_cache_folder();
 
 /// A backend over both. What the GPU has no kernels for, or a precision that the CPU has not got,
-/// runs on the other one uncalibrated. Throws as both do.
+/// runs on the other one uncalibrated; so does what the GPU has no memory for, or all when it
+/// cannot be used, and problem() tells why. Throws as both do.
 std::unique_ptr<Backend> make_auto_backend(std::unique_ptr<Backend> gpu,
                                            std::unique_ptr<Backend> cpu, AutoOptions options);
 

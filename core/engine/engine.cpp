@@ -456,6 +456,7 @@ const ImageInput& Engine::input() const noexcept { return state_->input; }
 std::int64_t Engine::classes() const noexcept { return state_->classes; }
 std::span<const std::string> Engine::labels() const noexcept { return state_->labels; }
 std::string Engine::device() const { return state_->backend->name(); }
+std::string Engine::device_problem() const { return state_->backend->problem(); }
 Precision Engine::precision() const noexcept { return state_->precision; }
 int Engine::threads() const noexcept { return state_->threads; }
 std::int64_t Engine::max_batch() const noexcept { return state_->max_batch; }

@@ -131,10 +131,12 @@ class ModelRunner {
 
   std::string describe(const std::string& path) const {
     const Engine& engine = scorer_.engine;
-    return fmt::format("{}: {} classes, on {} in {}, {} thread{}; images: {}", path,
-                       engine.classes(), engine.device(), precision_name(engine.precision()),
-                       engine.threads(), engine.threads() == 1 ? "" : "s",
-                       describe_input(engine.input()));
+    const std::string problem = engine.device_problem();
+    return fmt::format("{}: {} classes, on {}{} in {}, {} thread{}; images: {}", path,
+                       engine.classes(), engine.device(),
+                       problem.empty() ? "" : fmt::format(" ({})", problem),
+                       precision_name(engine.precision()), engine.threads(),
+                       engine.threads() == 1 ? "" : "s", describe_input(engine.input()));
   }
 
  private:

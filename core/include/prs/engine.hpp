@@ -117,7 +117,10 @@ class PRS_API Engine {
   const ImageInput& input() const noexcept;
   std::int64_t classes() const noexcept;                 ///< Scores per image.
   std::span<const std::string> labels() const noexcept;  ///< Empty, or one a class.
-  std::string device() const;                            ///< "cpu", "cuda:0", ...
+  /// "cpu", "cuda:0"; "cuda:0 or cpu" where each batch size has its own.
+  std::string device() const;
+  /// With device "auto": why a GPU that is there is not used, "cuda:0: ..."; "" when it is.
+  std::string device_problem() const;
   Precision precision() const noexcept;
   int threads() const noexcept;
   /// EngineOptions::max_batch, or the device's own. Runs of fewer images a thread may leave it

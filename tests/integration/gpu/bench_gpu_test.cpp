@@ -77,9 +77,32 @@ TEST(DeviceAuto, IsCalibratedOnceAndShownByInspect) {
   EXPECT_EQ(run_process(command).out, first.out);
 }
 
+TEST(DeviceAuto, AFullGpuIsNotUsedAndALineSaysWhy) {
+  const TempDir folder;
+  ::setenv("XDG_CACHE_HOME", folder.path().c_str(), 1);
+  ::setenv("PRS_EMULATED_GPUS", "100000 bytes", 1);
+  const std::string image = (folder.path() / "0.png").string();
+  write_png(image, 0);
+  std::vector<std::string> command = {PRS_EMULATED, "score", "--model", model_path("mlp.onnx"),
+                                      image};
+  const ProcessResult scored = run_process(command);
+  command.insert(command.end(), {"--device", "cuda"});
+  const ProcessResult refused = run_process(command);
+  ::unsetenv("PRS_EMULATED_GPUS");
+  EXPECT_EQ(scored.exit_code, 0) << scored.err;
+  EXPECT_EQ(lines_of(scored.out).size(), 1U) << scored.out;
+  for (const char* text : {"10 classes, on cpu in fp32", "warning: cuda:emulated cannot be used: ",
+                           "with 0 of 100000 in use; this runs on the CPU"}) {
+    EXPECT_NE(scored.err.find(text), std::string::npos) << text << "\n" << scored.err;
+  }
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_NE(refused.err.find("with 0 of 100000 in use"), std::string::npos) << refused.err;
+}
+
 TEST(BenchGpu, WithoutAGpuItSaysWhyInOneLine) {
   ::setenv("CUDA_VISIBLE_DEVICES", "", 1);
   const ProcessResult result = prs_gpu({"bench", "gpu", "--model", model_path("mlp.onnx")});
+  ::unsetenv("CUDA_VISIBLE_DEVICES");
   EXPECT_EQ(result.exit_code, 69);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(lines_of(result.err).size(), 1U) << result.err;

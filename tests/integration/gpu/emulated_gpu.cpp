@@ -1,9 +1,9 @@
 // The devices of the test build's program: the emulation, in the place of cuda/probe.cu and
 // cuda/runtime_cuda.cu. All else is the program as it is.
 //
-// PRS_EMULATED_GPUS says what the machine has, "ok" when it is not set: a word for each GPU, "ok"
-// or the number of kernels after which each process that uses it finds it lost, "ok,3". A process
-// sees those of CUDA_VISIBLE_DEVICES, all when it is not set.
+// PRS_EMULATED_GPUS says what the machine has, "ok" when it is not set: a word for each GPU, "ok",
+// or "3 kernels", after which each process that uses it finds it lost, or "1000000 bytes" of memory
+// for each process. A process sees those of CUDA_VISIBLE_DEVICES, all when it is not set.
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -68,7 +68,8 @@ std::shared_ptr<Runtime> open_device(int index) {
   }
   const auto runtime = emulated::make_runtime({}, emulated_limits());
   const std::string& gpu = gpus[static_cast<std::size_t>(index)];
-  if (gpu != "ok") runtime->lose_after(std::stoll(gpu));
+  if (gpu.ends_with(" kernels")) runtime->lose_after(std::stoll(gpu));
+  if (gpu.ends_with(" bytes")) runtime->limit_memory(std::stoll(gpu));
   return runtime;
 }
 

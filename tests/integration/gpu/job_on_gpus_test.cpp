@@ -76,7 +76,7 @@ TEST_F(JobOnGpus, G2_EveryWorkerComputesOnItsOwn) {
 }
 
 TEST_F(JobOnGpus, G8_AGpuThatIsLostAtOnceIsGivenUp) {
-  const ProcessResult result = run("1,ok", 120, {"--set", "run_max_try=10"});
+  const ProcessResult result = run("1 kernels,ok", 120, {"--set", "run_max_try=10"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(rows().size(), 120U);
   EXPECT_EQ(rows(), rows_of_cpu());
@@ -91,7 +91,7 @@ TEST_F(JobOnGpus, G8_AGpuThatIsLostAtOnceIsGivenUp) {
 }
 
 TEST_F(JobOnGpus, G8_WorkersWhoseGpuIsLostAreReplaced) {
-  const ProcessResult result = run("4,4", 64);
+  const ProcessResult result = run("4 kernels,4 kernels", 64);
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(rows().size(), 64U);
   EXPECT_EQ(rows(), rows_of_cpu());
@@ -99,7 +99,7 @@ TEST_F(JobOnGpus, G8_WorkersWhoseGpuIsLostAreReplaced) {
 }
 
 TEST_F(JobOnGpus, G8_WithoutAnyGpuThatWorksTheJobFailsAndSaysWhy) {
-  const ProcessResult result = run("1,1", 8, {"--set", "allowed_failed_count=0"});
+  const ProcessResult result = run("1 kernels,1 kernels", 8, {"--set", "allowed_failed_count=0"});
   EXPECT_NE(result.exit_code, 0);
   EXPECT_NE(result.err.find("an illegal address was accessed"), std::string::npos) << result.err;
 }

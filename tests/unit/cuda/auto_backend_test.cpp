@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "prs/error.hpp"
+#include "support/expect_error.hpp"
 #include "support/temp_dir.hpp"
 
 namespace prs::test {
@@ -17,7 +18,8 @@ struct Pretended {
   const char* name;
   double fixed_us;
   double image_us;
-  bool unsupported = false;
+  std::optional<ErrorCode> refusal = {};  ///< Of compiling.
+  bool full = false;                      ///< A run finds no memory.
 };
 
 struct World {
@@ -29,10 +31,12 @@ class PretendedExecutable : public Executable {
  public:
   PretendedExecutable(const Pretended& device, std::int64_t batch, World& world)
       : duration_us_(device.fixed_us + static_cast<double>(batch) * device.image_us),
+        full_(device.full),
         world_(world),
         steps_{{"x", "Relu", "pretended", device.name, ""}} {}
 
   std::unique_ptr<ExecutionContext> new_context() const override {
+    if (full_) throw Error(ErrorCode::kOutOfMemory, "no memory for a run");
     return std::make_unique<ExecutionContext>();
   }
   void run(ExecutionContext&, std::span<const void* const>, std::span<void* const>) const override {
@@ -44,6 +48,7 @@ class PretendedExecutable : public Executable {
 
  private:
   double duration_us_;
+  bool full_;
   World& world_;
   std::vector<StepInfo> steps_;
 };
@@ -58,7 +63,7 @@ class PretendedBackend : public Backend {
     return kOnly;
   }
   std::unique_ptr<Executable> compile(const Graph& graph, const CompileOptions&) const override {
-    if (device_.unsupported) throw Error(ErrorCode::kUnsupported, "no kernels");
+    if (device_.refusal) throw Error(*device_.refusal, "refused");
     const std::int64_t batch = (*graph.value(graph.inputs[0].value).shape)[0];
     return std::make_unique<PretendedExecutable>(device_, batch, world_);
   }
@@ -89,14 +94,17 @@ class AutoBackend : public ::testing::Test {
   static constexpr Pretended kGpu{"cuda:0", 100.0, 1.0};
   static constexpr Pretended kCpu{"cpu", 0.0, 10.0};
 
+  std::unique_ptr<Backend> make(const std::string& machine, const Pretended& gpu,
+                                const Pretended& cpu) {
+    return make_auto_backend(std::make_unique<PretendedBackend>(gpu, world_),
+                             std::make_unique<PretendedBackend>(cpu, world_),
+                             {.cache_folder = folder_.path() / "cache" / "auto",
+                              .machine = machine,
+                              .now_us = [this] { return world_.now_us; }});
+  }
   std::unique_ptr<Executable> compile(std::int64_t batch, const std::string& machine = "one",
                                       const Pretended& gpu = kGpu, const Pretended& cpu = kCpu) {
-    const auto backend = make_auto_backend(std::make_unique<PretendedBackend>(gpu, world_),
-                                           std::make_unique<PretendedBackend>(cpu, world_),
-                                           {.cache_folder = folder_.path() / "cache" / "auto",
-                                            .machine = machine,
-                                            .now_us = [this] { return world_.now_us; }});
-    return backend->compile(relu_of(batch), {});
+    return make(machine, gpu, cpu)->compile(relu_of(batch), {});
   }
   std::string device(std::int64_t batch) { return compile(batch)->steps()[0].device; }
 
@@ -149,12 +157,40 @@ TEST_F(AutoBackend, ASlowModelIsNotRunOften) {
 }
 
 TEST_F(AutoBackend, WithoutKernelsOnOneDeviceThereIsNothingToChoose) {
-  const Pretended no_gpu{"cuda:0", 0.0, 0.0, true};
-  const Pretended no_cpu{"cpu", 0.0, 0.0, true};
+  const Pretended no_gpu{"cuda:0", 0.0, 0.0, ErrorCode::kUnsupported};
+  const Pretended no_cpu{"cpu", 0.0, 0.0, ErrorCode::kUnsupported};
   EXPECT_EQ(compile(8, "one", no_gpu)->steps()[0].device, "cpu");
   EXPECT_EQ(compile(8, "one", kGpu, no_cpu)->steps()[0].device, "cuda:0");
   EXPECT_EQ(world_.runs, 0);
   EXPECT_THROW(compile(8, "one", no_gpu, no_cpu), Error);
+}
+
+TEST_F(AutoBackend, WhatTheGpuHasNoMemoryForRunsOnTheCpuAndSaysWhy) {
+  const Pretended taken{"cuda:0", 0.0, 1.0, ErrorCode::kUnavailable};
+  const Pretended small{"cuda:0", 0.0, 1.0, ErrorCode::kOutOfMemory};
+  const Pretended full{"cuda:0", 0.0, 1.0, {}, true};
+  for (const Pretended& gpu : {taken, small, full}) {
+    const auto backend = make("one", gpu, kCpu);
+    EXPECT_EQ(backend->name(), "cuda:0 or cpu");
+    const auto chosen = backend->compile(relu_of(1024), {});
+    EXPECT_EQ(chosen->steps()[0].device, "cpu");
+    const std::string why = gpu.full ? "no memory for a run" : "refused";
+    EXPECT_EQ(backend->problem(), "cuda:0 cannot be used: " + why);
+    EXPECT_EQ(backend->name(), "cpu");
+    EXPECT_EQ(chosen->notes().back(), "auto: " + backend->problem());
+  }
+  // Nor is an earlier decision for the GPU of any use then.
+  EXPECT_EQ(device(1024), "cuda:0");
+  EXPECT_EQ(compile(1024, "one", full)->steps()[0].device, "cpu");
+  EXPECT_EQ(device(1024), "cuda:0");
+}
+
+TEST_F(AutoBackend, ALostGpuIsAnErrorAndSoIsNoMemoryForWhatTheCpuHasNoKernelsFor) {
+  const Pretended lost{"cuda:0", 0.0, 1.0, ErrorCode::kDeviceLost};
+  const Pretended small{"cuda:0", 0.0, 1.0, ErrorCode::kOutOfMemory};
+  const Pretended no_cpu{"cpu", 0.0, 0.0, ErrorCode::kUnsupported};
+  expect_error(ErrorCode::kDeviceLost, "refused", [&] { compile(8, "one", lost); });
+  expect_error(ErrorCode::kOutOfMemory, "refused", [&] { compile(8, "one", small, no_cpu); });
 }
 
 }  // namespace
