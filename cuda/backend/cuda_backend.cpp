@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "backend/executable.hpp"
-#include "backend/fused/fused.hpp"
+#include "backend/fused/estimate.hpp"
 #include "backend/measure.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
@@ -109,7 +109,7 @@ class Compiler {
   /// how many nodes that settles.
   std::size_t plan_fused_nodes() {
     const Chain chain = find_chain(graph_);
-    FusedChoice choice = plan_fused(
+    FusedChoice choice = choose_fused(
         {graph_, chain, device_->runtime->limits(), device_->constants, options_.precision});
     if (!choice.plan) {
       executable_->notes_.push_back("not fused: " + choice.reason);

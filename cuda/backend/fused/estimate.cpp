@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/dot.hpp"
 #include "backend/linear.hpp"
@@ -97,15 +98,7 @@ KernelWork work_of(const Fusion& fusion, const Node& node) {
   return work;
 }
 
-}  // namespace
-
-double estimate_us(const KernelWork& work, int multiprocessors) {
-  const auto busy =
-      static_cast<double>(std::clamp<std::int64_t>(work.blocks, 1, std::max(multiprocessors, 1)));
-  return kNodeUs +
-         std::max(work.flops / flops_per_us(work.arithmetic), work.bytes / kBytesPerUs) / busy;
-}
-
+/// Why `plan`, which takes `chain`, is the slower way; nothing when it is not.
 std::string idle_reason(const Fusion& fusion, const Chain& chain, const FusedPlan& plan) {
   const std::int64_t blocks = plan.plan.blocks;
   const int multiprocessors = fusion.limits.multiprocessors;
@@ -130,6 +123,24 @@ std::string idle_reason(const Fusion& fusion, const Chain& chain, const FusedPla
       "{} image(s) would keep {} of {} multiprocessors busy, for about {:.0f} us; {} kernels that "
       "spread their layers over all take about {:.0f} (counted, not measured)",
       fusion.images(), blocks, multiprocessors, fused_us, kernels, separate_us);
+}
+
+}  // namespace
+
+double estimate_us(const KernelWork& work, int multiprocessors) {
+  const auto busy =
+      static_cast<double>(std::clamp<std::int64_t>(work.blocks, 1, std::max(multiprocessors, 1)));
+  return kNodeUs +
+         std::max(work.flops / flops_per_us(work.arithmetic), work.bytes / kBytesPerUs) / busy;
+}
+
+FusedChoice choose_fused(const Fusion& fusion) {
+  FusedChoice choice = plan_fused(fusion);
+  if (!choice.plan) return choice;
+  const Chain& taken = choice.plan->front ? *choice.plan->front : fusion.chain;
+  std::string idle = idle_reason(fusion, taken, *choice.plan);
+  if (!idle.empty()) return {{}, std::move(idle)};
+  return choice;
 }
 
 }  // namespace prs::cuda

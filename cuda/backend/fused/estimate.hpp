@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "backend/fused/fused.hpp"
 
@@ -26,8 +25,8 @@ struct KernelWork {
 /// does in a microsecond, which is good for a choice and for no more.
 double estimate_us(const KernelWork& work, int multiprocessors);
 
-/// Why `plan`, which takes `chain`, is slower than an operator a kernel; nothing when it is not, or
-/// when it keeps half of the device busy.
-std::string idle_reason(const Fusion& fusion, const Chain& chain, const FusedPlan& plan);
+/// plan_fused(), where that is not slower than an operator a kernel; and always where it keeps half
+/// of the device busy.
+FusedChoice choose_fused(const Fusion& fusion);
 
 }  // namespace prs::cuda

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "backend/fused/estimate.hpp"
-
 namespace prs::cuda {
 
 std::string kib(std::int64_t bytes) { return fmt::format("{} KiB", (bytes + 1023) / 1024); }
@@ -57,8 +55,9 @@ FusedChoice plan_front(const Fusion& fusion) {
   return {{}, reason};
 }
 
-/// By the pattern alone, however many images there are.
-FusedChoice plan_pattern(const Fusion& fusion) {
+}  // namespace
+
+FusedChoice plan_fused(const Fusion& fusion) {
   const Chain& chain = fusion.chain;
   const bool fp32 = fusion.precision == Precision::kFp32;
   if (fusion.precision == Precision::kTf32 || fusion.precision == Precision::kInt8) {
@@ -93,17 +92,6 @@ FusedChoice plan_pattern(const Fusion& fusion) {
     front.reason = whole.reason;
   }
   return front;
-}
-
-}  // namespace
-
-FusedChoice plan_fused(const Fusion& fusion) {
-  FusedChoice choice = plan_pattern(fusion);
-  if (!choice.plan) return choice;
-  const Chain& taken = choice.plan->front ? *choice.plan->front : fusion.chain;
-  std::string idle = idle_reason(fusion, taken, *choice.plan);
-  if (!idle.empty()) return {{}, std::move(idle)};
-  return choice;
 }
 
 }  // namespace prs::cuda

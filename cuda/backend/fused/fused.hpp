@@ -44,8 +44,7 @@ FusedChoice plan_cnn(const Fusion& fusion);
 /// bf16 and fp16 on tensor cores.
 FusedChoice plan_cnn_mma(const Fusion& fusion);
 
-/// For chains of at least two layers that one kernel takes, or whose first convolutions one does;
-/// where a kernel an operator would not be faster (estimate.hpp).
+/// For chains of at least two layers that one kernel takes, or whose first convolutions one does.
 FusedChoice plan_fused(const Fusion& fusion);
 
 /// "140 KiB", rounded up.
