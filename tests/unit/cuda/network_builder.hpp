@@ -37,16 +37,16 @@ class NetworkBuilder {
     params.strides = {stride, stride};
     return node(OpKind::kMaxPool, params, {current_});
   }
+  /// Rows of a table, by what came so far.
+  NetworkBuilder& gather(const Shape& table) {
+    return node(OpKind::kGather, GatherParams{}, {constant(table), current_});
+  }
   NetworkBuilder& flatten() { return node(OpKind::kFlatten, FlattenParams{}, {current_}); }
   NetworkBuilder& gemm(std::int64_t outputs, GemmParams params = {}) {
     round();
     const std::int64_t inputs = type(current_).shape[1];
     const Shape weights = params.trans_b ? Shape{outputs, inputs} : Shape{inputs, outputs};
     return node(OpKind::kGemm, params, {current_, constant(weights), constant(Shape{outputs})});
-  }
-  /// Rows of a table, by what came so far.
-  NetworkBuilder& gather(const Shape& table) {
-    return node(OpKind::kGather, GatherParams{}, {constant(table), current_});
   }
   NetworkBuilder& node(OpKind kind, Params params, std::vector<ValueId> inputs = {}) {
     if (inputs.empty()) inputs = {current_};
