@@ -71,8 +71,8 @@ class Runtime {
   virtual void begin_recording(Stream& stream) = 0;
   virtual std::unique_ptr<Recording> end_recording(Stream& stream) = 0;
   virtual void start(Stream& stream, const Recording& recording) = 0;
-  /// Waits, without keeping a core busy, until the stream's work is done; throws what went wrong in
-  /// it.
+  /// Waits until the stream's work is done, beyond some microseconds without keeping a core busy;
+  /// throws what went wrong in it.
   virtual void synchronize(Stream& stream) = 0;
 
   virtual std::unique_ptr<Event> new_event() = 0;

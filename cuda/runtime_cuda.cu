@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include <atomic>
+#include <chrono>
 #include <string>
 
 #include "probe.hpp"
@@ -225,7 +226,8 @@ class CudaRuntime : public Runtime {
       return "the work up to the launch of " + describe(stream.last_launch);
     };
     check(cudaEventRecord(stream.done, stream.stream), what);
-    check(cudaEventSynchronize(stream.done), what);
+    const cudaError_t state = poll(stream.done);
+    check(state == cudaErrorNotReady ? cudaEventSynchronize(stream.done) : state, what);
   }
 
   std::unique_ptr<Event> new_event() override {
@@ -250,6 +252,18 @@ class CudaRuntime : public Runtime {
   }
 
  private:
+  /// Until the event is there, or for as long as a run of few images takes: to be woken up then may
+  /// take as long once more.
+  static cudaError_t poll(cudaEvent_t event) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point end = Clock::now() + std::chrono::microseconds(50);
+    cudaError_t state = cudaEventQuery(event);
+    while (state == cudaErrorNotReady && Clock::now() < end) state = cudaEventQuery(event);
+    // No failure, but the next launch would find it as its own.
+    if (state == cudaErrorNotReady) cudaGetLastError();
+    return state;
+  }
+
   int attribute(cudaDeviceAttr which) const {
     int value = 0;
     check(cudaDeviceGetAttribute(&value, which, index_), [] { return "cudaDeviceGetAttribute"; });

@@ -90,7 +90,7 @@ bench_models='mlp lenet cnn'
 precisions='fp32 tf32 bf16 fp16 int8'
 # A process each: after an illegal access or a hang a process can do no more. The newest last.
 kernels=('CudaKernels*' 'CudaMeasure.Wgmma*' 'CudaPrecisions*' 'CudaQuantized*' 'FusedMlp.*:FusedCnn.*'
-  'FusedCnnMma.*' 'FusedMlpMma.*' 'FusedMlpInt8.*')
+  'FusedCnnMma.*' 'FusedMlpMma.*' 'FusedMlpInt8.*' 'FusedCnnInt8.*' 'CudaDot*')
 models='*CudaModel*'
 if [[ $gpu == *'emulated on the CPU'* ]]; then
   emulated=true

@@ -7,12 +7,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
-#include <map>
 #include <utility>
 
-#include "backend/fused/fused.hpp"
+#include "backend/executable.hpp"
+#include "backend/fused/estimate.hpp"
 #include "backend/measure.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
@@ -34,271 +33,7 @@ Plan make_plan(const Call& call) {
   fail(ErrorCode::kInternal, "an operator without a row in the table");
 }
 
-/// What the executables of a backend share. The graphs' constants on the device: one copy each, as
-/// long as anything uses it.
-struct Device {
-  explicit Device(std::shared_ptr<Runtime> owned_runtime)
-      : runtime(std::move(owned_runtime)),
-        memory(std::make_shared<MemoryPool>(runtime, MemoryPool::Kind::kDevice)),
-        pinned(std::make_shared<MemoryPool>(runtime, MemoryPool::Kind::kPinned)),
-        constants(runtime, memory, pinned) {}
-
-  std::shared_ptr<const void> upload(const std::shared_ptr<const Tensor>& tensor) {
-    const std::lock_guard lock(mutex);
-    Uploaded& entry = uploaded[tensor.get()];
-    // The address may have belonged to another tensor before.
-    std::shared_ptr<const void> copy = entry.tensor.lock() == tensor ? entry.copy.lock() : nullptr;
-    if (copy == nullptr) {
-      copy = constants.upload(tensor->data(), tensor->bytes());
-      entry = {tensor, copy};
-      std::erase_if(uploaded, [](const auto& item) { return item.second.copy.expired(); });
-    }
-    return copy;
-  }
-
-  struct Uploaded {
-    std::weak_ptr<const Tensor> tensor;
-    std::weak_ptr<const void> copy;
-  };
-
-  std::shared_ptr<Runtime> runtime;
-  std::shared_ptr<MemoryPool> memory;
-  std::shared_ptr<MemoryPool> pinned;
-  Constants constants;
-  std::mutex mutex;
-  std::map<const Tensor*, Uploaded> uploaded;
-};
-
-/// Where the bytes of a value lie on the device.
-struct Place {
-  const void* constant = nullptr;  ///< Set, or:
-  std::int64_t offset = -1;        ///< In the arena; -1: the operand is absent.
-};
-
-struct Step {
-  Plan plan;
-  std::string node;             ///< For messages.
-  std::size_t first_input = 0;  ///< Into the flat table of operand places.
-  std::size_t first_output = 0;
-};
-
-struct Port {
-  Place place;
-  std::int64_t size_bytes = 0;
-  std::int64_t staging = 0;  ///< Offset in page-locked memory.
-};
-
-class CudaContext : public ExecutionContext {
- public:
-  CudaContext(std::shared_ptr<Device> owner, std::int64_t arena_bytes, std::int64_t staging_bytes)
-      : device(std::move(owner)),
-        stream(device->runtime->new_stream()),
-        arena(device->memory, arena_bytes),
-        staging(device->pinned, staging_bytes) {}
-
-  ~CudaContext() override {
-    // A run that failed may have left work behind, which must not find its memory given away. What
-    // it ends with was told already, or belongs to nobody.
-    try {
-      device->runtime->synchronize(*stream);
-    } catch (const std::exception&) {
-    }
-  }
-
-  const std::shared_ptr<Device> device;
-  const std::unique_ptr<Stream> stream;
-  const Buffer arena;
-  const Buffer staging;
-  std::vector<const void*> inputs;
-  std::vector<void*> outputs;
-  std::unique_ptr<Recording> recording;  ///< A whole run.
-  bool has_run = false;
-};
-
-class CudaExecutable : public Executable {
- public:
-  explicit CudaExecutable(std::shared_ptr<Device> device) : device_(std::move(device)) {}
-
-  std::unique_ptr<ExecutionContext> new_context() const override {
-    std::unique_ptr<CudaContext> context;
-    try {
-      context = std::make_unique<CudaContext>(device_, arena_bytes_, staging_bytes_);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kOutOfMemory) throw;
-      device_->memory->release();
-      device_->pinned->release();
-      throw Error(error.code(),
-                  fmt::format("{}; a batch of this size takes {} bytes on the device and {} of "
-                              "page-locked memory; try a smaller batch",
-                              error.message(), arena_bytes_, staging_bytes_));
-    }
-    for (const Place& place : input_places_) context->inputs.push_back(address(place, *context));
-    for (const Place& place : output_places_) {
-      context->outputs.push_back(const_cast<void*>(address(place, *context)));
-    }
-    return context;
-  }
-
-  void run(ExecutionContext& base, std::span<const void* const> inputs,
-           std::span<void* const> outputs) const override {
-    auto& context = static_cast<CudaContext&>(base);
-    std::byte* staging = context.staging.data();
-    stage(context, inputs);
-    start(context);
-    device_->runtime->synchronize(*context.stream);
-    const auto* told = reinterpret_cast<const Complaint*>(staging);
-    if (may_complain_ && told->step != 0) {
-      const Step& step = steps_[told->step - 1];
-      fail_argument("{}: {}", step.node, step.plan.complaint(told->value));
-    }
-    for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      if (outputs_[i].size_bytes == 0) continue;
-      std::memcpy(outputs[i], staging + outputs_[i].staging,
-                  static_cast<std::size_t>(outputs_[i].size_bytes));
-    }
-  }
-
-  /// A step's launches are recorded several times over and timed as one, so that the host's share
-  /// of a launch counts no more than in a run.
-  RunProfile profile(ExecutionContext& base, std::span<const void* const> inputs,
-                     double seconds) const override {
-    auto& context = static_cast<CudaContext&>(base);
-    Runtime& runtime = *device_->runtime;
-    DeviceTimer timer(runtime, *context.stream);
-    stage(context, inputs);
-    enqueue_inputs(context);
-    enqueue_steps(context, 0, steps_.size());
-    runtime.synchronize(*context.stream);
-    const auto time_steps = [&](std::size_t first, std::size_t end, int times) {
-      const std::unique_ptr<Recording> recording = record(context, [&] {
-        for (int i = 0; i < times; ++i) enqueue_steps(context, first, end);
-      });
-      const auto time = timer.time(seconds, [&] { runtime.start(*context.stream, *recording); });
-      return time ? std::optional(time->median_us / times) : std::nullopt;
-    };
-    RunProfile profile;
-    profile.resident_us = time_steps(0, steps_.size(), 1);
-    // A device that keeps no time has done what there is to see by now.
-    constexpr int kTimes = 16;
-    for (std::size_t i = 0; i < steps_.size(); ++i) {
-      profile.steps.push_back(costs_[i]);
-      profile.steps.back().step = infos_[i];
-      if (profile.resident_us) profile.steps.back().time_us = time_steps(i, i + 1, kTimes);
-    }
-    return profile;
-  }
-
-  std::int64_t arena_bytes() const override { return arena_bytes_; }
-  std::span<const StepInfo> steps() const override { return infos_; }
-  std::span<const std::string> notes() const override { return notes_; }
-
- private:
-  friend class Compiler;
-
-  /// To page-locked memory.
-  void stage(CudaContext& context, std::span<const void* const> inputs) const {
-    std::byte* staging = context.staging.data();
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (inputs_[i].size_bytes == 0) continue;
-      std::memcpy(staging + inputs_[i].staging, inputs[i],
-                  static_cast<std::size_t>(inputs_[i].size_bytes));
-    }
-    if (may_complain_) *reinterpret_cast<Complaint*>(staging) = {};
-  }
-
-  Complaint* complaint_of(CudaContext& context) const {
-    return reinterpret_cast<Complaint*>(context.arena.data() + complaint_.offset);
-  }
-
-  void enqueue_inputs(CudaContext& context) const {
-    Runtime& runtime = *device_->runtime;
-    const std::byte* staging = context.staging.data();
-    for (const Port& port : inputs_) {
-      if (port.size_bytes == 0) continue;
-      runtime.copy_to_device(*context.stream, context.arena.data() + port.place.offset,
-                             staging + port.staging, port.size_bytes);
-    }
-    if (may_complain_) {
-      runtime.copy_to_device(*context.stream, complaint_of(context), staging, sizeof(Complaint));
-    }
-  }
-
-  void enqueue_steps(CudaContext& context, std::size_t first, std::size_t end) const {
-    const Launcher launch(*device_->runtime, *context.stream);
-    for (std::size_t i = first; i < end; ++i) {
-      const Step& step = steps_[i];
-      step.plan.run({context.inputs.data() + step.first_input,
-                     context.outputs.data() + step.first_output, complaint_of(context), launch});
-    }
-  }
-
-  /// Copies, launches and copies of one run, in order.
-  void enqueue(CudaContext& context) const {
-    Runtime& runtime = *device_->runtime;
-    std::byte* staging = context.staging.data();
-    enqueue_inputs(context);
-    enqueue_steps(context, 0, steps_.size());
-    for (const Port& port : outputs_) {
-      if (port.size_bytes == 0) continue;
-      runtime.copy_to_host(*context.stream, staging + port.staging, address(port.place, context),
-                           port.size_bytes);
-    }
-    if (may_complain_) {
-      runtime.copy_to_host(*context.stream, staging, complaint_of(context), sizeof(Complaint));
-    }
-  }
-
-  template <typename Enqueue>
-  std::unique_ptr<Recording> record(CudaContext& context, const Enqueue& enqueue_all) const {
-    Runtime& runtime = *device_->runtime;
-    runtime.begin_recording(*context.stream);
-    try {
-      enqueue_all();
-    } catch (...) {
-      // The stream must leave the recording, which is of no use.
-      try {
-        runtime.end_recording(*context.stream);
-      } catch (const Error&) {
-      }
-      throw;
-    }
-    return runtime.end_recording(*context.stream);
-  }
-
-  /// All addresses of a context are fixed, so that a run is recorded once and then started as a
-  /// whole. The first run is not: kernels are loaded by it, which cannot be recorded.
-  void start(CudaContext& context) const {
-    Runtime& runtime = *device_->runtime;
-    if (context.recording == nullptr && context.has_run) {
-      context.recording = record(context, [&] { enqueue(context); });
-    }
-    if (context.recording != nullptr) {
-      runtime.start(*context.stream, *context.recording);
-    } else {
-      enqueue(context);
-    }
-    context.has_run = true;
-  }
-
-  static const void* address(const Place& place, const CudaContext& context) {
-    return place.offset < 0 ? place.constant : context.arena.data() + place.offset;
-  }
-
-  std::shared_ptr<Device> device_;
-  std::vector<Step> steps_;
-  std::vector<StepInfo> infos_;
-  std::vector<StepProfile> costs_;  ///< Of each step, not measured.
-  std::vector<std::string> notes_;
-  std::vector<Place> input_places_;
-  std::vector<Place> output_places_;
-  std::vector<Port> inputs_;
-  std::vector<Port> outputs_;
-  std::vector<std::shared_ptr<const void>> constants_;
-  Place complaint_;
-  bool may_complain_ = false;
-  std::int64_t arena_bytes_ = 0;
-  std::int64_t staging_bytes_ = 0;
-};
+}  // namespace
 
 class Compiler {
  public:
@@ -340,6 +75,9 @@ class Compiler {
     return options_.precision == Precision::kBf16 ? DType::kBFloat16 : DType::kFloat16;
   }
   static std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
+  static std::int64_t aligned(std::int64_t bytes) {
+    return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+  }
 
   /// The value whose bytes `id` shows: itself, or what a chain of views begins with.
   ValueId source_of(ValueId id) const { return source_[index(id)]; }
@@ -371,7 +109,7 @@ class Compiler {
   /// how many nodes that settles.
   std::size_t plan_fused_nodes() {
     const Chain chain = find_chain(graph_);
-    FusedChoice choice = plan_fused(
+    FusedChoice choice = choose_fused(
         {graph_, chain, device_->runtime->limits(), device_->constants, options_.precision});
     if (!choice.plan) {
       executable_->notes_.push_back("not fused: " + choice.reason);
@@ -415,7 +153,8 @@ class Compiler {
     // Kernels are named by what they compute with.
     const bool on_tensor_cores = step.plan.kernel.find("mma_") != std::string::npos;
     cost.precision = on_tensor_cores ? options_.precision : Precision::kFp32;
-    const bool half = cost.precision == Precision::kBf16 || cost.precision == Precision::kFp16;
+    const bool half = step.plan.kernel.find("_bf16_") != std::string::npos ||
+                      step.plan.kernel.find("_f16_") != std::string::npos;
     for (std::size_t i = first; i < end; ++i) {
       const Node& node = graph_.nodes[i];
       cost.flops += node_cost(graph_, node).flops;
@@ -492,12 +231,20 @@ class Compiler {
 
   void place_storages() {
     CudaExecutable& target = *executable_;
+    Scratch most;
     for (const Planned& planned : planned_) {
       target.may_complain_ = target.may_complain_ || planned.plan.complaint != nullptr;
+      most.tickets = std::max(most.tickets, planned.plan.scratch.tickets);
+      most.bytes = std::max(most.bytes, planned.plan.scratch.bytes);
     }
     memory_ = plan_memory(lifetimes_);
+    const std::int64_t complaint_bytes = target.may_complain_ ? kArenaAlignment : 0;
+    target.zero_bytes_ =
+        complaint_bytes + aligned(most.tickets * static_cast<std::int64_t>(sizeof(unsigned)));
     target.complaint_.offset = memory_.arena_bytes;
-    target.arena_bytes_ = memory_.arena_bytes + (target.may_complain_ ? kArenaAlignment : 0);
+    target.tickets_.offset = target.complaint_.offset + complaint_bytes;
+    target.scratch_.offset = target.complaint_.offset + target.zero_bytes_;
+    target.arena_bytes_ = target.scratch_.offset + aligned(most.bytes);
     if (target.arena_bytes_ > options_.limits.max_arena_bytes) {
       fail(ErrorCode::kOutOfMemory,
            "{}: intermediate tensors of {} bytes exceed the limit of {}; try a smaller batch",
@@ -517,8 +264,7 @@ class Compiler {
   Port port_of(ValueId id) {
     CudaExecutable& target = *executable_;
     const Port port{place_of(id), bytes_of(id), target.staging_bytes_};
-    target.staging_bytes_ +=
-        (port.size_bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+    target.staging_bytes_ += aligned(port.size_bytes);
     return port;
   }
 
@@ -527,10 +273,16 @@ class Compiler {
     target.staging_bytes_ = kArenaAlignment;  // The complaint comes first.
     for (const GraphPort& port : graph_.inputs) target.inputs_.push_back(port_of(port.value));
     for (const GraphPort& port : graph_.outputs) target.outputs_.push_back(port_of(port.value));
+    // Before the first run the zeros come from there.
+    target.staging_bytes_ = std::max(target.staging_bytes_, target.zero_bytes_);
     for (Planned& planned : planned_) {
+      const std::uint32_t unread = planned.plan.unread;
       target.steps_.push_back({std::move(planned.plan), std::move(planned.name),
                                target.input_places_.size(), target.output_places_.size()});
-      for (const ValueId id : planned.inputs) target.input_places_.push_back(place_of(id));
+      for (std::size_t i = 0; i < planned.inputs.size(); ++i) {
+        const bool reads = i >= 32 || (unread >> i & 1U) == 0;
+        target.input_places_.push_back(reads ? place_of(planned.inputs[i]) : Place{});
+      }
       for (const ValueId id : planned.outputs) target.output_places_.push_back(place_of(id));
     }
   }
@@ -547,6 +299,8 @@ class Compiler {
   MemoryPlan memory_;
   std::unique_ptr<CudaExecutable> executable_;
 };
+
+namespace {
 
 constexpr Precision kPrecisions[] = {Precision::kFp32, Precision::kTf32, Precision::kBf16,
                                      Precision::kFp16, Precision::kInt8};

@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "backend/dot.hpp"
 #include "backend/linear.hpp"
 #include "backend/packed.hpp"
 #include "backend/plan.hpp"
@@ -34,11 +35,14 @@ void require_dtypes(const Call& call) {
   }
 }
 
+/// Whether the call's matrix, or filters, are.
+bool is_constant(const Call& call) { return call.inputs[1].constant != nullptr; }
+
 /// Whether the call's matrix goes through tensor cores: it is constant, and nobody asked for f32.
 /// What of a quantised model was not quantised is f32.
 bool on_tensor_cores(const Call& call) {
   return call.precision != Precision::kFp32 && call.precision != Precision::kInt8 &&
-         call.inputs[1].constant != nullptr;
+         is_constant(call);
 }
 
 /// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another, or of
@@ -64,7 +68,7 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
   // Whole runs of 16 bytes are copied as they are, unless the tile is narrow.
   const bool copied = mma.rounded && args.n > kNarrowColumns && args.k % 8 == 0;
   const TensorTile tile =
-      tensor_tile(call, 1, args.m, args.n, copied ? kWgmmaSlots : kWgmmaGatherBuffers);
+      tensor_tile(call.limits, 1, args.m, args.n, copied ? kWgmmaSlots : kWgmmaGatherBuffers);
   KernelId kernel = product_kernel(
       KernelId::kGemmBf16Narrow,
       copied ? KernelId::kGemmBf16WgmmaRing64 : KernelId::kGemmBf16Wgmma64, call.precision, tile);
@@ -89,9 +93,49 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
       tile.shared_bytes(), tile.threads());
 }
 
+KernelId dot_kernel(Precision precision) {
+  switch (precision) {
+    case Precision::kTf32:
+      return KernelId::kGemmTf32Dot;
+    case Precision::kBf16:
+      return KernelId::kGemmBf16Dot;
+    case Precision::kFp16:
+      return KernelId::kGemmF16Dot;
+    default:
+      return KernelId::kGemmF32Dot;
+  }
+}
+
+/// The same for few rows, in f32 as well.
+Plan plan_dot_product(const Call& call, const GemmArgs& args) {
+  const Precision precision = on_tensor_cores(call) ? call.precision : Precision::kFp32;
+  const DotSpread spread =
+      spread_dot(call, args.m, *call.inputs[1].constant,
+                 {1, args.n, args.k, 0, args.b_column, args.b_row}, PackedFormat(precision));
+  GemmDotArgs dot{};
+  dot.gemm = args;
+  dot.dot = spread.shape;
+  dot.pixels = is_u8(call);
+  dot.rounded = is_rounded(call);
+  dot.runs = args.a_column == 1 && (args.m == 1 || args.a_row % 16 == 0);
+  Plan plan = plan_kernel(dot_kernel(precision), spread.grid, dot, args.m * args.n,
+                          [memory = spread.memory, has_bias = call.has(2)](GemmDotArgs& complete,
+                                                                           const StepArgs& step) {
+                            complete.gemm.a = step.inputs[0];
+                            complete.gemm.bias = has_bias ? step.in<float>(2) : nullptr;
+                            complete.gemm.y = step.out<float>(0);
+                            set_scratch(complete.dot, step);
+                          });
+  plan.scratch = spread.scratch;
+  plan.unread = 1U << 1;
+  return plan;
+}
+
 Plan plan_product(const Call& call, const GemmArgs& args) {
-  const bool empty = args.m * args.n * args.k == 0;
-  if (on_tensor_cores(call) && args.batch == 1 && !empty) return plan_mma_product(call, args);
+  if (is_constant(call) && args.batch == 1 && args.m * args.n * args.k > 0) {
+    if (takes_dot(args.m, args.n, call.limits)) return plan_dot_product(call, args);
+    if (on_tensor_cores(call)) return plan_mma_product(call, args);
+  }
   constexpr std::int64_t kTile = 64;
   const KernelId kernel = is_u8(call) ? KernelId::kGemmU8 : KernelId::kGemmF32;
   const std::int64_t count = args.batch * args.m * args.n;
@@ -135,10 +179,10 @@ std::vector<Tap> make_taps(const ops::Window& window, std::int64_t channels) {
   return taps;
 }
 
-/// The narrowest tile that holds a group's filters; none below half of the narrow one.
-KernelId conv_kernel(const ConvArgs& args, bool u8) {
+/// No tile for groups of filters below half of the narrow one.
+KernelId conv_kernel(const ConvArgs& args, std::int64_t tile, bool u8) {
   if (args.filters < 8) return u8 ? KernelId::kConvU8Direct : KernelId::kConvF32Direct;
-  if (args.filters <= 16) return u8 ? KernelId::kConvU8Gemm16 : KernelId::kConvF32Gemm16;
+  if (tile == 16) return u8 ? KernelId::kConvU8Gemm16 : KernelId::kConvF32Gemm16;
   return u8 ? KernelId::kConvU8Gemm64 : KernelId::kConvF32Gemm64;
 }
 
@@ -147,7 +191,7 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
   mma.conv = args;
   mma.pixels = is_u8(call);
   const std::int64_t positions = args.images * args.outputs;
-  const TensorTile tile = tensor_tile(call, args.groups, positions, args.filters);
+  const TensorTile tile = tensor_tile(call.limits, args.groups, positions, args.filters);
   const KernelId kernel =
       product_kernel(KernelId::kConvBf16Narrow, KernelId::kConvBf16Wgmma64, call.precision, tile);
   const PackedMatrix packed =
@@ -188,21 +232,26 @@ std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + ti
 // are 16 instructions of a warp for 64 of k, beside 32 elements of A that each of its lanes
 // gathers, with ten instructions and more each. Of wider ones it takes all columns at once, as
 // every tile gathers A anew, but smaller tiles where the large ones leave multiprocessors idle.
-TensorTile tensor_tile(const Call& call, std::int64_t groups, std::int64_t rows,
+TensorTile tensor_tile(const DeviceLimits& limits, std::int64_t groups, std::int64_t rows,
                        std::int64_t columns, std::int64_t buffers) {
   if (columns <= kNarrowColumns) return {128, kNarrowColumns};
-  constexpr TensorTile kWide = {64, 64};
-  if (!call.limits.sm_90a) return kWide;
+  constexpr TensorTile kWide = {64, kWideColumns};
+  if (!limits.sm_90a) return kWide;
   TensorTile tile = {128, columns <= 64 ? 64 : columns <= 128 ? 128 : 256, true, buffers};
   const auto idle = [&] {
-    return groups * tiles(rows, tile.rows) * tiles(columns, tile.columns) <
-           call.limits.multiprocessors;
+    return groups * tiles(rows, tile.rows) * tiles(columns, tile.columns) < limits.multiprocessors;
   };
   if (idle()) tile.rows = 64;
-  while (tile.columns > 64 && (idle() || tile.shared_bytes() > call.limits.shared_bytes)) {
+  while (tile.columns > 64 && (idle() || tile.shared_bytes() > limits.shared_bytes)) {
     tile.columns /= 2;
   }
-  return tile.shared_bytes() > call.limits.shared_bytes ? kWide : tile;
+  return tile.shared_bytes() > limits.shared_bytes ? kWide : tile;
+}
+
+std::int64_t conv_tile_filters(std::int64_t positions, std::int64_t filters, std::int64_t groups,
+                               const DeviceLimits& limits) {
+  const std::int64_t wide = tiles(positions, 64) * tiles(filters, 64) * groups;
+  return filters <= 16 || 2 * wide <= limits.multiprocessors ? 16 : 64;
 }
 
 ConvGeometry conv_geometry(const Call& call, const ConvParams& params) {
@@ -265,7 +314,7 @@ Plan plan_matmul(const Call& call) {
   const auto shared = std::all_of(product.b_strides.begin(), product.b_strides.end(),
                                   [](std::int64_t stride) { return stride == 0; });
   const auto dense = args.batch * product.m * product.k == call.inputs[0].type.shape.elements();
-  if (on_tensor_cores(call) && shared && dense) {
+  if (is_constant(call) && shared && dense) {
     args.m *= args.batch;
     args.batch = 1;
     return plan_product(call, args);
@@ -287,11 +336,12 @@ Plan plan_conv(const Call& call) {
   if (on_tensor_cores(call) && count > 0 && args.filters >= kFewestMmaFilters) {
     return plan_mma_conv(call, args, geometry.taps);
   }
-  const KernelId kernel = conv_kernel(args, is_u8(call));
+  const std::int64_t positions = args.images * args.outputs;
+  const std::int64_t tile = conv_tile_filters(positions, args.filters, args.groups, call.limits);
+  const KernelId kernel = conv_kernel(args, tile, is_u8(call));
   const bool direct = kernel == KernelId::kConvU8Direct || kernel == KernelId::kConvF32Direct;
-  const std::int64_t tile = args.filters <= 16 ? 16 : 64;
   const Dim3 grid = direct || count == 0 ? grid_for(count)
-                                         : tile_grid(call, tiles(args.images * args.outputs, 64),
+                                         : tile_grid(call, tiles(positions, 64),
                                                      tiles(args.filters, tile), args.groups);
   return plan_kernel(kernel, grid, args, count,
                      [taps = call.constants.upload(geometry.taps), has_bias = call.has(2)](

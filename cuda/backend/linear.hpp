@@ -15,8 +15,9 @@ Dim3 tile_grid(const Call& call, std::int64_t x, std::int64_t y, std::int64_t z)
 /// How many of them cover the extent.
 std::int64_t tiles(std::int64_t extent, std::int64_t tile);
 
-/// Of the narrow tile by mma.sync.
+/// Of the narrow tile by mma.sync, and of the wide one.
 inline constexpr std::int64_t kNarrowColumns = 16;
+inline constexpr std::int64_t kWideColumns = 64;
 
 /// A tensor-core kernel's tile.
 struct TensorTile {
@@ -36,8 +37,14 @@ struct TensorTile {
 };
 
 /// For y of groups x [rows, columns]; `buffers`: stages of A that a wgmma kernel keeps.
-TensorTile tensor_tile(const Call& call, std::int64_t groups, std::int64_t rows,
+TensorTile tensor_tile(const DeviceLimits& limits, std::int64_t groups, std::int64_t rows,
                        std::int64_t columns, std::int64_t buffers = kWgmmaGatherBuffers);
+
+/// Filters of a block of f32's implicit GEMM, which has 64 positions: few where a group has no
+/// more, or where that puts idle multiprocessors to work. (Each block gathers the windows for
+/// itself.)
+std::int64_t conv_tile_filters(std::int64_t positions, std::int64_t filters, std::int64_t groups,
+                               const DeviceLimits& limits);
 
 /// Filters of a group below which most of a tensor-core kernel's tile would be zeros.
 inline constexpr std::int64_t kFewestMmaFilters = 4;

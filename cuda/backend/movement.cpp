@@ -45,7 +45,9 @@ Plan plan_known(const Call& call, const void* data, std::int64_t bytes) {
   plan.kernel = copy.kernel;
   plan.run = [copy = copy.run, value = call.constants.upload(data, bytes)](const StepArgs& step) {
     const void* input = value.get();
-    copy({&input, step.outputs, step.complaint, step.launch});
+    StepArgs known = step;
+    known.inputs = &input;
+    copy(known);
   };
   return plan;
 }

@@ -11,6 +11,8 @@ namespace prs::cuda {
 
 std::uint32_t PackedFormat::bits(float value) const {
   switch (precision) {
+    case Precision::kFp32:
+      return std::bit_cast<std::uint32_t>(value);
     case Precision::kBf16:
       return float_to_bfloat16(value);
     case Precision::kFp16:
@@ -23,8 +25,6 @@ std::uint32_t PackedFormat::bits(float value) const {
     }
     case Precision::kInt8:
       return static_cast<std::uint8_t>(static_cast<std::int8_t>(value));
-    default:
-      break;
   }
   fail(ErrorCode::kInternal, "no packed format of {}", precision_name(precision));
 }

@@ -1,5 +1,5 @@
-// Constant matrices as the tensor-core kernels take them: rounded to a precision and cut into
-// tiles.
+// Constant matrices as the tensor-core and dot kernels take them: rounded to a precision and cut
+// into tiles.
 #pragma once
 
 #include <memory>
@@ -9,14 +9,14 @@
 
 namespace prs::cuda {
 
-/// What a precision means to the packing: elements of 16 bits, of tf32 32, of int8 8.
+/// What a precision means to the packing: elements of 16 bits, of fp32 and tf32 32, of int8 8.
 struct PackedFormat {
   explicit PackedFormat(Precision chosen, bool for_wgmma = false)
       : precision(chosen), wgmma(for_wgmma) {}
 
   std::int64_t bytes() const {
     if (precision == Precision::kInt8) return 1;
-    return precision == Precision::kTf32 ? 4 : 2;
+    return precision == Precision::kTf32 || precision == Precision::kFp32 ? 4 : 2;
   }
   /// Elements of k of a stage, which has 64 bytes of them, for wgmma kWgmmaRowBytes.
   std::int64_t depth() const { return (wgmma ? kWgmmaRowBytes : 64) / bytes(); }

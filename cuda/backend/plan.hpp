@@ -92,11 +92,19 @@ class Launcher {
   Stream& stream_;
 };
 
+/// What a plan needs of device memory besides its operands.
+struct Scratch {
+  std::int64_t tickets = 0;  ///< Numbers of 32 bits.
+  std::int64_t bytes = 0;
+};
+
 /// Device buffers of one run, in the order of the call's operands; null for absent ones.
 struct StepArgs {
   const void* const* inputs;
   void* const* outputs;
   Complaint* complaint;
+  unsigned* tickets;  ///< Zeros, which the step leaves zeros.
+  void* scratch;      ///< Aligned as the operands; the contents are undefined.
   const Launcher& launch;
 
   template <typename T>
@@ -116,6 +124,10 @@ struct Plan {
   bool in_place = false;
   /// What a complaint about `value` says, after the node's name. Set when the kernel may complain.
   std::function<std::string(std::int64_t value)> complaint = {};
+  Scratch scratch = {};
+  /// Bits of the inputs that no launch reads, packed constants: they need not be on the device.
+  std::uint32_t unread = 0;
+  std::int64_t blocks = 0;  ///< Of its launch, where that is one.
 };
 
 /// Each throws unsupported with the reason when there is no kernel for the call.
@@ -135,6 +147,7 @@ Plan plan_kernel(KernelId kernel, Dim3 grid, const Args& args, std::int64_t coun
                  std::int64_t dynamic_shared_bytes = 0, unsigned threads = kThreads) {
   Plan plan;
   plan.kernel = kernel_name(kernel);
+  plan.blocks = std::int64_t{grid.x} * grid.y * grid.z;
   plan.run = [kernel, grid, args, count, fill, dynamic_shared_bytes,
               threads](const StepArgs& step) {
     if (count == 0) return;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "backend/dot.hpp"
 #include "backend/linear.hpp"
 #include "backend/plan.hpp"
 #include "check.hpp"
@@ -88,6 +89,23 @@ Plan plan_direct_conv(const Call& call, const QuantizedConvArgs& args,
                      });
 }
 
+Plan plan_quantized_dot(const Call& call, const QuantizedGemmArgs& args, const MatrixView& view,
+                        std::shared_ptr<const void> starts) {
+  const DotSpread spread =
+      spread_dot(call, args.m, constant_weights(call), view, PackedFormat(Precision::kInt8));
+  Plan plan = plan_kernel(KernelId::kGemmU8S8Dot, spread.grid, QuantizedDotArgs{args, spread.shape},
+                          args.m * args.n,
+                          [memory = spread.memory, starts = std::move(starts)](
+                              QuantizedDotArgs& complete, const StepArgs& step) {
+                            complete.gemm.x = step.in<std::uint8_t>(0);
+                            set_addresses(complete.gemm.out, starts, step);
+                            set_scratch(complete.dot, step);
+                          });
+  plan.scratch = spread.scratch;
+  plan.unread = 1U << 1;
+  return plan;
+}
+
 }  // namespace
 
 std::int32_t u8_zero_point(DType x, std::int32_t zero_point) {
@@ -156,22 +174,26 @@ Plan plan_quantized_gemm(const Call& call) {
   const auto [m, n, k] = ops::gemm::resolve({.trans_b = params.trans_b, .activation = {}},
                                             call.inputs[0].type.shape, weights.shape());
   const MatrixView view{1, n, k, 0, params.trans_b ? k : 1, params.trans_b ? 1 : n};
-  const TensorTile tile = tensor_tile(call, 1, m, n);
-  const PackedMatrix packed = pack_matrix(call.constants, weights, view,
-                                          PackedFormat(Precision::kInt8, tile.wgmma), tile.columns);
   QuantizedGemmArgs args{};
-  args.packed = packed.memory.get();
   args.m = m;
   args.n = n;
   args.k = k;
-  args.stages = packed.stages;
   args.flip = u8_flip(call.inputs[0].type.dtype);
   args.out = ends_of(params.out);
+  auto starts = make_starts(call, weights, view, params.out);
+  if (m * n * k > 0 && takes_dot(m, n, call.limits)) {
+    return plan_quantized_dot(call, args, view, std::move(starts));
+  }
+  const TensorTile tile = tensor_tile(call.limits, 1, m, n);
+  const PackedMatrix packed = pack_matrix(call.constants, weights, view,
+                                          PackedFormat(Precision::kInt8, tile.wgmma), tile.columns);
+  args.packed = packed.memory.get();
+  args.stages = packed.stages;
   return plan_kernel(
       byte_kernel(KernelId::kGemmU8S8Narrow, KernelId::kGemmU8S8Wgmma64, tile),
       tile_grid(call, tiles(m, tile.rows), tiles(n, tile.columns), 1), args, m * n,
-      [memory = packed.memory, starts = make_starts(call, weights, view, params.out)](
-          QuantizedGemmArgs& complete, const StepArgs& step) {
+      [memory = packed.memory, starts = std::move(starts)](QuantizedGemmArgs& complete,
+                                                           const StepArgs& step) {
         complete.x = step.in<std::uint8_t>(0);
         set_addresses(complete.out, starts, step);
       },
@@ -195,7 +217,8 @@ Plan plan_quantized_conv(const Call& call) {
   if (conv.filters < kFewestMmaFilters || count == 0) {
     return plan_direct_conv(call, args, std::move(taps), std::move(starts));
   }
-  const TensorTile tile = tensor_tile(call, conv.groups, conv.images * conv.outputs, conv.filters);
+  const TensorTile tile =
+      tensor_tile(call.limits, conv.groups, conv.images * conv.outputs, conv.filters);
   const PackedMatrix packed = pack_matrix(call.constants, weights, view,
                                           PackedFormat(Precision::kInt8, tile.wgmma), tile.columns);
   args.packed = packed.memory.get();

@@ -15,6 +15,10 @@
 //   shuffle, shuffle_xor, shuffle_down, ballot, any, all, warp_sum, warp_max
 //                                                   collectives of a warp
 //   atomic_add, atomic_max, atomic_cas              on global memory
+//   publish(p, v), fence_blocks(), load_published(p)
+//                                                   global memory that one block writes and another
+//                                                   reads: fences of both lie between, with an
+//                                                   atomic that tells the reader
 //   load4, store4, load_word, load_words, store_words
 //                                                   accesses of 4, 8 and 16 bytes
 //   prefetch(p)                                     the line of global memory at p, to L2
@@ -31,6 +35,7 @@
 //   to_half_pair, to_bfloat16_pair                  two at once, the first in the low half
 //   permute_bytes(a, b, selector)                   prmt: byte i is number selector >> 4 i & 7 of
 //                                                   the eight of a and b, a's lowest first
+//   dot_u8s8(a, b, sum)                             dp4a: sum and the products of four bytes
 //   fast_exp2, fast_reciprocal                      to 2^-22 of the result; denormals are 0
 //
 // Collectives and barriers are called by all threads that they name, at one place in the source.

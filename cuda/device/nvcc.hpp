@@ -60,6 +60,17 @@ PRS_DEVICE unsigned atomic_cas(unsigned* address, unsigned compare, unsigned val
   return atomicCAS(address, compare, value);
 }
 
+template <typename T>
+PRS_DEVICE void publish(T* p, T value) {
+  *p = value;
+}
+PRS_DEVICE void fence_blocks() { __threadfence(); }
+/// Past L1, which may hold what was there before.
+template <typename T>
+PRS_DEVICE T load_published(const T* p) {
+  return __ldcg(p);
+}
+
 PRS_DEVICE Float4 load4(const float* p) {
   const float4 v = *reinterpret_cast<const float4*>(p);
   return {v.x, v.y, v.z, v.w};
@@ -235,6 +246,11 @@ PRS_DEVICE std::uint32_t float_bits(float x) { return __float_as_uint(x); }
 PRS_DEVICE float bits_float(std::uint32_t x) { return __uint_as_float(x); }
 PRS_DEVICE std::uint32_t permute_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
   return __byte_perm(a, b, selector);
+}
+PRS_DEVICE std::int32_t dot_u8s8(std::uint32_t a, std::uint32_t b, std::int32_t sum) {
+  std::int32_t result;
+  asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
 }
 PRS_DEVICE float fast_exp2(float x) {
   float y;

@@ -102,20 +102,38 @@ inline bool all(std::uint32_t mask, bool predicate, Source where = Source::here(
 // Threads of one host thread take turns only where they wait, so these are atomic as they are.
 template <typename T>
 T atomic_add(T* address, T value) {
+  tell_by_atomic();
   const T old = *address;
   *address = static_cast<T>(old + value);
   return old;
 }
 template <typename T>
 T atomic_max(T* address, T value) {
+  tell_by_atomic();
   const T old = *address;
   if (value > old) *address = value;
   return old;
 }
 inline unsigned atomic_cas(unsigned* address, unsigned compare, unsigned value) {
+  tell_by_atomic();
   const unsigned old = *address;
   if (old == compare) *address = value;
   return old;
+}
+
+/// Lies in memory from a fence on, of the thread itself or, behind a barrier, of one of its block;
+/// when the kernel ends if the fence comes behind an atomic of the block, or never.
+template <typename T>
+void publish(T* p, T value) {
+  static_assert(sizeof(T) == 4, "what the emulation keeps back has 4 bytes");
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  publish_later(p, bits);
+}
+inline void fence_blocks() { publish_now(); }
+template <typename T>
+T load_published(const T* p) {
+  return *p;
 }
 
 inline void require_aligned(const void* p, int bytes, Source where) {
@@ -159,7 +177,9 @@ struct Shared {
   }
   T add(int i, T value, Source where = Source::here()) const {
     touch(Touch::kAtomic, i, 1, where);
-    return atomic_add(array + i, value);
+    const T old = array[i];
+    array[i] = static_cast<T>(old + value);
+    return old;
   }
   /// Of elements [i, i + n), all inside.
   T* address(int i, int n, Source where = Source::here()) const {
@@ -301,6 +321,13 @@ inline std::uint32_t permute_bytes(std::uint32_t a, std::uint32_t b, std::uint32
     result |= byte << (8 * i);
   }
   return result;
+}
+inline std::int32_t dot_u8s8(std::uint32_t a, std::uint32_t b, std::int32_t sum) {
+  for (int i = 0; i < 4; ++i) {
+    const auto x = static_cast<std::int32_t>(a >> (8 * i) & 0xFFu);
+    sum += x * static_cast<std::int8_t>(b >> (8 * i) & 0xFFu);
+  }
+  return sum;
 }
 inline float fast_exp2(float x) { return std::exp2(x); }
 inline float fast_reciprocal(float x) { return 1.0F / x; }

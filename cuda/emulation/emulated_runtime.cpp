@@ -164,8 +164,13 @@ class Device : public EmulatedRuntime {
 
   void copy(Stream& base, void* to, const void* from, std::int64_t bytes) {
     use();
-    static_cast<EmulatedStream&>(base).work.push_back(
-        [to, from, bytes] { std::memcpy(to, from, static_cast<std::size_t>(bytes)); });
+    static_cast<EmulatedStream&>(base).work.push_back([this, to, from, bytes] {
+      {
+        const std::lock_guard lock(mutex_);
+        ++counts_.copies;
+      }
+      std::memcpy(to, from, static_cast<std::size_t>(bytes));
+    });
   }
 
   struct Allocation {

@@ -14,6 +14,7 @@ struct Counts {
   std::int64_t allocations = 0;  ///< Device and page-locked.
   std::int64_t live = 0;         ///< Of those, not freed yet.
   std::int64_t launches = 0;
+  std::int64_t copies = 0;
   std::int64_t recordings = 0;
 };
 

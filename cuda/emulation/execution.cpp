@@ -45,6 +45,14 @@ struct Copy {
   Source source;
 };
 
+struct Published {
+  void* to;
+  std::uint32_t bits;
+  std::size_t thread;
+  std::uint32_t interval;  ///< Of the block, in which it was stored.
+  bool late = false;       ///< An atomic came before a fence.
+};
+
 struct Thread {
   Fiber fiber;
   Indices indices;
@@ -85,7 +93,9 @@ class Multiprocessor {
     const auto threads = static_cast<std::size_t>(volume(call.block));
     while (threads_.size() < threads) threads_.push_back(std::make_unique<Thread>());
     count_ = threads;
+    published_.clear();
     for (const std::int64_t block : order_of(volume(call.grid))) run_block(block);
+    for (const Published& store : published_) write(store);
   }
 
   Thread& current() { return *threads_[current_]; }
@@ -179,6 +189,21 @@ class Multiprocessor {
          " shared byte " + std::to_string(race.byte) + ", which thread " +
          text(threads_[race.other]->indices.thread) + (race.other_wrote ? " wrote" : " read") +
          " with no barrier between them");
+  }
+
+  void publish_later(void* to, std::uint32_t bits) {
+    published_.push_back({to, bits, current_, interval_});
+  }
+  void publish_now() {
+    std::erase_if(published_, [&](const Published& store) {
+      const bool ordered = store.interval == interval_ ? store.thread == current_ : of_block(store);
+      if (store.late || !ordered) return false;
+      write(store);
+      return true;
+    });
+  }
+  void tell_by_atomic() {
+    for (Published& store : published_) store.late = store.late || of_block(store);
   }
 
   std::int64_t offset_of(const void* address) const {
@@ -427,6 +452,11 @@ class Multiprocessor {
 
   void wait() { current().fiber.pause(); }
 
+  bool of_block(const Published& store) const { return store.interval >= first_interval_; }
+  static void write(const Published& store) {
+    std::memcpy(store.to, &store.bits, sizeof store.bits);
+  }
+
   void next_interval() {
     // Cells start in interval 0. After four thousand million barriers they start over.
     if (++interval_ != 0) return;
@@ -472,6 +502,7 @@ class Multiprocessor {
   std::uint32_t interval_ = 0;
   std::uint32_t first_interval_ = 0;  ///< Of the block.
   std::vector<std::uint32_t> warp_intervals_;
+  std::vector<Published> published_;  ///< That no fence has made seen, of all blocks so far.
 };
 
 Multiprocessor& multiprocessor() {
@@ -532,6 +563,10 @@ void wait_later(int pending_groups) {
     groups.erase(groups.begin());
   }
 }
+
+void publish_later(void* to, std::uint32_t bits) { active->publish_later(to, bits); }
+void publish_now() { active->publish_now(); }
+void tell_by_atomic() { active->tell_by_atomic(); }
 
 void shared_barrier_init(const void* barrier, unsigned arrivals, Source source) {
   active->init_barrier(active->offset_of(barrier), arrivals, source);

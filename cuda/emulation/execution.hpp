@@ -84,6 +84,13 @@ void copy_later(void* to, const void* from, std::int64_t bytes, Source source);
 void commit_later();
 void wait_later(int pending_groups);
 
+/// A store to global memory for other blocks, which see it from a fence on that the storing thread,
+/// or another one of the block behind a barrier, calls before the block's next atomic: that may
+/// tell others to read. Without such a fence they read what was there until the kernel ends.
+void publish_later(void* to, std::uint32_t bits);
+void publish_now();
+void tell_by_atomic();
+
 // Barriers, bulk copies and matrix operands in shared memory (emulation/async_proxy.hpp).
 void shared_barrier_init(const void* barrier, unsigned arrivals, Source source);
 void shared_barrier_arrive(const void* barrier, std::int64_t bytes, Source source);

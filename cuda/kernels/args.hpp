@@ -152,6 +152,33 @@ struct GemmMmaArgs {
   bool pixels;   ///< a is u8.
   bool rounded;  ///< a is of the kernel's own 16-bit type.
 };
+
+/// Of a block of the dot kernels (dot.hpp), at most.
+inline constexpr int kDotRows = 8;
+inline constexpr int kDotColumns = 8;
+inline constexpr int kDotOutputs = kDotRows * kDotColumns;
+/// Words of a column's stage, and stages of a column that a thread has on their way at once.
+inline constexpr int kDotWords = 16;
+inline constexpr int kDotLoads = 4;
+
+/// How a product of few rows is spread over blocks: x counts them along the columns, y along k, z
+/// along the rows.
+struct DotShape {
+  const void* packed;  ///< As of GemmMmaArgs, f32 as tf32.
+  std::int64_t stages;
+  int tile_columns;   ///< Of `packed`.
+  int columns;        ///< Of a block: 1, 2, 4 or 8.
+  int splits;         ///< Blocks that share a column's stages. Above 1:
+  void* partial;      ///< f32 or i32 [z, x, splits, kDotOutputs]
+  unsigned* tickets;  ///< [z, x]: zeros before and after.
+};
+struct GemmDotArgs {
+  GemmArgs gemm;  ///< Of one batch entry; b is not read.
+  DotShape dot;
+  bool pixels;   ///< a is u8.
+  bool rounded;  ///< a is of the kernel's own 16-bit type.
+  bool runs;     ///< a's rows are dense and begin at multiples of 16 elements.
+};
 struct ConvMmaArgs {
   ConvArgs conv;       ///< weights are not read.
   const void* packed;  // [groups, column tiles, stages, columns, depth]
@@ -197,6 +224,10 @@ struct QuantizedGemmArgs {
   std::int64_t stages;
   std::uint32_t flip;  ///< What makes four bytes of x u8: the sign bits of i8, else 0.
   Requantize out;
+};
+struct QuantizedDotArgs {
+  QuantizedGemmArgs gemm;  ///< packed and stages are not read.
+  DotShape dot;
 };
 struct QuantizedConvArgs {
   ConvArgs conv;       ///< weights, bias, y and epilogue are not read.

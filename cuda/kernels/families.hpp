@@ -16,6 +16,7 @@ void add_fused_cnn_mma_kernels(KernelTable& table);
 void add_fused_mlp_kernels(KernelTable& table);
 void add_fused_mlp_mma_kernels(KernelTable& table);
 void add_fused_mlp_wgmma_kernels(KernelTable& table);
+void add_gemm_dot_kernels(KernelTable& table);
 void add_gemm_kernels(KernelTable& table);
 void add_gemm_mma_kernels(KernelTable& table);
 void add_gemm_wgmma_kernels(KernelTable& table);

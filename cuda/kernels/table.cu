@@ -21,6 +21,7 @@ const KernelTable& kernel_table() {
     add_peak_wgmma_kernels(made);
     add_quantized_wgmma_kernels(made);
 #endif
+    add_gemm_dot_kernels(made);
     add_gemm_kernels(made);
     add_gemm_mma_kernels(made);
     add_movement_kernels(made);

@@ -129,6 +129,60 @@ TEST(CudaEmulation, AtomicsReturnTheOldValueAndLoseNothing) {
   EXPECT_EQ(winners, 1);
 }
 
+enum class Fence { kNone, kBeforeTheAtomic, kBehindTheAtomic };
+
+/// The sum of all threads' numbers in all blocks, by the last block.
+void sum_by_the_last_block(Fence fence, int expected) {
+  for (const Schedule& schedule : kSchedules) {
+    std::vector<int> partial(4 * 64, -1);
+    unsigned ticket = 0;
+    int sum = 0;
+    const auto kernel = [&] {
+      PRS_SHARED(int, last, 1);
+      publish(partial.data() + global_thread(), static_cast<int>(global_thread()));
+      sync_threads();
+      if (thread_x() == 0) {
+        if (fence == Fence::kBeforeTheAtomic) fence_blocks();
+        last.store(0, atomic_add(&ticket, 1u) == 3 ? 1 : 0);
+        if (fence == Fence::kBehindTheAtomic) fence_blocks();
+      }
+      sync_threads();
+      if (last.load(0) == 0 || thread_x() != 0) return;
+      for (const int& part : partial) sum += load_published(&part);
+    };
+    run({{4, 1, 1}, {64, 1, 1}}, kernel, schedule);
+    EXPECT_EQ(sum, expected);
+    EXPECT_EQ(partial[255], 255) << "stored when the kernel ends, fence or not";
+  }
+}
+
+TEST(CudaEmulation, AFenceBehindABarrierMakesTheBlocksStoresSeen) {
+  sum_by_the_last_block(Fence::kBeforeTheAtomic, 255 * 128);
+}
+
+TEST(CudaEmulation, WithoutAFenceInTimeAnotherBlockReadsWhatWasThere) {
+  sum_by_the_last_block(Fence::kNone, -4 * 64);
+  sum_by_the_last_block(Fence::kBehindTheAtomic, -4 * 64);
+}
+
+TEST(CudaEmulation, AFenceMakesOnlyItsThreadsStoresSeenBeforeABarrier) {
+  int own = 0;
+  int other = 0;
+  run({{1, 1, 1}, {2, 1, 1}}, [&] {
+    if (thread_x() == 1) publish(&other, 1);
+    sync_warp(3);
+    if (thread_x() != 0) return;
+    publish(&own, 1);
+    fence_blocks();
+    EXPECT_EQ(load_published(&own), 1);
+    EXPECT_EQ(load_published(&other), 0);
+  });
+}
+
+TEST(CudaEmulation, DotsOfBytesTakeTheFirstUnsignedAndTheSecondSigned) {
+  EXPECT_EQ(dot_u8s8(0xFF01'0280u, 0x80FF'7F02u, 7), 7 + 255 * -128 + 1 * -1 + 2 * 127 + 128 * 2);
+}
+
 TEST(CudaEmulation, AsynchronousCopiesArriveWhenTheirGroupIsWaitedFor) {
   alignas(16) float source[16];
   std::iota(source, source + 16, 1.0F);

@@ -39,6 +39,9 @@ PRS_GLOBAL void all_primitives(const float* x, float* y, std::int32_t* z, unsign
   y[4] = c[0] + c[1] + c[2] + c[3] + to_float(to_half(x[0])) + to_float(to_bfloat16(x[1])) +
          bits_float(to_tf32(x[2]));
   z[0] = s[0] + s[1] + s[2] + s[3] + atomic_max(z + 1, 3) + atomic_add(z + 2, 1);
+  publish(z + 3, dot_u8s8(u[1], u[2], s[0]));
+  fence_blocks();
+  z[4] = load_published(z + 5);
   u[0] = ballot(kFullMask, x[0] > 0) + (any(kFullMask, x[1] > 0) ? 1 : 0) +
          (all(kFullMask, x[2] > 0) ? 2 : 0) + shuffle(kFullMask, u[1], 3) +
          shuffle_down(kFullMask, u[2], 1) + atomic_cas(u + 3, 0u, 1u);

@@ -303,7 +303,7 @@ TEST(FusedCnnInt8, ScoresAndClassesOfEveryKind) {
 
 TEST(FusedCnnInt8, ConvolutionsAloneHandBytesToTheDenseLayers) {
   for (const DType to : {DType::kUint8, DType::kInt8}) {
-    const ByteNetwork run = expect_bytes(DType::kUint8, {5, 1, 12, 12}, [&](auto& network) {
+    const ByteNetwork run = expect_bytes(DType::kUint8, {9, 1, 12, 12}, [&](auto& network) {
       network.quantized_conv({4, 1, 3, 3}, window(1), DType::kUint8)
           .quantized_conv({13, 4, 3, 3}, window(1), to)
           .max_pool(2, 2)
@@ -313,9 +313,9 @@ TEST(FusedCnnInt8, ConvolutionsAloneHandBytesToTheDenseLayers) {
     });
     EXPECT_EQ(run.kernels, (std::vector<std::string>{kByteKernel, "gemm_u8s8_mma_64x64x64",
                                                      "gemm_u8s8_mma_128x16x64"}));
-    EXPECT_EQ(run.shapes[0], to == DType::kUint8 ? "u8[5,13,6,6]" : "i8[5,13,6,6]");
+    EXPECT_EQ(run.shapes[0], to == DType::kUint8 ? "u8[9,13,6,6]" : "i8[9,13,6,6]");
     EXPECT_EQ(run.note,
-              "fused: 2 convolution(s) in int8, 3 image(s) at once, 17 KiB of shared memory; no "
+              "fused: 2 convolution(s) in int8, 5 image(s) at once, 25 KiB of shared memory; no "
               "further: the dense layers have 278 KiB of weights, which every block would read; at "
               "most 256 KiB");
   }

@@ -211,16 +211,20 @@ void two_convolutions(NetworkBuilder& network) {
 }
 
 TEST(FusedCnnMma, ConvolutionsAloneHandRoundedPlanesToTheDenseLayers) {
-  const Compiled compiled = expect_parity_of(DType::kUint8, {5, 1, 12, 12}, [](auto& network) {
+  const auto layers = [](auto& network) {
     two_convolutions(network);
     network.flatten().gemm(240, relu()).gemm(3);
-  });
+  };
+  const Compiled few = expect_parity_of(DType::kUint8, {5, 1, 12, 12}, layers);
+  EXPECT_EQ(few.kernels, (std::vector<std::string>{"fused_cnn_f16_mma_64x32x16", "gemm_f16_dot_8x8",
+                                                   "gemm_f16_dot_8x8"}));
+  const Compiled compiled = expect_parity_of(DType::kUint8, {9, 1, 12, 12}, layers);
   EXPECT_EQ(compiled.kernels,
             (std::vector<std::string>{"fused_cnn_f16_mma_64x32x16", "gemm_f16_mma_ring_64x64x32",
                                       "gemm_f16_mma_128x16x32"}));
-  EXPECT_EQ(compiled.shapes[0], "f16[5,12,6,6]");
+  EXPECT_EQ(compiled.shapes[0], "f16[9,12,6,6]");
   EXPECT_EQ(compiled.note,
-            "fused: 2 convolution(s) in fp16, 3 image(s) at once, 16 KiB of shared memory; no "
+            "fused: 2 convolution(s) in fp16, 5 image(s) at once, 25 KiB of shared memory; no "
             "further: the dense layers have 278 KiB of weights, which every block would read; at "
             "most 256 KiB");
 }
@@ -243,7 +247,7 @@ TEST(FusedCnnMma, RoundedPlanesByWgmma) {
     EXPECT_EQ(compiled.kernels[1], kernel);
   }
   const Compiled compiled = expect_parity_of(
-      DType::kUint8, {2, 1, 10, 10},
+      DType::kUint8, {9, 1, 10, 10},
       [](auto& network) {
         network.conv({13, 1, 3, 3}, padded(1)).max_pool(2, 2).flatten().gemm(420, relu()).gemm(3);
       },
@@ -253,10 +257,13 @@ TEST(FusedCnnMma, RoundedPlanesByWgmma) {
 
 /// Rows of 650 bytes, which no 16-byte copies bring.
 TEST(FusedCnnMma, RoundedPlanesOfAnOddCount) {
-  const Compiled compiled = expect_parity_of(DType::kUint8, {2, 1, 10, 10}, [](auto& network) {
+  const auto layers = [](auto& network) {
     network.conv({13, 1, 3, 3}, padded(1)).max_pool(2, 2).flatten().gemm(340, relu()).gemm(3);
-  });
-  EXPECT_EQ(compiled.shapes[0], "f16[2,13,5,5]");
+  };
+  const Compiled few = expect_parity_of(DType::kUint8, {2, 1, 10, 10}, layers);
+  EXPECT_EQ(few.shapes[0], "f16[2,13,5,5]");
+  EXPECT_EQ(few.kernels[1], "gemm_f16_dot_8x8");
+  const Compiled compiled = expect_parity_of(DType::kUint8, {9, 1, 10, 10}, layers);
   EXPECT_EQ(compiled.kernels[1], "gemm_f16_mma_64x64x32");
 }
 

@@ -118,6 +118,10 @@ TEST(CudaKernels, ConvOfEveryAlgorithmAndShape) {
     test.inputs.pop_back();
     test.constant_inputs = {1};
     expect_cuda_parity(test, tolerance);
+    // Smaller tiles, where wide ones would leave multiprocessors idle.
+    cuda::DeviceLimits idle;
+    idle.multiprocessors = 1000;
+    expect_device_parity(test, Precision::kFp32, idle, tolerance);
   }
 }
 

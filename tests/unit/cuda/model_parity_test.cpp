@@ -7,6 +7,8 @@
 #include <random>
 #include <set>
 
+#include "backend/fused/estimate.hpp"
+#include "backend/linear.hpp"
 #include "backend/memory.hpp"
 #include "check.hpp"
 #include "engine/model_state.hpp"
@@ -17,16 +19,22 @@
 #include "support/qdq_model.hpp"
 #include "support/sample_models.hpp"
 #include "support/temp_dir.hpp"
+#include "unit/cuda/network_builder.hpp"
 #include "unit/cuda/parity_support.hpp"
 
 namespace prs {
 
-/// In this program "cuda" is the device of the tests; takes the place of cuda/backends.cpp.
+/// In this program "cuda" is the device of the tests, as of compute capability 8.6, and
+/// "cuda:large" has an H200's multiprocessors and shared memory; takes the place of
+/// cuda/backends.cpp.
 std::unique_ptr<Backend> make_backend(std::string_view device) {
   if (device == "cpu") return cpu::make_backend();
-  if (device != "cuda") fail_argument("device '{}'", device);
+  const bool large = device == "cuda:large";
+  if (device != "cuda" && !large) fail_argument("device '{}'", device);
   cuda::DeviceLimits limits;
-  limits.shared_bytes = 99 << 10;  // As of compute capability 8.6.
+  limits.shared_bytes = large ? 227 << 10 : 99 << 10;
+  limits.multiprocessors = large ? 132 : 1;
+  if (large) limits.memory_bytes = std::int64_t{140} << 30;
   return cuda::make_backend(
       test::make_test_runtime({cuda::emulated::Order::kShuffled, 5}, test::launchable(limits)));
 }
@@ -231,6 +239,66 @@ TEST(CudaModelQuantized, OtherToolsModelsHaveTheCpusBits) {
 INSTANTIATE_TEST_SUITE_P(Shipped, CudaModelTest, ::testing::Values("mlp", "lenet", "cnn"),
                          [](const auto& model) { return std::string(model.param); });
 
+/// What `inspect` tells of fusing, for each batch of 1, 8, 64 and 4096 images.
+std::vector<std::string> notes_of(const std::string& model, Precision precision) {
+  EngineOptions options;
+  options.threads = 1;
+  options.device = "cuda:large";
+  options.precision = precision;
+  const Engine engine = Engine::load(models_folder() / (model + ".onnx"), options);
+  std::vector<std::string> notes;
+  for (const std::int64_t batch : {1, 8, 64, 4096}) {
+    notes.push_back(engine.describe(batch).notes.back());
+  }
+  return notes;
+}
+
+TEST(CudaModelLatency, FewImagesAreFusedWhereThatIsFaster) {
+  struct Case {
+    const char* model;
+    Precision precision;
+    bool fused[4];
+  };
+  for (const auto& [model, precision, fused] :
+       {Case{"mlp", Precision::kFp32, {false, false, false, true}},
+        Case{"mlp", Precision::kBf16, {false, false, false, true}},
+        Case{"lenet", Precision::kFp32, {true, true, true, true}},
+        Case{"lenet", Precision::kBf16, {true, true, true, true}},
+        Case{"cnn", Precision::kBf16, {false, false, true, true}}}) {
+    const std::vector<std::string> notes = notes_of(model, precision);
+    for (std::size_t i = 0; i < notes.size(); ++i) {
+      EXPECT_EQ(notes[i].rfind("fused: ", 0) == 0, fused[i])
+          << model << " in " << precision_name(precision) << ": " << notes[i];
+    }
+  }
+  EXPECT_EQ(notes_of("mlp", Precision::kFp32)[0],
+            "not fused: 1 image(s) would keep 1 of 132 multiprocessors busy, for about 16 us; 3 "
+            "kernels that spread their layers over all take about 5 (counted, not measured)");
+}
+
+TEST(CudaModelLatency, KernelsAreCountedByTheirBusiestPart) {
+  using cuda::Arithmetic;
+  using cuda::estimate_us;
+  const double launch_us = estimate_us({}, 132);
+  EXPECT_GT(launch_us, 0.0);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .bytes = 64e3}, 132), launch_us + 10);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .bytes = 1280e3}, 132), launch_us + 20);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .blocks = 10}, 132), launch_us + 1);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 2e6, .blocks = 1000}, 20), launch_us + 0.5);
+  EXPECT_DOUBLE_EQ(estimate_us({.flops = 14e5, .arithmetic = Arithmetic::kMatrixProducts}, 1),
+                   launch_us + 1);
+}
+
+/// One image of cnn's: 9 tiles of 64 positions x 64 filters, or 36 of 64 x 16.
+TEST(CudaModelLatency, ConvolutionsOfFewImagesTakeSmallerTiles) {
+  cuda::DeviceLimits limits;
+  limits.multiprocessors = 132;
+  EXPECT_EQ(cuda::conv_tile_filters(576, 64, 1, limits), 16);
+  EXPECT_EQ(cuda::conv_tile_filters(8 * 576, 64, 1, limits), 64);
+  EXPECT_EQ(cuda::conv_tile_filters(8 * 576, 16, 1, limits), 16);
+  EXPECT_EQ(cuda::conv_tile_filters(576, 64, 8, limits), 64);
+}
+
 struct SmallNetwork {
   SmallNetwork() {
     const auto models = test::sample_models();
@@ -290,6 +358,59 @@ TEST(CudaBackend, RecordsARunOnceAndStartsItAsAWhole) {
     test::expect_equal_bits(network.run(*context), first, "a recorded run");
   }
   EXPECT_EQ(network.runtime->counts().recordings, 1);
+}
+
+/// What a run that was recorded does.
+void expect_run_of(const Graph& graph, const std::vector<Tensor>& inputs, std::int64_t launches,
+                   std::int64_t copies) {
+  cuda::DeviceLimits limits;
+  limits.multiprocessors = 132;
+  const auto runtime = cuda::emulated::make_runtime({}, limits);
+  const auto backend = cuda::make_backend(runtime);
+  const auto executable = backend->compile(graph, {});
+  const auto context = executable->new_context();
+  for (int i = 0; i < 2; ++i) test::run_executable(*executable, *context, graph, inputs);
+  const auto before = runtime->counts();
+  test::run_executable(*executable, *context, graph, inputs);
+  const auto after = runtime->counts();
+  EXPECT_EQ(after.launches - before.launches, launches);
+  EXPECT_EQ(after.copies - before.copies, copies);
+  EXPECT_EQ(after.recordings, 1);
+}
+
+/// The nodes of a CUDA graph, each of which takes its time.
+TEST(CudaBackend, ARunIsTwoCopiesAndAKernelAnOperatorAndNothingElse) {
+  std::mt19937_64 random(1);
+  expect_run_of(test::NetworkBuilder(DType::kUint8, {1, 1, 28, 28})
+                    .flatten()
+                    .gemm(256, test::relu())
+                    .gemm(128, test::relu())
+                    .gemm(10)
+                    .graph(),
+                {test::random_tensor(DType::kUint8, {1, 1, 28, 28}, random, 0, 256)}, 3, 2);
+  // Sums of several blocks need no more.
+  expect_run_of(test::NetworkBuilder(DType::kFloat32, {1, 32768}).gemm(3).graph(),
+                {test::random_tensor(DType::kFloat32, {1, 32768}, random)}, 1, 2);
+}
+
+/// Whether there is one is a copy more.
+TEST(CudaBackend, AComplaintEndsItsRunAndNoOther) {
+  const Graph graph = test::NetworkBuilder(DType::kInt64, {3}).gather({4, 2}).graph();
+  const Tensor good = test::tensor<std::int64_t>({3}, {0, 3, -1});
+  expect_run_of(graph, {good}, 1, 3);
+  const auto backend = cuda::make_backend(test::make_test_runtime({}));
+  const auto executable = backend->compile(graph, {});
+  const auto context = executable->new_context();
+  const auto want = test::run_executable(*executable, *context, graph, {good});
+  for (const std::int64_t wrong : {4, -5, 100}) {
+    test::expect_error(ErrorCode::kInvalidArgument,
+                       "index " + std::to_string(wrong) + " out of range", [&] {
+                         test::run_executable(*executable, *context, graph,
+                                              {test::tensor<std::int64_t>({3}, {0, wrong, 1})});
+                       });
+    test::expect_equal_bits(test::run_executable(*executable, *context, graph, {good}), want,
+                            "after a complaint");
+  }
 }
 
 TEST(CudaBackend, ADeviceThatIsFullFailsTheRunAndLeavesNothingBehind) {

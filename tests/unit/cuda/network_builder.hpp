@@ -38,6 +38,10 @@ class NetworkBuilder {
     params.strides = {stride, stride};
     return node(OpKind::kMaxPool, params, {current_});
   }
+  /// Rows of a table, by what came so far.
+  NetworkBuilder& gather(const Shape& table) {
+    return node(OpKind::kGather, GatherParams{}, {constant(table), current_});
+  }
   NetworkBuilder& flatten() { return node(OpKind::kFlatten, FlattenParams{}, {current_}); }
   NetworkBuilder& gemm(std::int64_t outputs, GemmParams params = {}) {
     round();
@@ -138,14 +142,6 @@ inline cuda::DeviceLimits limits_of(std::int64_t shared_bytes, int multiprocesso
 
 /// As of compute capability 8.6, but for the multiprocessors.
 inline const cuda::DeviceLimits kLarge = limits_of(99 << 10, 1);
-
-/// What a block may have on compute capability 9.0.
-inline cuda::DeviceLimits hopper(int multiprocessors) {
-  cuda::DeviceLimits limits = limits_of(227 << 10, multiprocessors);
-  limits.compute_capability = 90;
-  limits.sm_90a = true;
-  return limits;
-}
 
 inline GemmParams relu() {
   GemmParams params;

@@ -1,41 +1,11 @@
 // The tensor-core kernels of every precision, emulated. With operands that the precision holds
 // exactly, products are exact and sums are f32: the bound is fp32's. With others, each operand is
 // off by at most its unit.
-#include <cmath>
-#include <random>
-
 #include "support/expect_error.hpp"
-#include "unit/cuda/parity_support.hpp"
-#include "unit/ops/linear_test.hpp"
+#include "unit/cuda/exact_products.hpp"
 
 namespace prs::test {
 namespace {
-
-constexpr Precision kTensorCorePrecisions[] = {Precision::kTf32, Precision::kBf16,
-                                               Precision::kFp16};
-
-/// Half a unit in the last place of a number in [1, 2).
-double unit_of(Precision precision) { return precision == Precision::kBf16 ? 0x1p-8 : 0x1p-11; }
-
-/// Multiples of 1/64 in [-1, 1): exact in every precision, and of one sign too in products' sums.
-Tensor exact_tensor(const Shape& shape, std::mt19937_64& random) {
-  Tensor tensor = random_tensor(DType::kFloat32, shape, random);
-  float* values = tensor.as<float>();
-  for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-    values[i] = std::floor(values[i] * 64.0F) / 64.0F;
-  }
-  return tensor;
-}
-
-void expect_exact_products(const OpCase& test, std::int64_t k) {
-  OpCase bare = test;
-  if (auto* gemm = std::get_if<GemmParams>(&bare.params)) gemm->activation = {};
-  if (auto* conv = std::get_if<ConvParams>(&bare.params)) conv->activation = {};
-  const Tolerance tolerance{.rtol = 8 * kUlp32, .atol = product_bound(bare, k)};
-  for (const Precision precision : kTensorCorePrecisions) {
-    expect_precision_parity(test, precision, tolerance);
-  }
-}
 
 TEST(CudaPrecisions, GemmAroundItsTiles) {
   struct Extents {
@@ -44,7 +14,7 @@ TEST(CudaPrecisions, GemmAroundItsTiles) {
   int variant = 0;
   std::mt19937_64 random(1);
   for (const auto& [m, n, k] : std::vector<Extents>{
-           {1, 1, 1}, {17, 10, 33}, {129, 16, 16}, {65, 17, 32}, {64, 64, 15}, {3, 131, 65}}) {
+           {9, 1, 1}, {17, 10, 33}, {129, 16, 16}, {65, 17, 32}, {64, 64, 15}, {11, 131, 65}}) {
     ++variant;
     GemmParams params;
     params.trans_a = (variant & 1) != 0;
@@ -61,7 +31,7 @@ TEST(CudaPrecisions, GemmAroundItsTiles) {
   expect_exact_products(
       {OpKind::kGemm,
        GemmParams{.alpha = 2.0F},
-       {random_tensor(DType::kUint8, {5, 40}, random, 0, 256), exact_tensor({40, 10}, random)}},
+       {random_tensor(DType::kUint8, {9, 40}, random, 0, 256), exact_tensor({40, 10}, random)}},
       40);
 }
 
@@ -110,9 +80,9 @@ TEST(CudaPrecisions, ConvOfEveryTile) {
 
 TEST(CudaPrecisions, TensorCoreKernelsAreChosenForConstantMatrices) {
   std::mt19937_64 random(5);
-  const auto gemm = [&](std::int64_t n, bool constant) {
+  const auto gemm = [&](std::int64_t n, bool constant, std::int64_t m = 9) {
     OpCase test{
-        OpKind::kGemm, GemmParams{}, {exact_tensor({3, 4}, random), exact_tensor({4, n}, random)}};
+        OpKind::kGemm, GemmParams{}, {exact_tensor({m, 4}, random), exact_tensor({4, n}, random)}};
     if (constant) test.constant_inputs = {1};
     return test;
   };
@@ -120,6 +90,8 @@ TEST(CudaPrecisions, TensorCoreKernelsAreChosenForConstantMatrices) {
   EXPECT_EQ(cuda_kernel(gemm(17, true), Precision::kFp16), "gemm_f16_mma_64x64x32");
   EXPECT_EQ(cuda_kernel(gemm(17, true), Precision::kTf32), "gemm_tf32_mma_64x64x16");
   EXPECT_EQ(cuda_kernel(gemm(17, false), Precision::kTf32), "gemm_f32_smem_64x64x16");
+  EXPECT_EQ(cuda_kernel(gemm(17, false, 1), Precision::kFp32), "gemm_f32_smem_64x64x16");
+  EXPECT_EQ(cuda_kernel(gemm(17, true, 8), Precision::kTf32), "gemm_tf32_dot_8x8");
   EXPECT_EQ(cuda_kernel(gemm(17, true), Precision::kFp32), "gemm_f32_smem_64x64x16");
   OpCase conv{OpKind::kConv,
               ConvParams{},
@@ -137,10 +109,10 @@ TEST(CudaPrecisions, GemmOfManyColumns) {
   };
   std::mt19937_64 random(6);
   int variant = 0;
-  for (const auto& [m, n, k, dtype] : std::vector<Extents>{{1, 17, 8, DType::kFloat32},
+  for (const auto& [m, n, k, dtype] : std::vector<Extents>{{9, 17, 8, DType::kFloat32},
                                                            {129, 256, 72, DType::kUint8},
                                                            {67, 300, 65, DType::kFloat32},
-                                                           {3, 70, 600, DType::kFloat32},
+                                                           {11, 70, 600, DType::kFloat32},
                                                            {130, 65, 257, DType::kUint8}}) {
     const Tensor a = dtype == DType::kUint8 ? random_tensor(dtype, {m, k}, random, 0, 256)
                                             : exact_tensor({m, k}, random);
@@ -205,7 +177,7 @@ TEST(CudaPrecisions, EveryActivation) {
     const Tolerance tolerance{.rtol = 8 * kUlp32, .atol = 0x1p-19};
     for (const Precision precision : kTensorCorePrecisions) {
       expect_precision_parity(
-          {OpKind::kGemm, gemm, {exact_tensor({4, 12}, random), exact_tensor({12, 70}, random)}},
+          {OpKind::kGemm, gemm, {exact_tensor({9, 12}, random), exact_tensor({12, 70}, random)}},
           precision, tolerance);
       expect_precision_parity(
           {OpKind::kConv,
@@ -225,11 +197,11 @@ TEST(CudaPrecisions, TilesAreChosenByColumnsAndByWhatTheyLeaveIdle) {
     test.constant_inputs = {1};
     return cuda_kernel(test, precision, limits);
   };
-  EXPECT_EQ(kernel(3, 16, hopper(1)), "gemm_bf16_mma_128x16x32");
-  EXPECT_EQ(kernel(3, 17, hopper(1)), "gemm_bf16_wgmma_128x64x64");
-  EXPECT_EQ(kernel(3, 65, hopper(1), Precision::kFp16), "gemm_f16_wgmma_128x128x64");
-  EXPECT_EQ(kernel(3, 129, hopper(1)), "gemm_bf16_wgmma_128x256x64");
-  EXPECT_EQ(kernel(3, 129, hopper(1), Precision::kTf32), "gemm_tf32_wgmma_128x256x32");
+  EXPECT_EQ(kernel(9, 16, hopper(1)), "gemm_bf16_mma_128x16x32");
+  EXPECT_EQ(kernel(9, 17, hopper(1)), "gemm_bf16_wgmma_128x64x64");
+  EXPECT_EQ(kernel(9, 65, hopper(1), Precision::kFp16), "gemm_f16_wgmma_128x128x64");
+  EXPECT_EQ(kernel(9, 129, hopper(1)), "gemm_bf16_wgmma_128x256x64");
+  EXPECT_EQ(kernel(9, 129, hopper(1), Precision::kTf32), "gemm_tf32_wgmma_128x256x32");
   // 16 tiles of 128 x 256, 32 of 64 x 256, 64 of 64 x 128.
   EXPECT_EQ(kernel(2048, 256, hopper(16)), "gemm_bf16_wgmma_128x256x64");
   EXPECT_EQ(kernel(2048, 256, hopper(32)), "gemm_bf16_wgmma_128x256x64");

@@ -21,15 +21,15 @@ TEST(CudaQuantized, GemmGivesTheReferencesBitsAroundItsTiles) {
     std::int64_t m, n, k;
   };
   std::size_t variant = 0;
-  for (const auto& [m, n, k] : std::vector<Extents>{{1, 1, 1},
-                                                    {1, 10, 128},
+  for (const auto& [m, n, k] : std::vector<Extents>{{9, 1, 1},
+                                                    {9, 10, 128},
                                                     {127, 16, 63},
                                                     {128, 15, 64},
                                                     {129, 16, 65},
                                                     {64, 17, 4},
                                                     {65, 64, 31},
                                                     {63, 65, 32},
-                                                    {3, 131, 130},
+                                                    {11, 131, 130},
                                                     {5, 7, 0},
                                                     {0, 4, 3},
                                                     {4, 0, 3}}) {
@@ -50,7 +50,7 @@ TEST(CudaQuantized, SumsTheLargestProductsExactly) {
     const OpCase test{
         OpKind::kQuantizedGemm,
         QuantizedGemmParams{true, {.to = DType::kFloat32, .low = -kInfinity, .high = kInfinity}},
-        {tensor<std::uint8_t>({1, k}, std::vector<std::uint8_t>(k, 255)),
+        {tensor<std::uint8_t>({9, k}, std::vector<std::uint8_t>(9 * k, 255)),
          tensor<std::int8_t>({2 * half, k}, weights),
          tensor<float>({2 * half}, std::vector<float>(static_cast<std::size_t>(2 * half), 1)),
          tensor<float>({2 * half}, std::vector<float>(static_cast<std::size_t>(2 * half), 0))},
@@ -96,7 +96,7 @@ TEST(CudaQuantized, ManyColumnsAndFilters) {
     std::int64_t m, n, k;
   };
   for (const auto& [m, n, k] :
-       std::vector<Extents>{{130, 129, 272}, {1, 300, 129}, {66, 70, 1100}, {9, 65, 0}}) {
+       std::vector<Extents>{{130, 129, 272}, {9, 300, 129}, {66, 70, 1100}, {9, 65, 0}}) {
     for (int i = 0; i < 3; ++i) expect_exact(random_quantized_gemm(m, n, k, variant++, random));
   }
   const auto [same, strided, grouped, depthwise, cube] = conv_variants();
@@ -158,9 +158,10 @@ TEST(CudaQuantized, MaxPoolOfBytes) {
 
 TEST(CudaQuantized, KernelsAreChosenByColumnsAndFilters) {
   std::mt19937_64 random(5);
-  const auto gemm = [&](std::int64_t n) {
-    return cuda_kernel(random_quantized_gemm(3, n, 8, 1, random), Precision::kInt8);
+  const auto gemm = [&](std::int64_t n, std::int64_t m = 9) {
+    return cuda_kernel(random_quantized_gemm(m, n, 8, 1, random), Precision::kInt8);
   };
+  EXPECT_EQ(gemm(17, 8), "gemm_u8s8_dot_8x8");
   EXPECT_EQ(gemm(16), "gemm_u8s8_mma_128x16x64");
   EXPECT_EQ(gemm(17), "gemm_u8s8_mma_64x64x64");
   const auto conv = [&](std::int64_t filters) {
@@ -170,7 +171,7 @@ TEST(CudaQuantized, KernelsAreChosenByColumnsAndFilters) {
   EXPECT_EQ(conv(3), "conv_u8s8_direct_thread_per_output");
   EXPECT_EQ(conv(16), "conv_u8s8_implicit_gemm_mma_128x16x64");
   EXPECT_EQ(conv(17), "conv_u8s8_implicit_gemm_mma_64x64x64");
-  EXPECT_EQ(cuda_kernel(random_quantized_gemm(3, 17, 8, 1, random), Precision::kInt8, hopper(1)),
+  EXPECT_EQ(cuda_kernel(random_quantized_gemm(9, 17, 8, 1, random), Precision::kInt8, hopper(1)),
             "gemm_u8s8_wgmma_128x64x128");
   EXPECT_EQ(cuda_kernel(random_quantized_conv({}, {1, 1, 4, 4}, {129, 1, 3, 3}, 1, random),
                         Precision::kInt8, hopper(1)),
@@ -178,7 +179,7 @@ TEST(CudaQuantized, KernelsAreChosenByColumnsAndFilters) {
   // What was not quantised stays f32.
   OpCase plain{OpKind::kGemm,
                GemmParams{},
-               {random_tensor(DType::kFloat32, {3, 4}, random),
+               {random_tensor(DType::kFloat32, {9, 4}, random),
                 random_tensor(DType::kFloat32, {4, 5}, random)}};
   plain.constant_inputs = {1};
   EXPECT_EQ(cuda_kernel(plain, Precision::kInt8), "gemm_f32_smem_64x64x16");
