@@ -104,8 +104,8 @@ std::unique_ptr<Entry> load_entry(const config::Step& step, const Context& conte
 /// Checks before any worker starts that the entry can be loaded, without running any of it: a model
 /// is read and prepared on the CPU with the step's model_options, a plugin's symbols are looked up
 /// in its file, a script is parsed by its interpreter. Throws as load_entry and, for a model, its
-/// init(). `gpuless` says why a worker will be given no GPU, if so: a model is then refused a device
-/// or a precision that only GPUs have.
+/// init(). `gpuless` says why a worker will be given no GPU, if so: a model is then refused a
+/// device or a precision that only GPUs have.
 void check_entry(const config::Step& step, const std::optional<std::string>& gpuless = {});
 
 }  // namespace prs::entry
