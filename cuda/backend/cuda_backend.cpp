@@ -458,7 +458,8 @@ class Compiler {
     }
     try {
       planned_.push_back({make_plan({node.kind, node.params, inputs, outputs, device_->constants,
-                                     static_cast<int>(planned_.size()), options_.precision}),
+                                     device_->runtime->limits(), static_cast<int>(planned_.size()),
+                                     options_.precision}),
                           describe(graph_, node), node.inputs, node.outputs});
     } catch (const Error& error) {
       throw Error(error.code(), describe(graph_, node) + ": " + error.message());

@@ -41,12 +41,18 @@ bool on_tensor_cores(const Call& call) {
          call.inputs[1].constant != nullptr;
 }
 
-/// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another.
-KernelId mma_kernel(KernelId bf16_narrow, Precision precision, bool wide) {
-  int offset = wide ? 1 : 0;
-  if (precision == Precision::kFp16) offset += 2;
-  if (precision == Precision::kTf32) offset += 4;
-  return static_cast<KernelId>(static_cast<int>(bf16_narrow) + offset);
+/// Of the kernels of bf16, f16 and tf32, narrow and wide each, which follow one another, or of
+/// wgmma's, three each.
+KernelId product_kernel(KernelId bf16_narrow, KernelId bf16_wgmma, Precision precision,
+                        const TensorTile& tile) {
+  int type = 0;
+  if (precision == Precision::kFp16) type = 1;
+  if (precision == Precision::kTf32) type = 2;
+  if (tile.wgmma) {
+    return tile.of_columns(static_cast<KernelId>(static_cast<int>(bf16_wgmma) + 3 * type));
+  }
+  const int wide = tile.columns == kNarrowColumns ? 0 : 1;
+  return static_cast<KernelId>(static_cast<int>(bf16_narrow) + 2 * type + wide);
 }
 
 /// y = epilogue(alpha * A * B + beta * bias) with B constant; the batch entries are rows of one A.
@@ -55,25 +61,32 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
   mma.gemm = args;
   mma.pixels = is_u8(call);
   mma.rounded = is_rounded(call);
-  const MmaTileExtents tile = mma_tile(args.n);
-  KernelId kernel = mma_kernel(KernelId::kGemmBf16Narrow, call.precision, tile.columns == 64);
-  if (mma.rounded && tile.columns == 64 && args.k % 8 == 0) {
+  // Whole runs of 16 bytes are copied as they are, unless the tile is narrow.
+  const bool copied = mma.rounded && args.n > kNarrowColumns && args.k % 8 == 0;
+  const TensorTile tile =
+      tensor_tile(call, 1, args.m, args.n, copied ? kWgmmaSlots : kWgmmaGatherBuffers);
+  KernelId kernel = product_kernel(
+      KernelId::kGemmBf16Narrow,
+      copied ? KernelId::kGemmBf16WgmmaRing64 : KernelId::kGemmBf16Wgmma64, call.precision, tile);
+  if (copied && !tile.wgmma) {
     const bool bf16 = call.precision == Precision::kBf16;
     kernel = bf16 ? KernelId::kGemmBf16Ring : KernelId::kGemmF16Ring;
   }
   const PackedMatrix packed = pack_matrix(call.constants, *call.inputs[1].constant,
                                           {1, args.n, args.k, 0, args.b_column, args.b_row},
-                                          PackedFormat(call.precision), tile.columns);
+                                          PackedFormat(call.precision, tile.wgmma), tile.columns);
   mma.packed = packed.memory.get();
   mma.stages = packed.stages;
-  return plan_kernel(kernel, tile_grid(tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1),
-                     mma, args.m * args.n,
-                     [memory = packed.memory, has_bias = call.has(2)](GemmMmaArgs& complete,
-                                                                      const StepArgs& step) {
-                       complete.gemm.a = step.inputs[0];
-                       complete.gemm.bias = has_bias ? step.in<float>(2) : nullptr;
-                       complete.gemm.y = step.out<float>(0);
-                     });
+  return plan_kernel(
+      kernel, tile_grid(call, tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1), mma,
+      args.m * args.n,
+      [memory = packed.memory, has_bias = call.has(2)](GemmMmaArgs& complete,
+                                                       const StepArgs& step) {
+        complete.gemm.a = step.inputs[0];
+        complete.gemm.bias = has_bias ? step.in<float>(2) : nullptr;
+        complete.gemm.y = step.out<float>(0);
+      },
+      tile.shared_bytes(), tile.threads());
 }
 
 Plan plan_product(const Call& call, const GemmArgs& args) {
@@ -83,7 +96,7 @@ Plan plan_product(const Call& call, const GemmArgs& args) {
   const KernelId kernel = is_u8(call) ? KernelId::kGemmU8 : KernelId::kGemmF32;
   const std::int64_t count = args.batch * args.m * args.n;
   const Dim3 grid =
-      count == 0 ? Dim3{} : tile_grid(tiles(args.m, kTile), tiles(args.n, kTile), args.batch);
+      count == 0 ? Dim3{} : tile_grid(call, tiles(args.m, kTile), tiles(args.n, kTile), args.batch);
   return plan_kernel(kernel, grid, args, count,
                      [has_bias = call.has(2)](GemmArgs& complete, const StepArgs& step) {
                        complete.a = step.inputs[0];
@@ -133,44 +146,63 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
   ConvMmaArgs mma{};
   mma.conv = args;
   mma.pixels = is_u8(call);
-  const MmaTileExtents tile = mma_tile(args.filters);
-  const KernelId kernel = mma_kernel(KernelId::kConvBf16Narrow, call.precision, tile.columns == 64);
+  const std::int64_t positions = args.images * args.outputs;
+  const TensorTile tile = tensor_tile(call, args.groups, positions, args.filters);
+  const KernelId kernel =
+      product_kernel(KernelId::kConvBf16Narrow, KernelId::kConvBf16Wgmma64, call.precision, tile);
   const PackedMatrix packed =
       pack_matrix(call.constants, *call.inputs[1].constant,
                   {args.groups, args.filters, args.k, args.filters * args.k, args.k, 1},
-                  PackedFormat(call.precision), tile.columns);
+                  PackedFormat(call.precision, tile.wgmma), tile.columns);
   mma.packed = packed.memory.get();
   mma.stages = packed.stages;
-  const std::int64_t positions = args.images * args.outputs;
   return plan_kernel(
       kernel,
-      tile_grid(tiles(positions, tile.rows), tiles(args.filters, tile.columns), args.groups), mma,
-      positions * args.filters,
+      tile_grid(call, tiles(positions, tile.rows), tiles(args.filters, tile.columns), args.groups),
+      mma, positions * args.filters,
       [memory = packed.memory, uploaded = call.constants.upload(taps), has_bias = call.has(2)](
           ConvMmaArgs& complete, const StepArgs& step) {
         complete.conv.x = step.inputs[0];
         complete.conv.bias = has_bias ? step.in<float>(2) : nullptr;
         complete.conv.y = step.out<float>(0);
         complete.conv.taps = static_cast<const Tap*>(uploaded.get());
-      });
+      },
+      tile.shared_bytes(), tile.threads());
 }
 
 }  // namespace
 
-Dim3 tile_grid(std::int64_t x, std::int64_t y, std::int64_t z) {
-  constexpr std::int64_t kMostX = std::numeric_limits<std::int32_t>::max();
-  constexpr std::int64_t kMost = 65535;
-  if (x > kMostX || y > kMost) {
-    fail_unsupported("{} x {} tiles on the GPU; at most {} x {}", x, y, kMostX, kMost);
+Dim3 tile_grid(const Call& call, std::int64_t x, std::int64_t y, std::int64_t z) {
+  const Dim3& most = call.limits.grid;
+  if (x > most.x || y > most.y) {
+    fail_unsupported("{} x {} tiles on the GPU; at most {} x {}", x, y, most.x, most.y);
   }
   return {static_cast<unsigned>(x), static_cast<unsigned>(y),
-          static_cast<unsigned>(std::min(z, kMost))};
+          static_cast<unsigned>(std::min<std::int64_t>(z, most.z))};
 }
 
 std::int64_t tiles(std::int64_t extent, std::int64_t tile) { return (extent + tile - 1) / tile; }
 
-MmaTileExtents mma_tile(std::int64_t columns) {
-  return columns <= 16 ? MmaTileExtents{128, 16} : MmaTileExtents{64, 64};
+// mma.sync has a wide tile and a narrow one, which wastes less where few columns are left over.
+// wgmma would gain nothing there: in a tile of 128 x 16, products and the loads of their operands
+// are 16 instructions of a warp for 64 of k, beside 32 elements of A that each of its lanes
+// gathers, with ten instructions and more each. Of wider ones it takes all columns at once, as
+// every tile gathers A anew, but smaller tiles where the large ones leave multiprocessors idle.
+TensorTile tensor_tile(const Call& call, std::int64_t groups, std::int64_t rows,
+                       std::int64_t columns, std::int64_t buffers) {
+  if (columns <= kNarrowColumns) return {128, kNarrowColumns};
+  constexpr TensorTile kWide = {64, 64};
+  if (!call.limits.sm_90a) return kWide;
+  TensorTile tile = {128, columns <= 64 ? 64 : columns <= 128 ? 128 : 256, true, buffers};
+  const auto idle = [&] {
+    return groups * tiles(rows, tile.rows) * tiles(columns, tile.columns) <
+           call.limits.multiprocessors;
+  };
+  if (idle()) tile.rows = 64;
+  while (tile.columns > 64 && (idle() || tile.shared_bytes() > call.limits.shared_bytes)) {
+    tile.columns /= 2;
+  }
+  return tile.shared_bytes() > call.limits.shared_bytes ? kWide : tile;
 }
 
 ConvGeometry conv_geometry(const Call& call, const ConvParams& params) {
@@ -259,7 +291,7 @@ Plan plan_conv(const Call& call) {
   const bool direct = kernel == KernelId::kConvU8Direct || kernel == KernelId::kConvF32Direct;
   const std::int64_t tile = args.filters <= 16 ? 16 : 64;
   const Dim3 grid = direct || count == 0 ? grid_for(count)
-                                         : tile_grid(tiles(args.images * args.outputs, 64),
+                                         : tile_grid(call, tiles(args.images * args.outputs, 64),
                                                      tiles(args.filters, tile), args.groups);
   return plan_kernel(kernel, grid, args, count,
                      [taps = call.constants.upload(geometry.taps), has_bias = call.has(2)](

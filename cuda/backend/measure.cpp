@@ -29,6 +29,7 @@ constexpr PeakKernel kPeakKernels[] = {
     {Precision::kBf16, KernelId::kPeakBf16Wgmma, 0x3F803F80, 2.0 * 16 * 256 * 16, 90, true},
     {Precision::kFp16, KernelId::kPeakF16Wgmma, 0x3C003C00, 2.0 * 16 * 256 * 16, 90, true},
     {Precision::kInt8, KernelId::kPeakU8S8, 0x01010101, 2.0 * 16 * 8 * 32, kTensorCores},
+    {Precision::kInt8, KernelId::kPeakU8S8Wgmma, 0x01010101, 2.0 * 16 * 256 * 32, 90, true},
 };
 
 std::optional<double> per_us(double amount, const std::optional<DeviceTimer::Time>& time) {

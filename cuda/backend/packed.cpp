@@ -51,7 +51,7 @@ PackedMatrix pack_matrix(const Constants& constants, const Tensor& tensor, const
         for (std::int64_t stage = 0; stage < stages; ++stage) {
           for (std::int64_t n = n0; n < n0 + columns; ++n) {
             for (std::int64_t i = 0; i < format.depth(); ++i) {
-              const std::int64_t k = stage * format.depth() + i;
+              const std::int64_t k = stage * format.depth() + format.element_at(n, i);
               const bool inside = n < view.n && k < view.k;
               format.append(packed, inside ? element(group * view.group_stride + n * view.n_stride +
                                                      k * view.k_stride)
@@ -63,9 +63,9 @@ PackedMatrix pack_matrix(const Constants& constants, const Tensor& tensor, const
     }
     return packed;
   };
-  const std::string layout =
-      fmt::format("matrix {} {} {} {} {} {} {} {}", precision_name(format.precision), columns,
-                  view.groups, view.n, view.k, view.group_stride, view.n_stride, view.k_stride);
+  const std::string layout = fmt::format(
+      "matrix {} {} {} {} {} {} {} {} {}", precision_name(format.precision), format.depth(),
+      columns, view.groups, view.n, view.k, view.group_stride, view.n_stride, view.k_stride);
   return {constants.packed({tensor}, layout, make), stages};
 }
 

@@ -66,6 +66,7 @@ struct Call {
   std::span<const InputInfo> inputs;
   std::span<const TensorType> outputs;
   const Constants& constants;
+  const DeviceLimits& limits;
   int step = 0;  ///< Its number in the executable.
   /// What products with constants are computed in.
   Precision precision = Precision::kFp32;

@@ -69,6 +69,12 @@ std::shared_ptr<const void> make_starts(const Call& call, const Tensor& weights,
                                [&] { return sum_starts(weights, view, zero_point); });
 }
 
+/// Of the narrow and the wide kernel, which follow one another, and of wgmma's.
+KernelId byte_kernel(KernelId narrow, KernelId wgmma, const TensorTile& tile) {
+  if (tile.wgmma) return tile.of_columns(wgmma);
+  return static_cast<KernelId>(static_cast<int>(narrow) + (tile.columns == 64 ? 1 : 0));
+}
+
 Plan plan_direct_conv(const Call& call, const QuantizedConvArgs& args,
                       std::shared_ptr<const void> taps, std::shared_ptr<const void> starts) {
   const std::int64_t count = call.outputs[0].shape.elements();
@@ -150,9 +156,9 @@ Plan plan_quantized_gemm(const Call& call) {
   const auto [m, n, k] = ops::gemm::resolve({.trans_b = params.trans_b, .activation = {}},
                                             call.inputs[0].type.shape, weights.shape());
   const MatrixView view{1, n, k, 0, params.trans_b ? k : 1, params.trans_b ? 1 : n};
-  const MmaTileExtents tile = mma_tile(n);
-  const PackedMatrix packed =
-      pack_matrix(call.constants, weights, view, PackedFormat(Precision::kInt8), tile.columns);
+  const TensorTile tile = tensor_tile(call, 1, m, n);
+  const PackedMatrix packed = pack_matrix(call.constants, weights, view,
+                                          PackedFormat(Precision::kInt8, tile.wgmma), tile.columns);
   QuantizedGemmArgs args{};
   args.packed = packed.memory.get();
   args.m = m;
@@ -162,13 +168,14 @@ Plan plan_quantized_gemm(const Call& call) {
   args.flip = u8_flip(call.inputs[0].type.dtype);
   args.out = ends_of(params.out);
   return plan_kernel(
-      tile.columns == 64 ? KernelId::kGemmU8S8Wide : KernelId::kGemmU8S8Narrow,
-      tile_grid(tiles(m, tile.rows), tiles(n, tile.columns), 1), args, m * n,
+      byte_kernel(KernelId::kGemmU8S8Narrow, KernelId::kGemmU8S8Wgmma64, tile),
+      tile_grid(call, tiles(m, tile.rows), tiles(n, tile.columns), 1), args, m * n,
       [memory = packed.memory, starts = make_starts(call, weights, view, params.out)](
           QuantizedGemmArgs& complete, const StepArgs& step) {
         complete.x = step.in<std::uint8_t>(0);
         set_addresses(complete.out, starts, step);
-      });
+      },
+      tile.shared_bytes(), tile.threads());
 }
 
 Plan plan_quantized_conv(const Call& call) {
@@ -188,21 +195,23 @@ Plan plan_quantized_conv(const Call& call) {
   if (conv.filters < kFewestMmaFilters || count == 0) {
     return plan_direct_conv(call, args, std::move(taps), std::move(starts));
   }
-  const MmaTileExtents tile = mma_tile(conv.filters);
-  const PackedMatrix packed =
-      pack_matrix(call.constants, weights, view, PackedFormat(Precision::kInt8), tile.columns);
+  const TensorTile tile = tensor_tile(call, conv.groups, conv.images * conv.outputs, conv.filters);
+  const PackedMatrix packed = pack_matrix(call.constants, weights, view,
+                                          PackedFormat(Precision::kInt8, tile.wgmma), tile.columns);
   args.packed = packed.memory.get();
   args.stages = packed.stages;
-  return plan_kernel(tile.columns == 64 ? KernelId::kConvU8S8Wide : KernelId::kConvU8S8Narrow,
-                     tile_grid(tiles(conv.images * conv.outputs, tile.rows),
-                               tiles(conv.filters, tile.columns), conv.groups),
-                     args, count,
-                     [memory = packed.memory, taps = std::move(taps), starts = std::move(starts)](
-                         QuantizedConvArgs& complete, const StepArgs& step) {
-                       complete.conv.x = step.inputs[0];
-                       complete.conv.taps = static_cast<const Tap*>(taps.get());
-                       set_addresses(complete.out, starts, step);
-                     });
+  return plan_kernel(
+      byte_kernel(KernelId::kConvU8S8Narrow, KernelId::kConvU8S8Wgmma64, tile),
+      tile_grid(call, tiles(conv.images * conv.outputs, tile.rows),
+                tiles(conv.filters, tile.columns), conv.groups),
+      args, count,
+      [memory = packed.memory, taps = std::move(taps), starts = std::move(starts)](
+          QuantizedConvArgs& complete, const StepArgs& step) {
+        complete.conv.x = step.inputs[0];
+        complete.conv.taps = static_cast<const Tap*>(taps.get());
+        set_addresses(complete.out, starts, step);
+      },
+      tile.shared_bytes(), tile.threads());
 }
 
 }  // namespace prs::cuda

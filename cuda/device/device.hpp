@@ -15,7 +15,8 @@
 //   shuffle, shuffle_xor, shuffle_down, ballot, any, all, warp_sum, warp_max
 //                                                   collectives of a warp
 //   atomic_add, atomic_max, atomic_cas              on global memory
-//   load4, store4, load_word, load_words            accesses of 4, 8 and 16 bytes
+//   load4, store4, load_word, load_words, store_words
+//                                                   accesses of 4, 8 and 16 bytes
 //   prefetch(p)                                     the line of global memory at p, to L2
 //   copy_async<bytes>, commit_copies, wait_copies<n>
 //                                                   cp.async and its groups (synchronous before

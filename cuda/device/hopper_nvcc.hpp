@@ -62,21 +62,16 @@ PRS_DEVICE void warpgroup_fence() { asm volatile("wgmma.fence.sync.aligned;" :::
 PRS_DEVICE void warpgroup_commit() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
-// The compiler takes the sums for ready once the product stands; they are after the wait.
-template <int kTiles>
-PRS_DEVICE void warpgroup_wait(float (&d)[kTiles][4]) {
+PRS_DEVICE void hold(float& x) { asm volatile("" : "+f"(x)::"memory"); }
+PRS_DEVICE void hold(std::int32_t& x) { asm volatile("" : "+r"(x)::"memory"); }
+template <typename Sum, int kTiles>
+PRS_DEVICE void warpgroup_wait(Sum (&d)[kTiles][4]) {
   asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+  // The compiler takes the sums for ready once the product stands; they are from here on.
   PRS_UNROLL
   for (int i = 0; i < kTiles; ++i) {
-    asm volatile("" : "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])::"memory");
-  }
-}
-template <int kTiles>
-PRS_DEVICE void warpgroup_wait(std::int32_t (&d)[kTiles][4]) {
-  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
-  PRS_UNROLL
-  for (int i = 0; i < kTiles; ++i) {
-    asm volatile("" : "+r"(d[i][0]), "+r"(d[i][1]), "+r"(d[i][2]), "+r"(d[i][3])::"memory");
+    PRS_UNROLL
+    for (int j = 0; j < 4; ++j) hold(d[i][j]);
   }
 }
 
@@ -92,6 +87,10 @@ PRS_DEVICE void warpgroup_wait(std::int32_t (&d)[kTiles][4]) {
 #define PRS_D4(kind, i) PRS_D2(kind, i), PRS_D2(kind, i + 2)
 #define PRS_D8(kind, i) PRS_D4(kind, i), PRS_D4(kind, i + 4)
 #define PRS_D16(kind, i) PRS_D8(kind, i), PRS_D8(kind, i + 8)
+#define PRS_NUMBERS_64 PRS_TENS_3 "%30, %31"
+#define PRS_NUMBERS_128 PRS_TENS_6 "%60, %61, %62, %63"
+#define PRS_NUMBERS_256 \
+  PRS_TENS_9 PRS_TEN(9) PRS_TEN(10) PRS_TEN(11) "%120, %121, %122, %123, %124, %125, %126, %127"
 // type: of k and the numbers; accumulators: their numbers; rest: those of a and the descriptor;
 // scales: that the product is added, and what else the type takes; then the accumulators.
 #define PRS_WGMMA(columns, type, accumulators, rest, scales, ...)                    \
@@ -103,20 +102,17 @@ PRS_DEVICE void warpgroup_wait(std::int32_t (&d)[kTiles][4]) {
                  : "memory");                                                        \
   }
 // kind: the constraint of an accumulator.
-#define PRS_WGMMAS(type, scales, kind)                                                             \
-  PRS_WGMMA(16, type, "%0, %1, %2, %3, %4, %5, %6, %7", "{%8, %9, %10, %11}, %12", scales,         \
-            PRS_D2(kind, 0))                                                                       \
-  PRS_WGMMA(32, type, PRS_TEN() "%10, %11, %12, %13, %14, %15", "{%16, %17, %18, %19}, %20",       \
-            scales, PRS_D4(kind, 0))                                                               \
-  PRS_WGMMA(64, type, PRS_TENS_3 "%30, %31", "{%32, %33, %34, %35}, %36", scales, PRS_D8(kind, 0)) \
-  PRS_WGMMA(128, type, PRS_TENS_6 "%60, %61, %62, %63", "{%64, %65, %66, %67}, %68", scales,       \
-            PRS_D16(kind, 0))                                                                      \
-  PRS_WGMMA(192, type, PRS_TENS_9 "%90, %91, %92, %93, %94, %95", "{%96, %97, %98, %99}, %100",    \
-            scales, PRS_D16(kind, 0), PRS_D8(kind, 16))                                            \
-  PRS_WGMMA(256, type,                                                                             \
-            PRS_TENS_9 PRS_TEN(9) PRS_TEN(10)                                                      \
-                PRS_TEN(11) "%120, %121, %122, %123, %124, %125, %126, %127",                      \
-            "{%128, %129, %130, %131}, %132", scales, PRS_D16(kind, 0), PRS_D16(kind, 16))
+#define PRS_WGMMAS(type, scales, kind)                                                          \
+  PRS_WGMMA(16, type, "%0, %1, %2, %3, %4, %5, %6, %7", "{%8, %9, %10, %11}, %12", scales,      \
+            PRS_D2(kind, 0))                                                                    \
+  PRS_WGMMA(32, type, PRS_TEN() "%10, %11, %12, %13, %14, %15", "{%16, %17, %18, %19}, %20",    \
+            scales, PRS_D4(kind, 0))                                                            \
+  PRS_WGMMA(64, type, PRS_NUMBERS_64, "{%32, %33, %34, %35}, %36", scales, PRS_D8(kind, 0))     \
+  PRS_WGMMA(128, type, PRS_NUMBERS_128, "{%64, %65, %66, %67}, %68", scales, PRS_D16(kind, 0))  \
+  PRS_WGMMA(192, type, PRS_TENS_9 "%90, %91, %92, %93, %94, %95", "{%96, %97, %98, %99}, %100", \
+            scales, PRS_D16(kind, 0), PRS_D8(kind, 16))                                         \
+  PRS_WGMMA(256, type, PRS_NUMBERS_256, "{%128, %129, %130, %131}, %132", scales,               \
+            PRS_D16(kind, 0), PRS_D16(kind, 16))
 #define PRS_WGMMAS_F32(type) PRS_WGMMAS("k16.f32." type "." type, ", 1, 1, 1, 0", "+f")
 
 template <int kColumns, int kTiles>
@@ -137,9 +133,47 @@ PRS_DEVICE void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], const FragmentA&
   static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
   PRS_WGMMAS("k32.s32.u8.s8", ", 1", "+r")
 }
+
+// A in shared memory, as B. ends: what the instruction has behind its operands.
+#define PRS_WGMMA_SHARED(columns, shape, ends, accumulators, operands, ...)           \
+  if constexpr (kColumns == columns) {                                                \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #columns shape " {" accumulators \
+                 "}, " operands ends ";"                                              \
+                 : __VA_ARGS__                                                        \
+                 : "l"(a), "l"(b)                                                     \
+                 : "memory");                                                         \
+  }
+#define PRS_WGMMAS_SHARED(shape, ends, kind)                                            \
+  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");           \
+  PRS_WGMMA_SHARED(64, shape, ends, PRS_NUMBERS_64, "%32, %33, ", PRS_D8(kind, 0))      \
+  PRS_WGMMA_SHARED(128, shape, ends, PRS_NUMBERS_128, "%64, %65, ", PRS_D16(kind, 0))   \
+  PRS_WGMMA_SHARED(256, shape, ends, PRS_NUMBERS_256, "%128, %129, ", PRS_D16(kind, 0), \
+                   PRS_D16(kind, 16))
+
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k16_bf16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b) {
+  PRS_WGMMAS_SHARED("k16.f32.bf16.bf16", "1, 1, 1, 0, 0", "+f")
+}
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k16_f16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b) {
+  PRS_WGMMAS_SHARED("k16.f32.f16.f16", "1, 1, 1, 0, 0", "+f")
+}
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], std::uint64_t a, std::uint64_t b) {
+  PRS_WGMMAS_SHARED("k32.s32.u8.s8", "1", "+r")
+}
+template <int kColumns, int kTiles>
+PRS_DEVICE void wgmma_m64k8_tf32(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b) {
+  PRS_WGMMAS_SHARED("k8.f32.tf32.tf32", "1, 1, 1", "+f")
+}
+#undef PRS_WGMMAS_SHARED
+#undef PRS_WGMMA_SHARED
 #undef PRS_WGMMAS_F32
 #undef PRS_WGMMAS
 #undef PRS_WGMMA
+#undef PRS_NUMBERS_256
+#undef PRS_NUMBERS_128
+#undef PRS_NUMBERS_64
 #undef PRS_D16
 #undef PRS_D8
 #undef PRS_D4

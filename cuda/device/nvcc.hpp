@@ -102,6 +102,9 @@ template <int kCount>
 PRS_DEVICE void load_words(const Shared<std::uint32_t>& s, int i, std::uint32_t (&r)[kCount]) {
   load_words(s.array + i, r);
 }
+PRS_DEVICE void store_words(const Shared<std::uint32_t>& s, int i, const std::uint32_t (&r)[4]) {
+  *reinterpret_cast<uint4*>(s.array + i) = make_uint4(r[0], r[1], r[2], r[3]);
+}
 
 template <typename T>
 PRS_DEVICE Shared<T> dynamic_shared(int first_byte, int) {

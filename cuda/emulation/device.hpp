@@ -196,6 +196,13 @@ void load_words(const Shared<std::uint32_t>& s, int i, std::uint32_t (&r)[kCount
   touch_shared(Touch::kRead, p, sizeof r, where);
   load_words(p, r, where);
 }
+inline void store_words(const Shared<std::uint32_t>& s, int i, const std::uint32_t (&r)[4],
+                        Source where = Source::here()) {
+  std::uint32_t* p = s.address(i, 4, where);
+  touch_shared(Touch::kWrite, p, sizeof r, where);
+  require_aligned(p, sizeof r, where);
+  std::memcpy(p, r, sizeof r);
+}
 
 template <typename T>
 Shared<T> dynamic_shared(int first_byte, int count, Source where = Source::here()) {

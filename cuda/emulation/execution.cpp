@@ -54,6 +54,7 @@ struct Thread {
   std::uint32_t mask = 0;
   void* payload = nullptr;
   std::vector<std::vector<Copy>> groups;  ///< cp.async; the last one is not committed yet.
+  std::uint32_t fences = 0;               ///< fence_async so far.
   WarpgroupState warpgroup;
 };
 
@@ -170,7 +171,7 @@ class Multiprocessor {
           "instructions alone");
     }
     const Moment now{interval_, warp_intervals_[current_ / kWarpSize],
-                     static_cast<std::uint32_t>(current_)};
+                     static_cast<std::uint32_t>(current_), current().fences};
     const RaceDetector::Race race = detector_.touch(kind, first, bytes, now);
     if (race.byte < 0) return;
     current().where = source;
@@ -187,7 +188,10 @@ class Multiprocessor {
   void init_barrier(std::int64_t at, unsigned arrivals, Source source) {
     require(async_.init_barrier(at, warp(), arrivals), source);
   }
-  void fence_async() { async_.fence(warp()); }
+  void fence_async() {
+    ++current().fences;
+    async_.fence(warp());
+  }
 
   void arrive(std::int64_t at, std::int64_t bytes, Source source) {
     require(async_.arrive(at, warp(), bytes), source);
@@ -218,6 +222,7 @@ class Multiprocessor {
       require(async_.read(first, bytes, warp()), source);
     } else {
       touch(Touch::kRead, address, bytes, source);
+      require_fenced(first, bytes);
     }
     return address;
   }
@@ -262,6 +267,7 @@ class Multiprocessor {
     poison(0, used_);
     warp_intervals_.assign((count_ + kWarpSize - 1) / kWarpSize, 0);
     next_interval();
+    first_interval_ = interval_;
     async_.begin_block();
     error_ = nullptr;
     for (std::size_t i = 0; i < count_; ++i) {
@@ -323,6 +329,18 @@ class Multiprocessor {
     if (wrong.empty()) return;
     current().where = source;
     fail(wrong);
+  }
+
+  /// Products see what threads wrote only behind the writer's fence.
+  void require_fenced(std::int64_t first, std::int64_t bytes) {
+    for (std::int64_t byte = first; byte < first + bytes; ++byte) {
+      const Moment& write = detector_.last_write(byte);
+      if (write.interval < first_interval_) continue;
+      const Thread& writer = *threads_[write.thread];
+      if (write.fences != writer.fences) continue;
+      fail("a product reads shared byte " + std::to_string(byte) + ", which thread " +
+           text(writer.indices.thread) + " wrote, with no fence_async since");
+    }
   }
 
   unsigned warp() const { return static_cast<unsigned>(current_ / kWarpSize); }
@@ -452,6 +470,7 @@ class Multiprocessor {
   RaceDetector detector_{kSharedBytes};
   AsyncProxy async_{kSharedBytes};
   std::uint32_t interval_ = 0;
+  std::uint32_t first_interval_ = 0;  ///< Of the block.
   std::vector<std::uint32_t> warp_intervals_;
 };
 

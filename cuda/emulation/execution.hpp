@@ -88,21 +88,24 @@ void wait_later(int pending_groups);
 void shared_barrier_init(const void* barrier, unsigned arrivals, Source source);
 void shared_barrier_arrive(const void* barrier, std::int64_t bytes, Source source);
 void shared_barrier_wait(const void* barrier, unsigned parity, Source source);
+/// Of the calling thread.
 void async_fence();
 void start_bulk_copy(void* to, const void* from, std::int64_t bytes, const void* barrier,
                      Source source);
 std::int64_t shared_offset(const void* address);
-/// The bytes from that offset on, for a matrix instruction of the calling warp.
+/// The bytes from that offset on, for a product of the calling warp.
 const void* async_read(std::int64_t offset, std::int64_t bytes, Source source);
 
+/// Elements of A and B.
+enum class ProductType { kBf16, kF16, kTf32, kU8S8 };
 /// One thread's part of a product under way.
-enum class ProductOf { kBf16, kF16, kU8S8 };
 struct WarpgroupProduct {
-  ProductOf of;
+  ProductType type;
   int columns;
-  void* d;  // [columns / 8][4], f32 or i32
-  const std::uint32_t* a;
-  std::uint64_t descriptor;
+  void* d;                 // [columns / 8, 4], f32, of bytes i32
+  const std::uint32_t* a;  ///< Registers, or null: A is in shared memory.
+  std::uint64_t descriptor_a;
+  std::uint64_t descriptor;  ///< Of B.
   Source source;
 };
 struct WarpgroupState {

@@ -51,23 +51,47 @@ void warpgroup_wait(Sum (&)[kTiles][4], Source where = Source::here()) {
 
 void start_product(const WarpgroupProduct& product);
 
+template <int kColumns, typename Sum, int kTiles>
+void start_product(ProductType type, Sum (&d)[kTiles][4], const std::uint32_t* a,
+                   std::uint64_t descriptor_a, std::uint64_t descriptor, Source where) {
+  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
+  start_product({type, kColumns, d, a, descriptor_a, descriptor, where});
+}
+
 template <int kColumns, int kTiles>
 void wgmma_m64k16_bf16(float (&d)[kTiles][4], const FragmentA& a, std::uint64_t descriptor,
                        Source where = Source::here()) {
-  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  start_product({ProductOf::kBf16, kColumns, d[0], a, descriptor, where});
+  start_product<kColumns>(ProductType::kBf16, d, a, 0, descriptor, where);
 }
 template <int kColumns, int kTiles>
 void wgmma_m64k16_f16(float (&d)[kTiles][4], const FragmentA& a, std::uint64_t descriptor,
                       Source where = Source::here()) {
-  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  start_product({ProductOf::kF16, kColumns, d[0], a, descriptor, where});
+  start_product<kColumns>(ProductType::kF16, d, a, 0, descriptor, where);
 }
 template <int kColumns, int kTiles>
 void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], const FragmentA& a, std::uint64_t descriptor,
                        Source where = Source::here()) {
-  static_assert(kColumns <= kTiles * 8, "the accumulators hold all columns");
-  start_product({ProductOf::kU8S8, kColumns, d[0], a, descriptor, where});
+  start_product<kColumns>(ProductType::kU8S8, d, a, 0, descriptor, where);
+}
+template <int kColumns, int kTiles>
+void wgmma_m64k16_bf16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                       Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kBf16, d, nullptr, a, b, where);
+}
+template <int kColumns, int kTiles>
+void wgmma_m64k16_f16(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                      Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kF16, d, nullptr, a, b, where);
+}
+template <int kColumns, int kTiles>
+void wgmma_m64k8_tf32(float (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                      Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kTf32, d, nullptr, a, b, where);
+}
+template <int kColumns, int kTiles>
+void wgmma_m64k32_u8s8(std::int32_t (&d)[kTiles][4], std::uint64_t a, std::uint64_t b,
+                       Source where = Source::here()) {
+  start_product<kColumns>(ProductType::kU8S8, d, nullptr, a, b, where);
 }
 
 }  // namespace prs::cuda::emulated

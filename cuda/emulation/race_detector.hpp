@@ -19,6 +19,7 @@ struct Moment {
   std::uint32_t interval = 0;       ///< Counts sync_threads, and blocks.
   std::uint32_t warp_interval = 0;  ///< Counts its warp's sync_warp.
   std::uint32_t thread = 0;         ///< Linear index in the block.
+  std::uint32_t fences = 0;         ///< Counts the thread's fence_async.
 };
 
 class RaceDetector {
@@ -33,6 +34,10 @@ class RaceDetector {
 
   /// Notes that a thread touches bytes [first, first + count) and returns the first race.
   Race touch(Touch kind, std::int64_t first, std::int64_t count, const Moment& now);
+
+  const Moment& last_write(std::int64_t byte) const {
+    return cells_[static_cast<std::size_t>(byte)].write;
+  }
 
   /// Forgets everything; needed only when intervals start over.
   void clear();

@@ -159,6 +159,20 @@ struct ConvMmaArgs {
   bool pixels;  ///< x is u8.
 };
 
+/// By wgmma: a stage is kWgmmaRowBytes of k, whose chunks of 16 bytes lie in row n at c ^ n % 8
+/// (also of a packed one), columns are 64, 128 or 256, rows 64 or 128 by the launch: two threads
+/// each.
+inline constexpr int kWgmmaRowBytes = 128;
+inline constexpr int kWgmmaSlots = 4;  ///< Stages of B in shared memory.
+/// Stages of A there, where it is gathered; where it is copied, as many as of B.
+inline constexpr int kWgmmaGatherBuffers = 2;
+
+constexpr std::int64_t wgmma_shared_bytes(std::int64_t rows, std::int64_t columns,
+                                          std::int64_t buffers) {
+  return (buffers * rows + kWgmmaSlots * columns) * kWgmmaRowBytes +
+         kWgmmaSlots * static_cast<std::int64_t>(sizeof(std::uint64_t));
+}
+
 /// What becomes of the sums of a quantised layer: prs::Requantization.
 struct Requantize {
   void* y;
@@ -175,7 +189,7 @@ struct Requantize {
 /// with an eighth of the lanes.
 inline constexpr float kRoundToInteger = 12582912.0F;
 
-/// Weights are packed as GemmMmaArgs has it, in stages of 64 bytes of k.
+/// Weights are packed as GemmMmaArgs has it, in stages of 64 bytes of k, by wgmma as above.
 struct QuantizedGemmArgs {
   const std::uint8_t* x;  // [M, K]
   const void* packed;

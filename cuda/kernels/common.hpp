@@ -50,32 +50,52 @@ PRS_DEVICE float apply(const Epilogue& epilogue, float x) {
   return x;
 }
 
-/// Of several values of a thread. The choice stands outside of the loops, which are unrolled:
-/// inside, all functions would be there once a value.
-template <int kRows, int kCount>
-PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kRows][kCount]) {
-  const auto each = [&](Function function) {
-    const Epilogue fixed = {function, epilogue.alpha, epilogue.beta};
+/// As apply(), but sigmoid and tanh to 2^-20 of 1, by few instructions: for where they stand once
+/// for each of a thread's many sums.
+template <Function kFunction>
+PRS_DEVICE float apply_short(const Epilogue& epilogue, float x) {
+  constexpr float kLog2E = 1.44269504F;
+  if constexpr (kFunction == Function::kSigmoid) {
+    return fast_reciprocal(1.0F + fast_exp2(-kLog2E * x));
+  } else if constexpr (kFunction == Function::kTanh) {
+    return 2.0F * fast_reciprocal(1.0F + fast_exp2(-2.0F * kLog2E * x)) - 1.0F;
+  } else {
+    return apply({kFunction, epilogue.alpha, epilogue.beta}, x);
+  }
+}
+
+template <bool kShort, Function kFunction, int kRows, int kCount>
+PRS_DEVICE void apply_to_each(const Epilogue& epilogue, float (&values)[kRows][kCount]) {
+  PRS_UNROLL
+  for (int row = 0; row < kRows; ++row) {
     PRS_UNROLL
-    for (int row = 0; row < kRows; ++row) {
-      for (int i = 0; i < kCount; ++i) values[row][i] = apply(fixed, values[row][i]);
+    for (int i = 0; i < kCount; ++i) {
+      float& value = values[row][i];
+      value = kShort ? apply_short<kFunction>(epilogue, value)
+                     : apply({kFunction, epilogue.alpha, epilogue.beta}, value);
     }
-  };
+  }
+}
+
+/// Of several values of a thread, kShort: by apply_short(). The choice stands outside of the loops,
+/// which are unrolled: inside, all functions would be there once a value.
+template <bool kShort = false, int kRows, int kCount>
+PRS_DEVICE void apply_to_all(const Epilogue& epilogue, float (&values)[kRows][kCount]) {
   switch (epilogue.function) {
     case Function::kNone:
       return;
     case Function::kRelu:
-      return each(Function::kRelu);
+      return apply_to_each<kShort, Function::kRelu>(epilogue, values);
     case Function::kLeakyRelu:
-      return each(Function::kLeakyRelu);
+      return apply_to_each<kShort, Function::kLeakyRelu>(epilogue, values);
     case Function::kClip:
-      return each(Function::kClip);
+      return apply_to_each<kShort, Function::kClip>(epilogue, values);
     case Function::kSigmoid:
-      return each(Function::kSigmoid);
+      return apply_to_each<kShort, Function::kSigmoid>(epilogue, values);
     case Function::kTanh:
-      return each(Function::kTanh);
+      return apply_to_each<kShort, Function::kTanh>(epilogue, values);
     case Function::kNegate:
-      return each(Function::kNegate);
+      return apply_to_each<kShort, Function::kNegate>(epilogue, values);
   }
 }
 

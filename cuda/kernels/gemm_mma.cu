@@ -1,62 +1,13 @@
 // Gemm and MatMul by constant matrices on tensor cores (mma.hpp).
 #include "kernels/families.hpp"
-#include "kernels/mma.hpp"
+#include "kernels/gemm_tile.hpp"
 
 namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
 
-template <typename T>
-struct MatrixRows {
-  static constexpr bool kAlongK = true;
-  const GemmArgs& args;
-  std::int64_t m0;
-  bool pixels;
-  bool rounded;
-
-  PRS_DEVICE float at(int row, std::int64_t k) const {
-    if (m0 + row >= args.m || k >= args.k) return 0.0F;
-    const std::int64_t at = (m0 + row) * args.a_row + k * args.a_column;
-    if constexpr (sizeof(T) == 2) {
-      if (rounded) return to_float(static_cast<const T*>(args.a)[at]);
-    }
-    return pixels ? static_cast<float>(static_cast<const std::uint8_t*>(args.a)[at])
-                  : static_cast<const float*>(args.a)[at];
-  }
-};
-
-/// Bias and activation of a tile's sums, and what of it lies inside y.
-template <typename Tile>
-PRS_DEVICE void store_tile(const GemmArgs& gemm, std::int64_t m0, std::int64_t n0,
-                           float (&sums)[Tile::kPairs * 2][4]) {
-  PRS_UNROLL
-  for (int n = 0; n < Tile::kPairs * 2; ++n) {
-    for (int i = 0; i < 4; ++i) {
-      const std::int64_t at_m = m0 + Tile::row(i);
-      const std::int64_t at_n = n0 + Tile::column(n, i);
-      sums[n][i] *= gemm.alpha;
-      if (gemm.bias == nullptr || at_m >= gemm.m || at_n >= gemm.n) continue;
-      sums[n][i] += gemm.beta * gemm.bias[at_m * gemm.bias_row + at_n * gemm.bias_column];
-    }
-    apply_to_all(gemm.epilogue, sums[n]);
-    for (int i = 0; i < 4; ++i) {
-      const std::int64_t at_m = m0 + Tile::row(i);
-      const std::int64_t at_n = n0 + Tile::column(n, i);
-      if (at_m < gemm.m && at_n < gemm.n) gemm.y[at_m * gemm.n + at_n] = sums[n][i];
-    }
-  }
-}
-
 template <typename Element, int kRows, int kColumns>
 PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma(GemmMmaArgs args) {
-  using Tile = MmaTile<Element, kRows, kColumns>;
-  const GemmArgs& gemm = args.gemm;
-  const std::int64_t m0 = static_cast<std::int64_t>(block_x()) * kRows;
-  const std::int64_t n0 = static_cast<std::int64_t>(block_y()) * kColumns;
-  float sums[Tile::kPairs * 2][4] = {};
-  const auto* packed = static_cast<const typename Tile::T*>(args.packed);
-  mma_stages<Tile>(packed + block_y() * args.stages * kColumns * Tile::kDepth, args.stages,
-                   MatrixRows<typename Tile::T>{gemm, m0, args.pixels, args.rounded}, sums);
-  store_tile<Tile>(gemm, m0, n0, sums);
+  gemm_tile<MmaProducts<MmaTile<Element, kRows, kColumns>>>(args);
 }
 
 /// A is of the kernel's own type, dense, and its rows are whole runs of 16 bytes: both operands
@@ -72,12 +23,11 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma_ring(GemmMmaArgs args) {
   PRS_SHARED(T, s_a, kRing * kStage);  // [kRing, row, k]
   PRS_SHARED(T, s_b, kRing * kStage);  // [kRing, column, k]
   const GemmArgs& gemm = args.gemm;
-  const std::int64_t m0 = static_cast<std::int64_t>(block_x()) * 64;
-  const std::int64_t n0 = static_cast<std::int64_t>(block_y()) * 64;
+  const Corner corner = tile_corner<Tile>();
   const int row = static_cast<int>(thread_x()) / 4;
   const int run = static_cast<int>(thread_x()) % 4 * 8;
   // Rows past the last compute what nobody stores.
-  const std::int64_t m = m0 + row < gemm.m ? m0 + row : gemm.m - 1;
+  const std::int64_t m = corner.row + row < gemm.m ? corner.row + row : gemm.m - 1;
   const T* a = static_cast<const T*>(gemm.a) + m * gemm.k + run;
   const T* b = static_cast<const T*>(args.packed) +
                (block_y() * args.stages * 64 + row) * Tile::kDepth + run;
@@ -95,7 +45,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma_ring(GemmMmaArgs args) {
     commit_copies();
   }
   const int warp = static_cast<int>(thread_x() / kWarpSize);
-  float sums[Tile::kPairs * 2][4] = {};
+  typename Tile::Sums sums = {};
   for (std::int64_t stage = 0; stage < args.stages; ++stage) {
     wait_copies<kRing - 2>();
     // Also: everybody is done with the stage before, whose place the next copy takes.
@@ -106,7 +56,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) gemm_mma_ring(GemmMmaArgs args) {
     multiply_stage<Tile>(s_a, at + warp % Tile::kWarpRows * 16 * Tile::kPitch, s_b,
                          at + warp / Tile::kWarpRows * Tile::kPairs * 16 * Tile::kPitch, sums);
   }
-  store_tile<Tile>(gemm, m0, n0, sums);
+  store_tile<Tile>(gemm, corner, sums);
 }
 
 }  // namespace

@@ -89,9 +89,15 @@ struct MmaTile {
   static constexpr int kPitch = kDepth + 16 / static_cast<int>(sizeof(T));
   static constexpr int kWarpRows = kRows / 16;
   static constexpr int kWarpColumns = 8 / kWarpRows;
-  static constexpr int kPairs = kColumns / kWarpColumns / 16;  ///< Of n8 columns, of one warp.
+  static constexpr int kPairs = kColumns / kWarpColumns / 16;
+  static constexpr int kTiles = kPairs * 2;  ///< Of 8 columns, of one warp.
   static constexpr int kLoads = kRows * kDepth / 256;
+  using Sums = Sum[kTiles][4];
+  static constexpr bool kShortFunctions = false;  ///< apply_short().
   static_assert(kWarpRows * 16 == kRows && kPairs * kWarpColumns * 16 == kColumns, "8 warps");
+  static_assert(256 % kRows == 0, "a thread gathers of one row where it does not go along k");
+
+  PRS_DEVICE static int rows() { return kRows; }
 
   /// Where element i of accumulator n of this thread lies in the tile.
   PRS_DEVICE static int row(int i) {
@@ -119,7 +125,7 @@ PRS_DEVICE int slice_k(int i) {
 template <typename Tile>
 PRS_DEVICE void multiply_stage(const Shared<typename Tile::T>& s_a, int a,
                                const Shared<typename Tile::T>& s_b, int b,
-                               typename Tile::Sum (&sums)[Tile::kPairs * 2][4]) {
+                               typename Tile::Sums& sums) {
   for (int k = 0; k < Tile::kDepth; k += Tile::Element::kStep) {
     FragmentA r_a;
     Tile::Element::load_a(s_a, a + k, Tile::kPitch, r_a);
@@ -138,7 +144,7 @@ PRS_DEVICE void multiply_stage(const Shared<typename Tile::T>& s_a, int a,
 /// once.
 template <typename Tile, typename Source>
 PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
-                           const Source& source, typename Tile::Sum (&sums)[Tile::kPairs * 2][4]) {
+                           const Source& source, typename Tile::Sums& sums) {
   using T = typename Tile::T;
   constexpr int kDepth = Tile::kDepth;
   constexpr int kChunk = 16 / static_cast<int>(sizeof(T));
@@ -189,5 +195,18 @@ PRS_DEVICE void mma_stages(const typename Tile::T* packed, std::int64_t stages,
   }
   sync_threads();
 }
+
+/// How a tile's products are made, for kernels of any instruction: add() is sums += A * B over a
+/// column tile's stages.
+template <typename TileType>
+struct MmaProducts {
+  using Tile = TileType;
+
+  template <typename Source>
+  PRS_DEVICE void add(const typename Tile::T* packed, std::int64_t stages, const Source& source,
+                      typename Tile::Sums& sums) const {
+    mma_stages<Tile>(packed, stages, source, sums);
+  }
+};
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -8,13 +8,21 @@ namespace prs::cuda::PRS_CUDA_WORLD {
 namespace {
 
 struct PeakBf16 {
+  using Sum = float;
   PRS_DEVICE static void multiply(float (&d)[32][4], const FragmentA& a, std::uint64_t b) {
     wgmma_m64k16_bf16<256>(d, a, b);
   }
 };
 struct PeakF16 {
+  using Sum = float;
   PRS_DEVICE static void multiply(float (&d)[32][4], const FragmentA& a, std::uint64_t b) {
     wgmma_m64k16_f16<256>(d, a, b);
+  }
+};
+struct PeakU8S8 {
+  using Sum = std::int32_t;
+  PRS_DEVICE static void multiply(std::int32_t (&d)[32][4], const FragmentA& a, std::uint64_t b) {
+    wgmma_m64k32_u8s8<256>(d, a, b);
   }
 };
 
@@ -29,7 +37,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) peak_wgmma(PeakArgs args) {
   fence_async();
   sync_threads();
   const FragmentA a = {args.operand, args.operand, args.operand, args.operand};
-  float sums[32][4] = {};
+  typename Element::Sum sums[32][4] = {};
   for (std::int64_t round = 0; round < args.rounds; ++round) {
     warpgroup_fence();
     PRS_UNROLL
@@ -43,7 +51,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) peak_wgmma(PeakArgs args) {
   PRS_UNROLL
   for (int n = 0; n < 32; ++n) {
     PRS_UNROLL
-    for (int i = 0; i < 4; ++i) total += sums[n][i];
+    for (int i = 0; i < 4; ++i) total += static_cast<float>(sums[n][i]);
   }
   args.y[global_thread()] = total;
 }
@@ -53,6 +61,7 @@ PRS_GLOBAL void PRS_LAUNCH_BOUNDS(256) peak_wgmma(PeakArgs args) {
 void add_peak_wgmma_kernels(KernelTable& table) {
   add(table, KernelId::kPeakBf16Wgmma, peak_wgmma<PeakBf16>);
   add(table, KernelId::kPeakF16Wgmma, peak_wgmma<PeakF16>);
+  add(table, KernelId::kPeakU8S8Wgmma, peak_wgmma<PeakU8S8>);
 }
 
 }  // namespace prs::cuda::PRS_CUDA_WORLD

@@ -15,8 +15,11 @@ const KernelTable& kernel_table() {
     add_fused_mlp_kernels(made);
     add_fused_mlp_mma_kernels(made);
 #ifdef PRS_CUDA_SM90A
+    add_conv_wgmma_kernels(made);
     add_fused_mlp_wgmma_kernels(made);
+    add_gemm_wgmma_kernels(made);
     add_peak_wgmma_kernels(made);
+    add_quantized_wgmma_kernels(made);
 #endif
     add_gemm_kernels(made);
     add_gemm_mma_kernels(made);

@@ -269,20 +269,6 @@ PRS_DEVICE void multiply_registers(const DenseMmaLayer& layer, Product& product,
   }
 }
 
-/// As apply(), but sigmoid and tanh to 2^-20 of 1, by few instructions: they stand here once for
-/// each of a thread's sums.
-template <Function kFunction>
-PRS_DEVICE float apply_short(const Epilogue& epilogue, float x) {
-  constexpr float kLog2E = 1.44269504F;
-  if constexpr (kFunction == Function::kSigmoid) {
-    return fast_reciprocal(1.0F + fast_exp2(-kLog2E * x));
-  } else if constexpr (kFunction == Function::kTanh) {
-    return 2.0F * fast_reciprocal(1.0F + fast_exp2(-2.0F * kLog2E * x)) - 1.0F;
-  } else {
-    return apply({kFunction, epilogue.alpha, epilogue.beta}, x);
-  }
-}
-
 template <Function kFunction, int kTiles>
 PRS_DEVICE void apply_to_sums(const DenseMmaLayer& layer, float (&sums)[kTiles][4]) {
   PRS_UNROLL

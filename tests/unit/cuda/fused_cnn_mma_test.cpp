@@ -225,6 +225,32 @@ TEST(FusedCnnMma, ConvolutionsAloneHandRoundedPlanesToTheDenseLayers) {
             "most 256 KiB");
 }
 
+/// k of 432: the last stage of 64 has whole runs of zeros. Rows of 650 bytes are gathered.
+TEST(FusedCnnMma, RoundedPlanesByWgmma) {
+  if (!launchable(hopper(1)).sm_90a) return;  // A GPU that knows no wgmma.
+  for (const auto& [multiprocessors, kernel] :
+       std::vector<std::pair<int, std::string>>{{1, "gemm_f16_wgmma_ring_128x256x64"},
+                                                {3, "gemm_f16_wgmma_ring_128x128x64"},
+                                                {1000, "gemm_f16_wgmma_ring_128x64x64"}}) {
+    const Compiled compiled = expect_parity_of(
+        DType::kUint8, {67, 1, 12, 12},
+        [](auto& network) {
+          two_convolutions(network);
+          network.flatten().gemm(240, relu()).gemm(3);
+        },
+        kExactSums, hopper(multiprocessors));
+    ASSERT_EQ(compiled.kernels.size(), 3U);
+    EXPECT_EQ(compiled.kernels[1], kernel);
+  }
+  const Compiled compiled = expect_parity_of(
+      DType::kUint8, {2, 1, 10, 10},
+      [](auto& network) {
+        network.conv({13, 1, 3, 3}, padded(1)).max_pool(2, 2).flatten().gemm(420, relu()).gemm(3);
+      },
+      kExactSums, hopper(1));
+  EXPECT_EQ(compiled.kernels[1], "gemm_f16_wgmma_128x256x64");
+}
+
 /// Rows of 650 bytes, which no 16-byte copies bring.
 TEST(FusedCnnMma, RoundedPlanesOfAnOddCount) {
   const Compiled compiled = expect_parity_of(DType::kUint8, {2, 1, 10, 10}, [](auto& network) {

@@ -195,9 +195,7 @@ TEST(CudaKernels, PeaksMultiplyAsOftenAsTheyAreCountedFor) {
 }
 
 TEST(CudaMeasure, WgmmaCountsWhereADeviceHasIt) {
-  cuda::DeviceLimits limits;
-  limits.compute_capability = 90;
-  limits.sm_90a = true;
+  const cuda::DeviceLimits limits = hopper(1);
   const auto emulated = cuda::emulated::make_runtime({}, limits);
   EXPECT_EQ(cuda::measure_peaks(emulated, 0.0).operations.size(), 5U);
   const std::shared_ptr<cuda::Runtime> runtime = make_test_runtime({}, launchable(limits));
@@ -207,8 +205,14 @@ TEST(CudaMeasure, WgmmaCountsWhereADeviceHasIt) {
   void* const device = runtime->allocate(kBytes);
   void* const host = runtime->allocate_host(kBytes);
   cuda::PeakArgs args{static_cast<float*>(device), 3, 0.5F, 0};
-  for (const auto& [kernel, ones] : {std::pair{cuda::KernelId::kPeakBf16Wgmma, 0x3F803F80U},
-                                     std::pair{cuda::KernelId::kPeakF16Wgmma, 0x3C003C00U}}) {
+  struct Case {
+    cuda::KernelId kernel;
+    std::uint32_t ones;
+    float depth;  ///< Products of an instruction.
+  };
+  for (const auto& [kernel, ones, depth] : {Case{cuda::KernelId::kPeakBf16Wgmma, 0x3F803F80, 16},
+                                            Case{cuda::KernelId::kPeakF16Wgmma, 0x3C003C00, 16},
+                                            Case{cuda::KernelId::kPeakU8S8Wgmma, 0x01010101, 32}}) {
     args.operand = ones;
     runtime->launch(
         *stream,
@@ -216,9 +220,9 @@ TEST(CudaMeasure, WgmmaCountsWhereADeviceHasIt) {
     runtime->copy_to_host(*stream, host, device, kBytes);
     runtime->synchronize(*stream);
     const auto* first = static_cast<const float*>(host);
-    // 128 sums of a thread, each of 3 rounds of 8 products of depth 16.
+    // 128 sums of a thread, each of 3 rounds of 8 products.
     EXPECT_EQ(std::vector<float>(first, first + cuda::kThreads),
-              std::vector<float>(cuda::kThreads, 128.0F * 3 * cuda::kPeakSums * 16))
+              std::vector<float>(cuda::kThreads, 128.0F * 3 * cuda::kPeakSums * depth))
         << cuda::kernel_name(kernel);
   }
   runtime->free(device);

@@ -145,6 +145,15 @@ cuda::DeviceLimits launchable(cuda::DeviceLimits limits) {
   return limits;
 }
 
+cuda::DeviceLimits hopper(int multiprocessors) {
+  cuda::DeviceLimits limits;
+  limits.shared_bytes = 227 << 10;
+  limits.multiprocessors = multiprocessors;
+  limits.compute_capability = 90;
+  limits.sm_90a = true;
+  return limits;
+}
+
 ConvVariants conv_variants() {
   ConvVariants variants;
   variants.same.pads = {1, 1, 1, 1};
@@ -185,16 +194,16 @@ void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>
   }
 }
 
-std::string cuda_kernel(const OpCase& test, Precision precision) {
-  const auto backend = cuda::make_backend(make_test_runtime({}));
+std::string cuda_kernel(const OpCase& test, Precision precision, const cuda::DeviceLimits& limits) {
+  const auto backend = cuda::make_backend(make_test_runtime({}, limits));
   const Graph graph = graph_of(test, infer_types(test));
   return backend->compile(graph, {.limits = {}, .precision = precision})->steps()[0].kernel;
 }
 
 std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
-                             Precision precision) {
+                             Precision precision, const cuda::DeviceLimits& limits) {
   const Graph graph = graph_of(test, infer_types(test));
-  const auto backend = cuda::make_backend(make_test_runtime(schedule));
+  const auto backend = cuda::make_backend(make_test_runtime(schedule, limits));
   const auto executable = backend->compile(graph, {.limits = {}, .precision = precision});
   std::vector<Tensor> inputs;
   for (const GraphPort& port : graph.inputs) {
@@ -228,20 +237,29 @@ void expect_cuda_parity(const OpCase& test, Tolerance tolerance) {
   }
 }
 
-void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance) {
+std::string expect_device_parity(OpCase test, Precision precision, const cuda::DeviceLimits& limits,
+                                 Tolerance tolerance) {
   test.constant_inputs = {1};
+  const std::string kernel = cuda_kernel(test, precision, limits);
+  if (limits.sm_90a && !launchable(limits).sm_90a) return kernel;  // A GPU that knows no wgmma.
   const std::vector<Tensor> want = run_reference(test);
+  const std::string label =
+      kernel + " " + test.inputs[0].shape().to_string() + " " + test.inputs[1].shape().to_string();
   std::vector<Tensor> first;
   for (const auto& schedule : kSchedules) {
-    const std::vector<Tensor> got = run_cuda(test, schedule, precision);
-    const std::string label =
-        std::string(op_def(test.kind).name) + " " + std::string(precision_name(precision)) + " " +
-        test.inputs[0].shape().to_string() + " " + test.inputs[1].shape().to_string();
+    const std::vector<Tensor> got = run_cuda(test, schedule, precision, launchable(limits));
     if (first.empty()) {
       first = got;
       expect_close(got[0], want[0], tolerance, label);
     }
     expect_equal_bits(got, first, label + " under another schedule");
+  }
+  return kernel;
+}
+
+void expect_precision_parity(const OpCase& test, Precision precision, Tolerance tolerance) {
+  for (const cuda::DeviceLimits& limits : {cuda::DeviceLimits{}, hopper(1), hopper(1000)}) {
+    expect_device_parity(test, precision, limits, tolerance);
   }
 }
 

@@ -37,24 +37,33 @@ std::shared_ptr<cuda::Runtime> make_test_runtime(const cuda::emulated::Schedule&
 /// `limits`, or what of them the device of these tests has.
 cuda::DeviceLimits launchable(cuda::DeviceLimits limits);
 
+/// What a block may have on compute capability 9.0.
+cuda::DeviceLimits hopper(int multiprocessors);
+
 /// Outputs start as NaN patterns, so that an element never written shows.
 std::vector<Tensor> run_executable(const Executable& executable, ExecutionContext& context,
                                    const Graph& graph, const std::vector<Tensor>& inputs);
 
-/// The kernel that the call is planned with.
-std::string cuda_kernel(const OpCase& test, Precision precision);
+/// The kernel that the call is planned with on a device with those limits.
+std::string cuda_kernel(const OpCase& test, Precision precision,
+                        const cuda::DeviceLimits& limits = {});
 
 /// The call as a graph of one node, under one schedule, twice in one context: equal bits demanded.
 std::vector<Tensor> run_cuda(const OpCase& test, const cuda::emulated::Schedule& schedule,
-                             Precision precision = Precision::kFp32);
+                             Precision precision = Precision::kFp32,
+                             const cuda::DeviceLimits& limits = {});
 
 /// Reference, CPU kernels and CUDA kernels against each other, the latter with equal bits under
 /// every schedule.
 void expect_cuda_parity(const OpCase& test, Tolerance tolerance);
 
 /// Reference against CUDA kernels in this precision, input 1 constant, with equal bits under every
-/// schedule.
-void expect_precision_parity(OpCase test, Precision precision, Tolerance tolerance);
+/// schedule, on a device with those limits; returns the kernel's name.
+std::string expect_device_parity(OpCase test, Precision precision, const cuda::DeviceLimits& limits,
+                                 Tolerance tolerance);
+
+/// The same on devices of compute capability 8.0, and of 9.0 with large tiles and with small ones.
+void expect_precision_parity(const OpCase& test, Precision precision, Tolerance tolerance);
 
 void expect_equal_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
                        const std::string& label);

@@ -128,6 +128,121 @@ TEST(CudaPrecisions, TensorCoreKernelsAreChosenForConstantMatrices) {
   EXPECT_EQ(cuda_kernel(conv, Precision::kBf16), "conv_bf16_implicit_gemm_mma_128x16x32");
 }
 
+/// Around the tiles of wgmma's kernels: a column tile of every width, the last one cut, rows of A
+/// that are read by runs and others, and rings that go around more than once.
+TEST(CudaPrecisions, GemmOfManyColumns) {
+  struct Extents {
+    std::int64_t m, n, k;
+    DType dtype;
+  };
+  std::mt19937_64 random(6);
+  int variant = 0;
+  for (const auto& [m, n, k, dtype] : std::vector<Extents>{{1, 17, 8, DType::kFloat32},
+                                                           {129, 256, 72, DType::kUint8},
+                                                           {67, 300, 65, DType::kFloat32},
+                                                           {3, 70, 600, DType::kFloat32},
+                                                           {130, 65, 257, DType::kUint8}}) {
+    const Tensor a = dtype == DType::kUint8 ? random_tensor(dtype, {m, k}, random, 0, 256)
+                                            : exact_tensor({m, k}, random);
+    // A bias of every shape.
+    const Shape biases[] = {{n}, {m, 1}, {1}, {m, n}};
+    GemmParams params{.alpha = 0.5F, .beta = -2.0F};
+    params.trans_b = variant % 2 != 0;
+    expect_exact_products({OpKind::kGemm,
+                           params,
+                           {a, exact_tensor(params.trans_b ? Shape{n, k} : Shape{k, n}, random),
+                            exact_tensor(biases[variant++ % 4], random)}},
+                          k);
+  }
+}
+
+TEST(CudaPrecisions, ConvOfManyFilters) {
+  struct Case {
+    Shape x, w;
+    DType dtype;
+  };
+  std::mt19937_64 random(7);
+  ConvParams same;
+  same.pads = {1, 1, 1, 1};
+  for (const Case& test : std::vector<Case>{{{1, 33, 5, 5}, {65, 33, 3, 3}, DType::kFloat32},
+                                            {{3, 7, 9, 5}, {130, 7, 3, 3}, DType::kUint8},
+                                            {{17, 1, 3, 3}, {257, 1, 3, 3}, DType::kFloat32}}) {
+    const Tensor x = test.dtype == DType::kUint8 ? random_tensor(test.dtype, test.x, random, 0, 256)
+                                                 : exact_tensor(test.x, random);
+    expect_exact_products(
+        {OpKind::kConv, same, {x, exact_tensor(test.w, random), exact_tensor({test.w[0]}, random)}},
+        test.w.elements(1, 4));
+  }
+}
+
+/// A grid takes a limited number of groups: blocks go on with the next ones, in rings that stand
+/// where the last group left them. Of three stages, the last lies where the next group's first
+/// goes.
+TEST(CudaPrecisions, BlocksTakeGroupAfterGroup) {
+  std::mt19937_64 random(8);
+  ConvParams grouped;
+  grouped.group = 5;
+  const OpCase test{OpKind::kConv,
+                    grouped,
+                    {exact_tensor({2, 100, 4, 5}, random), exact_tensor({85, 20, 3, 3}, random)}};
+  for (cuda::DeviceLimits limits : {cuda::DeviceLimits{}, hopper(1)}) {
+    limits.grid.z = 2;
+    const std::string kernel =
+        expect_device_parity(test, Precision::kBf16, limits, {.atol = product_bound(test, 180)});
+    EXPECT_EQ(kernel, limits.sm_90a ? "conv_bf16_implicit_gemm_wgmma_128x64x64"
+                                    : "conv_bf16_implicit_gemm_mma_64x64x32");
+  }
+}
+
+/// Those of the wgmma kernels' sigmoid and tanh are good to 2^-20 of 1.
+TEST(CudaPrecisions, EveryActivation) {
+  std::mt19937_64 random(9);
+  for (const Activation& activation : activations()) {
+    GemmParams gemm;
+    gemm.activation = activation;
+    ConvParams conv;
+    conv.activation = activation;
+    const Tolerance tolerance{.rtol = 8 * kUlp32, .atol = 0x1p-19};
+    for (const Precision precision : kTensorCorePrecisions) {
+      expect_precision_parity(
+          {OpKind::kGemm, gemm, {exact_tensor({4, 12}, random), exact_tensor({12, 70}, random)}},
+          precision, tolerance);
+      expect_precision_parity(
+          {OpKind::kConv,
+           conv,
+           {exact_tensor({2, 3, 3, 3}, random), exact_tensor({20, 3, 2, 2}, random)}},
+          precision, tolerance);
+    }
+  }
+}
+
+TEST(CudaPrecisions, TilesAreChosenByColumnsAndByWhatTheyLeaveIdle) {
+  std::mt19937_64 random(10);
+  const auto kernel = [&](std::int64_t m, std::int64_t n, const cuda::DeviceLimits& limits,
+                          Precision precision = Precision::kBf16) {
+    OpCase test{
+        OpKind::kGemm, GemmParams{}, {exact_tensor({m, 4}, random), exact_tensor({4, n}, random)}};
+    test.constant_inputs = {1};
+    return cuda_kernel(test, precision, limits);
+  };
+  EXPECT_EQ(kernel(3, 16, hopper(1)), "gemm_bf16_mma_128x16x32");
+  EXPECT_EQ(kernel(3, 17, hopper(1)), "gemm_bf16_wgmma_128x64x64");
+  EXPECT_EQ(kernel(3, 65, hopper(1), Precision::kFp16), "gemm_f16_wgmma_128x128x64");
+  EXPECT_EQ(kernel(3, 129, hopper(1)), "gemm_bf16_wgmma_128x256x64");
+  EXPECT_EQ(kernel(3, 129, hopper(1), Precision::kTf32), "gemm_tf32_wgmma_128x256x32");
+  // 16 tiles of 128 x 256, 32 of 64 x 256, 64 of 64 x 128.
+  EXPECT_EQ(kernel(2048, 256, hopper(16)), "gemm_bf16_wgmma_128x256x64");
+  EXPECT_EQ(kernel(2048, 256, hopper(32)), "gemm_bf16_wgmma_128x256x64");
+  EXPECT_EQ(kernel(2048, 256, hopper(64)), "gemm_bf16_wgmma_128x128x64");
+  EXPECT_EQ(kernel(2048, 256, hopper(132)), "gemm_bf16_wgmma_128x64x64");
+  // 256 columns take 160 KiB, 64 with 128 rows 64 KiB.
+  cuda::DeviceLimits small = hopper(1);
+  small.shared_bytes = 99 << 10;
+  EXPECT_EQ(kernel(2048, 256, small), "gemm_bf16_wgmma_128x128x64");
+  small.shared_bytes = 48 << 10;
+  EXPECT_EQ(kernel(2048, 256, small), "gemm_bf16_mma_64x64x32");
+}
+
 /// |error| <= (2 u + u^2) sum |a||b|, and that of the sum in f32.
 TEST(CudaPrecisions, RoundsOperandsToNearest) {
   std::mt19937_64 random(4);

@@ -42,21 +42,26 @@ TEST(CudaQuantized, GemmGivesTheReferencesBitsAroundItsTiles) {
 }
 
 TEST(CudaQuantized, SumsTheLargestProductsExactly) {
-  // One column of the smallest weights, one of the largest.
+  // Columns of the smallest weights, and behind them of the largest.
   const std::int64_t k = 65536;
-  std::vector<std::int8_t> weights(2 * k, -128);
-  std::fill_n(weights.begin() + k, k, std::int8_t{127});
-  const OpCase test{
-      OpKind::kQuantizedGemm,
-      QuantizedGemmParams{true, {.to = DType::kFloat32, .low = -kInfinity, .high = kInfinity}},
-      {tensor<std::uint8_t>({1, k}, std::vector<std::uint8_t>(k, 255)),
-       tensor<std::int8_t>({2, k}, weights), tensor<float>({2}, {1, 1}),
-       tensor<float>({2}, {0, 0})},
-      1,
-      {1}};
-  const Tensor sums = run_cuda(test, kSchedules[0], Precision::kInt8)[0];
-  EXPECT_EQ(sums.as<float>()[0], static_cast<float>(-255.0 * 128 * 65536));
-  EXPECT_EQ(sums.as<float>()[1], static_cast<float>(255.0 * 127 * 65536));
+  for (const std::int64_t half : {1, 10}) {
+    std::vector<std::int8_t> weights(static_cast<std::size_t>(2 * half * k), -128);
+    std::fill_n(weights.begin() + half * k, half * k, std::int8_t{127});
+    const OpCase test{
+        OpKind::kQuantizedGemm,
+        QuantizedGemmParams{true, {.to = DType::kFloat32, .low = -kInfinity, .high = kInfinity}},
+        {tensor<std::uint8_t>({1, k}, std::vector<std::uint8_t>(k, 255)),
+         tensor<std::int8_t>({2 * half, k}, weights),
+         tensor<float>({2 * half}, std::vector<float>(static_cast<std::size_t>(2 * half), 1)),
+         tensor<float>({2 * half}, std::vector<float>(static_cast<std::size_t>(2 * half), 0))},
+        1,
+        {1}};
+    for (const cuda::DeviceLimits& limits : {cuda::DeviceLimits{}, hopper(1)}) {
+      const Tensor sums = run_cuda(test, kSchedules[0], Precision::kInt8, launchable(limits))[0];
+      EXPECT_EQ(sums.as<float>()[half - 1], static_cast<float>(-255.0 * 128 * 65536));
+      EXPECT_EQ(sums.as<float>()[half], static_cast<float>(255.0 * 127 * 65536));
+    }
+  }
 }
 
 TEST(CudaQuantized, ConvGivesTheReferencesBitsWithEveryKernel) {
@@ -81,6 +86,23 @@ TEST(CudaQuantized, ConvGivesTheReferencesBitsWithEveryKernel) {
                          {{0, 2, 4, 4}, {9, 2, 3, 3}, same}}) {
     for (int i = 0; i < 3; ++i)
       expect_exact(random_quantized_conv(params, x, w, ++variant, random));
+  }
+}
+
+TEST(CudaQuantized, ManyColumnsAndFilters) {
+  std::mt19937_64 random(6);
+  std::size_t variant = 0;
+  struct Extents {
+    std::int64_t m, n, k;
+  };
+  for (const auto& [m, n, k] :
+       std::vector<Extents>{{130, 129, 272}, {1, 300, 129}, {66, 70, 1100}, {9, 65, 0}}) {
+    for (int i = 0; i < 3; ++i) expect_exact(random_quantized_gemm(m, n, k, variant++, random));
+  }
+  const auto [same, strided, grouped, depthwise, cube] = conv_variants();
+  for (int i = 0; i < 3; ++i) {
+    expect_exact(random_quantized_conv(same, {3, 16, 5, 7}, {130, 16, 3, 3}, variant++, random));
+    expect_exact(random_quantized_conv(grouped, {2, 80, 4, 4}, {140, 40, 3, 3}, variant, random));
   }
 }
 
@@ -148,6 +170,11 @@ TEST(CudaQuantized, KernelsAreChosenByColumnsAndFilters) {
   EXPECT_EQ(conv(3), "conv_u8s8_direct_thread_per_output");
   EXPECT_EQ(conv(16), "conv_u8s8_implicit_gemm_mma_128x16x64");
   EXPECT_EQ(conv(17), "conv_u8s8_implicit_gemm_mma_64x64x64");
+  EXPECT_EQ(cuda_kernel(random_quantized_gemm(3, 17, 8, 1, random), Precision::kInt8, hopper(1)),
+            "gemm_u8s8_wgmma_128x64x128");
+  EXPECT_EQ(cuda_kernel(random_quantized_conv({}, {1, 1, 4, 4}, {129, 1, 3, 3}, 1, random),
+                        Precision::kInt8, hopper(1)),
+            "conv_u8s8_implicit_gemm_wgmma_128x256x128");
   // What was not quantised stays f32.
   OpCase plain{OpKind::kGemm,
                GemmParams{},

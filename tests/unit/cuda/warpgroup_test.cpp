@@ -15,6 +15,13 @@ constexpr int kDepth = 64;  ///< Of a tile of B of 16-bit numbers, a row of 128 
 float element_a(int m, int k) { return static_cast<float>((m * 7 + k * 3) % 11 - 5); }
 float element_b(int k, int n) { return static_cast<float>((k * 5 + n * 2) % 9 - 4); }
 
+/// Where element k of a row of an operand in shared memory lies: rows of 128 bytes, "128-Byte
+/// swizzling".
+int operand_byte(int row, int k, int bytes) {
+  const int byte = row * 128 + k * bytes;
+  return byte ^ (byte & 0x380) >> 3;
+}
+
 /// What the products are of: a register of A holds 4 / sizeof(B) numbers.
 struct OfF16 {
   using B = std::uint16_t;
@@ -26,6 +33,10 @@ struct OfF16 {
   static void multiply(float (&d)[kColumns / 8][4], const FragmentA& a, std::uint64_t b) {
     wgmma_m64k16_f16<kColumns>(d, a, b);
   }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
+    wgmma_m64k16_f16<kColumns>(d, a, b);
+  }
 };
 struct OfBf16 : OfF16 {
   static std::uint32_t a(int m, int k) { return to_bfloat16(element_a(m, k)).bits; }
@@ -33,6 +44,22 @@ struct OfBf16 : OfF16 {
   template <int kColumns>
   static void multiply(float (&d)[kColumns / 8][4], const FragmentA& a, std::uint64_t b) {
     wgmma_m64k16_bf16<kColumns>(d, a, b);
+  }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
+    wgmma_m64k16_bf16<kColumns>(d, a, b);
+  }
+};
+/// With A in shared memory alone.
+struct OfTf32 {
+  using B = std::uint32_t;
+  using Sum = float;
+  static std::uint32_t a(int m, int k) { return to_tf32(element_a(m, k)); }
+  static B b(int k, int n) { return to_tf32(element_b(k, n)); }
+  static float product(int m, int k, int n) { return element_a(m, k) * element_b(k, n); }
+  template <int kColumns>
+  static void multiply(float (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
+    wgmma_m64k8_tf32<kColumns>(d, a, b);
   }
 };
 /// All bytes, among them those that would be others with the other sign.
@@ -46,6 +73,10 @@ struct OfU8S8 {
   }
   template <int kColumns>
   static void multiply(std::int32_t (&d)[kColumns / 8][4], const FragmentA& a, std::uint64_t b) {
+    wgmma_m64k32_u8s8<kColumns>(d, a, b);
+  }
+  template <int kColumns>
+  static void multiply(std::int32_t (&d)[kColumns / 8][4], std::uint64_t a, std::uint64_t b) {
     wgmma_m64k32_u8s8<kColumns>(d, a, b);
   }
 };
@@ -63,10 +94,9 @@ std::vector<Chunk> tile_of_b(int columns) {
   std::vector<Chunk> tile(static_cast<std::size_t>(columns * 8));
   for (int n = 0; n < columns; ++n) {
     for (int k = 0; k < 128 / kBytes; ++k) {
-      const int byte = n * 128 + k * kBytes;
-      const int swizzled = byte ^ (byte & 0x380) >> 3;
+      const int byte = operand_byte(n, k, kBytes);
       const auto element = Of::b(k, n);
-      std::memcpy(tile[static_cast<std::size_t>(swizzled / 16)].bytes + swizzled % 16, &element,
+      std::memcpy(tile[static_cast<std::size_t>(byte / 16)].bytes + byte % 16, &element,
                   sizeof(element));
     }
   }
@@ -133,6 +163,79 @@ TEST(CudaWarpgroup, MultipliesTilesThatABulkCopyBrings) {
   multiply_tiles<OfBf16, 16>();
   multiply_tiles<OfU8S8, 64>();
   multiply_tiles<OfU8S8, 16>();
+}
+
+/// Both operands in shared memory, as threads write them: A [128, 128 bytes], then B.
+template <typename Of, int kColumns>
+void multiply_shared() {
+  using B = typename Of::B;
+  constexpr int kBytes = static_cast<int>(sizeof(B));
+  constexpr int kRow = 128 / kBytes;
+  const auto s = dynamic_shared_1024<B>(0, (128 + kColumns) * kRow);
+  for (int row = static_cast<int>(thread_x()); row < 128 + kColumns; row += 256) {
+    for (int k = 0; k < kRow; ++k) {
+      s.store(operand_byte(row, k, kBytes) / kBytes,
+              row < 128 ? static_cast<B>(Of::a(row, k)) : Of::b(k, row - 128));
+    }
+  }
+  fence_async();
+  sync_threads();
+  const int first_row = static_cast<int>(thread_x()) / 128 * 64;
+  typename Of::Sum d[kColumns / 8][4] = {};
+  warpgroup_fence();
+  for (int step = 0; step < 4; ++step) {
+    const int k = step * 32 / kBytes;
+    Of::template multiply<kColumns>(d, matrix_descriptor(s, first_row * kRow + k),
+                                    matrix_descriptor(s, 128 * kRow + k));
+  }
+  warpgroup_commit();
+  warpgroup_wait(d);
+  for (int tile = 0; tile < kColumns / 8; ++tile) {
+    for (int i = 0; i < 4; ++i) {
+      const int m = static_cast<int>(thread_x() / 32 * 16 + lane() / 4) + i / 2 * 8;
+      const int n = tile * 8 + static_cast<int>(lane() % 4) * 2 + i % 2;
+      typename Of::Sum want = 0;
+      for (int k = 0; k < kRow; ++k) want += Of::product(m, k, n);
+      EXPECT_EQ(d[tile][i], want) << "row " << m << " column " << n;
+    }
+  }
+}
+
+TEST(CudaWarpgroup, MultipliesRowsAndColumnsThatThreadsWrote) {
+  constexpr Shape kTile{{1, 1, 1}, {256, 1, 1}, (128 + 128) * 128};
+  run_all(kTile, [] { multiply_shared<OfBf16, 64>(); });
+  run_all(kTile, [] { multiply_shared<OfF16, 128>(); });
+  run_all(kTile, [] { multiply_shared<OfTf32, 64>(); });
+  run_all(kTile, [] { multiply_shared<OfU8S8, 64>(); });
+}
+
+TEST(CudaWarpgroup, DetectsAnOperandOfAThreadThatDidNotFence) {
+  constexpr Shape kShape{{1, 1, 1}, {128, 1, 1}, 2 * 64 * 128};
+  const auto kernel = [](unsigned unfenced) {
+    return [unfenced] {
+      const auto s = dynamic_shared_1024<std::uint16_t>(0, 2 * 64 * 64);
+      for (int i = static_cast<int>(thread_x()); i < 2 * 64 * 64; i += 128) s.store(i, 0);
+      if (thread_x() != unfenced) fence_async();
+      sync_threads();
+      float d[8][4] = {};
+      warpgroup_fence();
+      wgmma_m64k16_bf16<64>(d, matrix_descriptor(s, 0), matrix_descriptor(s, 64 * 64));
+      warpgroup_commit();
+      warpgroup_wait(d);
+    };
+  };
+  run_all(kShape, kernel(128));
+  expect_detected(kShape, kernel(5), {"no fence_async since"});
+  expect_detected(kShape,
+                  [] {
+                    const auto s = dynamic_shared_1024<std::uint16_t>(0, 2 * 64 * 64);
+                    float d[8][4] = {};
+                    warpgroup_fence();
+                    wgmma_m64k16_bf16<64>(d, matrix_descriptor(s, 64), matrix_descriptor(s, 0));
+                    warpgroup_commit();
+                    warpgroup_wait(d);
+                  },
+                  {"rows not at 1024 bytes"});
 }
 
 /// A ring of two slots of 128 rows, fed by thread 0 and read by one warpgroup. `waits`: for slots
