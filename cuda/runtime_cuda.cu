@@ -259,8 +259,7 @@ class CudaRuntime : public Runtime {
     const Clock::time_point end = Clock::now() + std::chrono::microseconds(50);
     cudaError_t state = cudaEventQuery(event);
     while (state == cudaErrorNotReady && Clock::now() < end) state = cudaEventQuery(event);
-    // No failure, but the next launch would find it as its own.
-    if (state == cudaErrorNotReady) cudaGetLastError();
+    cudaGetLastError();  // A launch must not find "not ready" as its own error.
     return state;
   }
 

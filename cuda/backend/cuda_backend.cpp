@@ -152,7 +152,8 @@ class Compiler {
     const Planned& step = planned_.back();
     // Kernels are named by what they compute with.
     const bool on_tensor_cores = step.plan.kernel.find("mma_") != std::string::npos;
-    cost.precision = on_tensor_cores ? options_.precision : Precision::kFp32;
+    const bool of_bytes = step.plan.kernel.find("_u8s8_") != std::string::npos;
+    cost.precision = on_tensor_cores || of_bytes ? options_.precision : Precision::kFp32;
     const bool half = step.plan.kernel.find("_bf16_") != std::string::npos ||
                       step.plan.kernel.find("_f16_") != std::string::npos;
     for (std::size_t i = first; i < end; ++i) {

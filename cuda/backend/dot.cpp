@@ -19,9 +19,8 @@ constexpr std::int64_t kSplitBytes = 128 << 10;
 bool takes_dot(std::int64_t m, std::int64_t n, const DeviceLimits& limits) {
   // Weights are read again for every kDotRows of rows.
   constexpr std::int64_t kMostRows = 64;
-  constexpr std::int64_t kTile = 64;
   if (m <= kDotRows) return true;
-  return m <= kMostRows && 8 * tiles(n, kTile) <= limits.multiprocessors;
+  return m <= kMostRows && 8 * tiles(n, kWideColumns) <= limits.multiprocessors;
 }
 
 DotExtents dot_extents(std::int64_t m, std::int64_t n, std::int64_t bytes,

@@ -81,7 +81,7 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
                                           PackedFormat(call.precision, tile.wgmma), tile.columns);
   mma.packed = packed.memory.get();
   mma.stages = packed.stages;
-  return plan_kernel(
+  Plan plan = plan_kernel(
       kernel, tile_grid(call, tiles(args.m, tile.rows), tiles(args.n, tile.columns), 1), mma,
       args.m * args.n,
       [memory = packed.memory, has_bias = call.has(2)](GemmMmaArgs& complete,
@@ -91,6 +91,8 @@ Plan plan_mma_product(const Call& call, const GemmArgs& args) {
         complete.gemm.y = step.out<float>(0);
       },
       tile.shared_bytes(), tile.threads());
+  plan.unread = 1U << 1;
+  return plan;
 }
 
 KernelId dot_kernel(Precision precision) {
@@ -200,7 +202,7 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
                   PackedFormat(call.precision, tile.wgmma), tile.columns);
   mma.packed = packed.memory.get();
   mma.stages = packed.stages;
-  return plan_kernel(
+  Plan plan = plan_kernel(
       kernel,
       tile_grid(call, tiles(positions, tile.rows), tiles(args.filters, tile.columns), args.groups),
       mma, positions * args.filters,
@@ -212,6 +214,8 @@ Plan plan_mma_conv(const Call& call, const ConvArgs& args, const std::vector<Tap
         complete.conv.taps = static_cast<const Tap*>(uploaded.get());
       },
       tile.shared_bytes(), tile.threads());
+  plan.unread = 1U << 1;
+  return plan;
 }
 
 }  // namespace

@@ -46,6 +46,9 @@ PackedMatrix pack_matrix(const Constants& constants, const Tensor& tensor, const
   };
   const auto make = [&] {
     std::vector<std::byte> packed;
+    const std::int64_t columns_in_tiles = (view.n + columns - 1) / columns * columns;
+    packed.reserve(static_cast<std::size_t>(view.groups * columns_in_tiles * stages *
+                                            format.depth() * format.bytes()));
     for (std::int64_t group = 0; group < view.groups; ++group) {
       for (std::int64_t n0 = 0; n0 < view.n; n0 += columns) {
         for (std::int64_t stage = 0; stage < stages; ++stage) {

@@ -189,7 +189,7 @@ Plan plan_quantized_gemm(const Call& call) {
                                           PackedFormat(Precision::kInt8, tile.wgmma), tile.columns);
   args.packed = packed.memory.get();
   args.stages = packed.stages;
-  return plan_kernel(
+  Plan plan = plan_kernel(
       byte_kernel(KernelId::kGemmU8S8Narrow, KernelId::kGemmU8S8Wgmma64, tile),
       tile_grid(call, tiles(m, tile.rows), tiles(n, tile.columns), 1), args, m * n,
       [memory = packed.memory, starts = std::move(starts)](QuantizedGemmArgs& complete,
@@ -198,6 +198,8 @@ Plan plan_quantized_gemm(const Call& call) {
         set_addresses(complete.out, starts, step);
       },
       tile.shared_bytes(), tile.threads());
+  plan.unread = 1U << 1;
+  return plan;
 }
 
 Plan plan_quantized_conv(const Call& call) {
@@ -223,7 +225,7 @@ Plan plan_quantized_conv(const Call& call) {
                                           PackedFormat(Precision::kInt8, tile.wgmma), tile.columns);
   args.packed = packed.memory.get();
   args.stages = packed.stages;
-  return plan_kernel(
+  Plan plan = plan_kernel(
       byte_kernel(KernelId::kConvU8S8Narrow, KernelId::kConvU8S8Wgmma64, tile),
       tile_grid(call, tiles(conv.images * conv.outputs, tile.rows),
                 tiles(conv.filters, tile.columns), conv.groups),
@@ -235,6 +237,8 @@ Plan plan_quantized_conv(const Call& call) {
         set_addresses(complete.out, starts, step);
       },
       tile.shared_bytes(), tile.threads());
+  plan.unread = 1U << 1;
+  return plan;
 }
 
 }  // namespace prs::cuda

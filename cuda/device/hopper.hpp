@@ -14,10 +14,9 @@
 //   copy_bulk(to, i, from, bytes, s, b)    bytes: a multiple of 16, as are both addresses; they
 //                                          count for barrier b of s
 //   matrix_descriptor(s, i)                an operand of a product: rows of A, or columns of B,
-//   along k
-//                                          as rows of 128 bytes at a multiple of 1024 bytes, whose
-//                                          16-byte chunk c of row n lies at c ^ n % 8; from element
-//                                          i on
+//                                          along k as rows of 128 bytes at a multiple of 1024
+//                                          bytes, whose 16-byte chunk c of row n lies at c ^ n % 8;
+//                                          from element i on
 //   warpgroup_fence()                      before the first product, and whenever registers that
 //                                          one takes were written since the last wait
 //   wgmma_m64k16_{bf16,f16}<columns>(d, a, descriptor)
@@ -25,7 +24,7 @@
 //                                          the four with rows 16 w on; under way when it returns
 //   wgmma_m64k32_u8s8<columns>(d, a, descriptor)
 //                                          the same as m16n8k32 of bytes, sums wrap
-//   both with a descriptor for a, and wgmma_m64k8_tf32<columns>(d, descriptor, descriptor)
+//   these with a descriptor for a, and wgmma_m64k8_tf32<columns>(d, descriptor, descriptor)
 //                                          64 rows of A in shared memory
 //   warpgroup_commit(), warpgroup_wait(d)  products so far form a group; until all of them are done
 #pragma once

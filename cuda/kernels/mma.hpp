@@ -1,9 +1,9 @@
 // Products on tensor cores: what the Gemm and Conv kernels of tf32, bf16, fp16 and int8 share.
 //
 // A block of 8 warps computes a tile of kRows x kColumns; a warp 16 rows of it by mma.sync.m16n8.
-// B comes packed (MmaArgs) by cp.async, A element by element from where the kernel finds it; both
-// are doubled in shared memory, so that a stage is multiplied while the next is on its way. Sums
-// are f32, of bytes i32.
+// B comes packed (GemmMmaArgs) by cp.async, A element by element from where the kernel finds it;
+// both are doubled in shared memory, so that a stage is multiplied while the next is on its way.
+// Sums are f32, of bytes i32.
 #pragma once
 
 #include "kernels/common.hpp"

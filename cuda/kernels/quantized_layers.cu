@@ -27,10 +27,10 @@ struct ByteProducts {
     PRS_UNROLL
     for (int row = 0; row < kDotRows; ++row) {
       if (row >= rows) continue;
+      std::uint32_t x[4];
+      ByteRows{args, row0}.run(row, run * 4, x);
       PRS_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        sums[row] = dot_u8s8(ByteRows{args, row0}.at(row, run * 4 + i), weights[i], sums[row]);
-      }
+      for (int i = 0; i < 4; ++i) sums[row] = dot_u8s8(x[i], weights[i], sums[row]);
     }
   }
 

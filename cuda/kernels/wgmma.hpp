@@ -3,7 +3,7 @@
 // A block is a warpgroup, or two, each with 64 rows of the tile and all of its columns, up to 256:
 // whatever gathers A, windows say, does so once for all of them. Both operands lie in shared memory
 // as wgmma takes them, rows of 128 bytes along k whose chunks are swizzled (hopper.hpp). B comes
-// packed like that, a stage by one bulk copy, into a ring of kSlots. A is gathered through
+// packed like that, a stage by one bulk copy, into a ring of kWgmmaSlots. A is gathered through
 // registers, while the stage before is multiplied, into one of two buffers (GatheredRows), or
 // copied by cp.async into as many as B has (CopiedRows).
 //

@@ -57,6 +57,11 @@ void spread_dense(const Fusion& fusion, const Node& node, KernelWork& work) {
     const std::int64_t row_tiles = tiles(m, kDotRows);
     work.blocks = row_tiles * tiles(n, extents.columns) * extents.splits;
     work.bytes += bytes * static_cast<double>(row_tiles);
+    // Every block reads the rows for itself; once they are counted.
+    const Shape& x = *fusion.graph.value(node.inputs[0]).shape;
+    const auto again = static_cast<double>(tiles(n, extents.columns) - 1);
+    work.bytes += again * static_cast<double>(x.elements() *
+                                              dtype_size(fusion.graph.value(node.inputs[0]).dtype));
     return;
   }
   const TensorTile tile = in_f32(fusion) ? TensorTile{64, 64} : tensor_tile(fusion.limits, 1, m, n);
@@ -100,6 +105,7 @@ KernelWork work_of(const Fusion& fusion, const Node& node) {
 
 /// Why `plan`, which takes `chain`, is the slower way; nothing when it is not.
 std::string idle_reason(const Fusion& fusion, const Chain& chain, const FusedPlan& plan) {
+  if (fusion.images() == 0) return {};
   const std::int64_t blocks = plan.plan.blocks;
   const int multiprocessors = fusion.limits.multiprocessors;
   if (2 * blocks > multiprocessors) return {};
@@ -137,6 +143,7 @@ double estimate_us(const KernelWork& work, int multiprocessors) {
 FusedChoice choose_fused(const Fusion& fusion) {
   FusedChoice choice = plan_fused(fusion);
   if (!choice.plan) return choice;
+  // By the plan's blocks. What it packed goes with it, should another way be faster.
   const Chain& taken = choice.plan->front ? *choice.plan->front : fusion.chain;
   std::string idle = idle_reason(fusion, taken, *choice.plan);
   if (!idle.empty()) return {{}, std::move(idle)};

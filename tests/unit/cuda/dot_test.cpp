@@ -162,9 +162,12 @@ TEST(CudaDot, BytesGiveTheReferencesBits) {
 
 TEST(CudaDot, SumsOfSeveralBlocksHaveTheSameBitsEveryTime) {
   std::mt19937_64 random(7);
+  const cuda::DeviceLimits many = with_multiprocessors(132);
   EXPECT_EQ(cuda::dot_extents(2, 3, 4 * split_k(4), kManyMultiprocessors).splits, 4);
-  for (const std::int64_t m : {1, 2}) {
+  EXPECT_EQ(cuda::dot_extents(9, 3, 4 * split_k(4), many).splits, 8);
+  for (const std::int64_t m : {1, 2, 9}) {
     for (const Precision precision : kFloats) {
+      if (m == 9 && precision != Precision::kFp32) continue;  // Two tiles of rows.
       const std::int64_t k =
           split_k(precision == Precision::kFp32 || precision == Precision::kTf32 ? 4 : 2);
       GemmParams params;
@@ -177,7 +180,7 @@ TEST(CudaDot, SumsOfSeveralBlocksHaveTheSameBitsEveryTime) {
       const double sums = product_bound(test, k);
       const double unit = precision == Precision::kFp32 ? 0.0 : unit_of(precision);
       const double magnitudes = sums / (static_cast<double>(k + 8) * kUlp32);
-      expect_device_parity(test, precision, kManyMultiprocessors,
+      expect_device_parity(test, precision, m == 9 ? many : kManyMultiprocessors,
                            {.rtol = 0.0, .atol = sums + (2 * unit + unit * unit) * magnitudes});
     }
   }

@@ -10,14 +10,19 @@
 
 #include "backend/cuda_backend.hpp"
 #include "emulation/emulated_runtime.hpp"
+#include "emulation/sanitizer.hpp"
 #include "support/op_test.hpp"
 
 namespace prs::test {
 
-inline constexpr cuda::emulated::Schedule kSchedules[] = {{cuda::emulated::Order::kAscending, 0},
-                                                          {cuda::emulated::Order::kDescending, 0},
-                                                          {cuda::emulated::Order::kShuffled, 11},
-                                                          {cuda::emulated::Order::kShuffled, 12}};
+inline constexpr cuda::emulated::Schedule kSchedules[] = {
+    {cuda::emulated::Order::kShuffled, 11},
+#ifndef PRS_ASAN  // It looks for accesses out of bounds, which hang on no order, and takes long.
+    {cuda::emulated::Order::kAscending, 0},
+    {cuda::emulated::Order::kDescending, 0},
+    {cuda::emulated::Order::kShuffled, 12},
+#endif
+};
 
 /// Convolutions that differ in what their kernels have to mind.
 struct ConvVariants {
